@@ -1,0 +1,118 @@
+"""`python -m imagegate.router`: the router; `… config check FILE…` and `… config show` look at configurations."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from imagegate.router import config as configuration
+from imagegate.router.config import ConfigError, ModelOverrides, RouterConfig
+from imagegate.router.events import Event
+from imagegate.router.metrics import RouterMetrics
+from imagegate.router.reload import keep_reloading
+from imagegate.router.router import Router
+from imagegate.router.service import RouterFace
+from imagegate.router.status import Scoreboard
+from imagegate.runtime import malloc
+from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.server import serving, until_told_to_stop
+from imagegate.runtime.settings import ProcessSettings, SettingsError
+from imagegate.runtime.telemetry import configure_logging
+
+FIRST_READING_SECONDS = 2.0
+
+
+async def serve(environ: Mapping[str, str]) -> None:
+    """Serve the router until SIGTERM or SIGINT. Raises SettingsError or ConfigError where it cannot start."""
+    settings = ProcessSettings.read(environ, "IMAGEGATE_")
+    path = configuration.config_path(environ)
+    config = configuration.load(path, environ)
+    redactor = Redactor()
+    configure_logging(settings, redactor, service="router")
+    metrics = ProcessMetrics(CollectorRegistry())
+    scoreboard = Scoreboard()
+
+    def is_known(provider: str, model: str) -> bool:
+        catalogue = router.catalogues.known.get(provider)
+        return catalogue is not None and any(entry.key == model for entry in catalogue.models)
+
+    listeners = (RouterMetrics(metrics.registry, is_known), scoreboard)
+
+    def emit(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    router = Router(ModelOverrides.read(environ), emit)
+    await router.configure(config)
+    # Names of models are known from the first call on, if the providers are up; if not, later.
+    await router.catalogues.asked_once(within=FIRST_READING_SECONDS)
+    reloading = asyncio.create_task(keep_reloading(router, path, environ, emit))
+    try:
+        async with serving(RouterFace(router, scoreboard, str(path)).services(), settings, metrics, redactor):
+            await until_told_to_stop()
+    finally:
+        reloading.cancel()
+        await asyncio.gather(reloading, return_exceptions=True)
+        await router.close()
+
+
+def check(files: Sequence[str]) -> int:
+    """Print every problem of the files; 2 where there is one."""
+    status = 0
+    for name in files:
+        try:
+            config = configuration.load(Path(name))
+        except ConfigError as error:
+            status = 2
+            for problem in error.problems:
+                _say(f"{name}: {problem}")
+        else:
+            _say(f"{name}: good ({len(config.providers)} providers, {len(config.routes)} routes)")
+    return status
+
+
+def show(config: RouterConfig, as_json: bool) -> int:
+    """Print the configuration in force, overrides included."""
+    _say(config.model_dump_json(exclude_none=True) if as_json else configuration.dump(config).rstrip())
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code is 2 where settings or a configuration are wrong."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        if parsed.command == "config":
+            environ = os.environ
+            return check(parsed.files) if parsed.action == "check" else show(configuration.read(environ), parsed.json)
+        malloc.tune()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(os.environ))
+    except (SettingsError, ConfigError) as error:
+        print(f"the router cannot start: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m imagegate.router", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    actions = commands.add_parser("config", help="look at configurations").add_subparsers(dest="action", required=True)
+    checking = actions.add_parser("check", help="say everything that is wrong with files")
+    checking.add_argument("files", nargs="+", metavar="FILE")
+    showing = actions.add_parser("show", help="print the configuration in force")
+    showing.add_argument("--json", action="store_true")
+    return parser
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

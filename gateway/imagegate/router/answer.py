@@ -1,0 +1,143 @@
+"""How the record of the attempts is told: beside the picture, or in the error. Pure.
+
+The provider's answer is passed on unparsed; what the router adds is appended, because serialised
+protobuf messages concatenate to their merge.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from imagegate.runtime.errors import Dispatch, Failure, Reason, code_of
+from imagegate.v1 import error_pb2, generation_pb2
+
+NANOS = 1_000_000_000
+
+
+def skipped(
+    provider: str, model: str, reason: Reason, message: str, remedy: str, wait: float | None
+) -> error_pb2.Attempt:
+    """The record of a candidate that was passed over; `wait` is in seconds, None where nobody knows."""
+    attempt = error_pb2.Attempt(
+        provider=provider, model=model, message=message, remedy=remedy, dispatch=Dispatch.NOT_SENT.to_proto()
+    )
+    attempt.skipped.reason = reason.to_proto()
+    if wait is not None:
+        attempt.skipped.until.CopyFrom(_timestamp(time.time() + wait))
+    return attempt
+
+
+def failed(failure: Failure, provider: str, model: str, seconds: float, upstream_id: str) -> error_pb2.Attempt:
+    """The record of an attempt that failed `seconds` after it began."""
+    attempt = error_pb2.Attempt()
+    attempt.CopyFrom(failure.as_attempt(provider, model))
+    attempt.upstream_id = attempt.upstream_id or upstream_id
+    _stamp(attempt, seconds)
+    return attempt
+
+
+def delivered(provider: str, model: str, seconds: float, upstream_id: str) -> error_pb2.Attempt:
+    """The record of the attempt that delivered."""
+    attempt = error_pb2.Attempt(
+        provider=provider, model=model, upstream_id=upstream_id, dispatch=Dispatch.ACCEPTED.to_proto()
+    )
+    _stamp(attempt, seconds)
+    return attempt
+
+
+def appendix(
+    attempts: Sequence[error_pb2.Attempt],
+    rule: "generation_pb2.ResolvedBy.ValueType",
+    request_id: str,
+    seconds: float,
+) -> bytes:
+    """What the router adds to a provider's serialised answer."""
+    added = generation_pb2.GenerateResponse(attempts=attempts, resolved_by=rule, request_id=request_id)
+    nanos = round(seconds * NANOS)
+    added.timings.total.seconds = nanos // NANOS
+    # Never 0: a zero is not written, and the provider's own nanoseconds would stay in the merge.
+    added.timings.total.nanos = max(nanos % NANOS, 1)
+    return added.SerializeToString()
+
+
+def exhausted(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -> Failure:
+    """The final error where no candidate delivered: it names every attempt and the remedies.
+
+    `failures` are those of the attempts that were made, in order; `attempts` has the skipped too.
+    """
+    reason, code = _final(attempts, failures)
+    tried = len(failures)
+    listed = "; ".join(_told(attempt) for attempt in attempts)
+    count = f"{tried} candidate{'' if tried == 1 else 's'} tried" if tried else "no candidate could be tried"
+    remedies = list(dict.fromkeys(attempt.remedy for attempt in attempts if attempt.remedy))
+    return Failure(
+        reason,
+        f"{count}: {listed}" if listed else count,
+        remedy="; ".join(remedies),
+        retry_after=_earliest(attempts, failures),
+        violations=failures[-1].violations if failures else (),
+        attempts=attempts,
+        code=code,
+    )
+
+
+def _final(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -> tuple[Reason, int]:
+    """The reason and the gRPC code: that of all where they agree, else UNAVAILABLE and the last one's."""
+    if failures:
+        reasons = [failure.reason for failure in failures]
+        last = reasons[-1]
+        held_back = {Reason.RATE_LIMITED, Reason.OVER_QUOTA, Reason.BUSY, Reason.BACKING_OFF}
+        if last is Reason.TIMEOUT or last in (Reason.CONTENT_REJECTED, Reason.INVALID_REQUEST, Reason.INTERNAL):
+            return last, code_of(last)
+        skips = {Reason.from_proto(a.skipped.reason) for a in attempts if a.HasField("skipped")}
+        if {*reasons, *skips} <= held_back or len({code_of(reason) for reason in reasons}) == 1:
+            return last, code_of(last)
+        return last, code_of(Reason.UPSTREAM_ERROR)
+    skips = {Reason.from_proto(attempt.skipped.reason) for attempt in attempts}
+    codes = {code_of(reason) for reason in skips}
+    if len(codes) == 1:
+        only = skips.pop() if len(skips) == 1 else Reason.NO_CANDIDATE
+        return only, codes.pop()
+    return Reason.NO_CANDIDATE, code_of(Reason.NO_CANDIDATE)
+
+
+def _earliest(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -> float | None:
+    """Seconds after which the first of those that are held back may be asked again."""
+    waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
+    now = time.time()
+    waits += [
+        max(attempt.skipped.until.ToNanoseconds() / NANOS - now, 0.0)
+        for attempt in attempts
+        if attempt.HasField("skipped") and attempt.skipped.HasField("until")
+    ]
+    return min(waits, default=None)
+
+
+def _told(attempt: error_pb2.Attempt) -> str:
+    """One attempt in a sentence: `huggingface/flux-dev MODEL_ACCESS_DENIED (400 'Model requires PRO')`."""
+    who = f"{attempt.provider}/{attempt.model}"
+    if attempt.HasField("skipped"):
+        reason = Reason.from_proto(attempt.skipped.reason)
+        until = ""
+        if attempt.skipped.HasField("until"):
+            until = f" until {attempt.skipped.until.ToDatetime(UTC):%H:%M:%S} UTC"
+        return f"{who} skipped {reason}{until}" + (f" ({attempt.message})" if attempt.message else "")
+    words = attempt.message
+    if attempt.upstream_status:
+        words = f"{attempt.upstream_status}" + (
+            f" '{attempt.upstream_message[:200]}'" if attempt.upstream_message else ""
+        )
+    return f"{who} {Reason.from_proto(attempt.reason)} ({words})"
+
+
+def _stamp(attempt: error_pb2.Attempt, seconds: float) -> None:
+    attempt.started.CopyFrom(_timestamp(time.time() - seconds))
+    attempt.duration.FromNanoseconds(round(seconds * NANOS))
+
+
+def _timestamp(seconds: float) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(datetime.fromtimestamp(seconds, UTC))
+    return stamp

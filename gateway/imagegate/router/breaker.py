@@ -1,0 +1,123 @@
+"""The circuit breaker: CLOSED until too many failures in a row, OPEN for a while, HALF_OPEN to find out. Pure.
+
+Time and randomness are arguments: `now` is the monotonic clock in seconds, `jitter` a number from
+-1 to 1. A permit is the right to make one attempt; whoever holds one says how it ended, exactly once.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+# Five failures in a row trip it; then 15 s, doubled at every relapse, at most 5 min, each ± 20 %.
+FAILURES_TO_TRIP = 5
+OPEN_SECONDS = 15.0
+MAX_OPEN_SECONDS = 300.0
+JITTER = 0.2
+# A refused account or model does not heal by itself: it is asked again after 10 min, doubled.
+REFUSED_SECONDS = 600.0
+MAX_REFUSED_PROVIDER_SECONDS = 3600.0
+MAX_REFUSED_MODEL_SECONDS = 6 * 3600.0
+SUCCESSES_TO_CLOSE = 2
+# A probe whose holder never reports gives its lease back by itself.
+PROBE_LEASE_SECONDS = 330.0
+
+
+class State(Enum):
+    """The three states."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The right to one attempt, of one generation: a result from before the last transition counts for nothing."""
+
+    generation: int
+    probe: bool = False
+
+
+class CircuitBreaker:
+    """One breaker, for a provider or for one of its models."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._state = State.CLOSED
+        self._generation = 0
+        self._failures = 0
+        self._successes = 0
+        self._relapses = 0
+        self._until = 0.0
+        self._probe_until: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<CircuitBreaker {self.name} {self._state.name}>"
+
+    def state(self, now: float) -> State:
+        """The state at `now`."""
+        if self._state is State.OPEN and now >= self._until:
+            self._move(State.HALF_OPEN)
+        return self._state
+
+    def until(self, now: float) -> float | None:
+        """When it may be asked again; None where that is now."""
+        if self.state(now) is State.OPEN:
+            return self._until
+        if self._state is State.HALF_OPEN and self._probe_until is not None and now < self._probe_until:
+            return self._probe_until
+        return None
+
+    def admits(self, now: float) -> bool:
+        """Whether `acquire` would give a permit. Changes nothing."""
+        return self.until(now) is None
+
+    def acquire(self, now: float) -> Permit | None:
+        """A permit, or None while it is open or a probe is under way."""
+        if not self.admits(now):
+            return None
+        if self._state is State.HALF_OPEN:
+            self._probe_until = now + PROBE_LEASE_SECONDS
+            return Permit(self._generation, probe=True)
+        return Permit(self._generation)
+
+    def succeeded(self, permit: Permit) -> None:
+        """The attempt delivered."""
+        if permit.generation != self._generation:
+            return
+        self._failures = 0
+        if self._state is State.HALF_OPEN:
+            self._probe_until = None
+            self._successes += 1
+            if self._successes >= SUCCESSES_TO_CLOSE:
+                self._relapses = 0
+                self._move(State.CLOSED)
+
+    def failed(self, permit: Permit, now: float, jitter: float) -> None:
+        """The attempt failed in a way that counts."""
+        if permit.generation != self._generation:
+            return
+        self._failures += 1
+        if self._state is State.HALF_OPEN or self._failures >= FAILURES_TO_TRIP:
+            self._open(now, OPEN_SECONDS, MAX_OPEN_SECONDS, jitter)
+
+    def refused(self, permit: Permit, now: float, jitter: float, longest: float) -> None:
+        """The account or the model was refused: open at once, up to `longest` seconds."""
+        if permit.generation == self._generation:
+            self._open(now, REFUSED_SECONDS, longest, jitter)
+
+    def release(self, permit: Permit) -> None:
+        """The attempt ended in a way that says nothing."""
+        if permit.generation == self._generation and permit.probe:
+            self._probe_until = None
+
+    def _open(self, now: float, first: float, longest: float, jitter: float) -> None:
+        length = min(first * 2**self._relapses, longest) * (1 + JITTER * jitter)
+        self._relapses = min(self._relapses + 1, 16)
+        self._until = max(self._until, now + length)
+        self._move(State.OPEN)
+
+    def _move(self, state: State) -> None:
+        self._state = state
+        self._generation += 1
+        self._failures = self._successes = 0
+        self._probe_until = None

@@ -1,0 +1,112 @@
+"""What each provider offers, asked for again and again: the router starts before its providers.
+
+A provider that was not read yet is tried as configured; one that stopped answering keeps the
+catalogue that it had.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from pydantic import ValidationError
+
+from imagegate.router.endpoint import Endpoint
+from imagegate.runtime.errors import Failure
+from imagegate.runtime.models import Catalogue, Model
+
+log = structlog.get_logger()
+
+# Asked for often until it is known, and seldom from then on: it changes by hand, or by a key.
+UNREAD_SECONDS = 1.0
+READ_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Offer:
+    """A provider as its service describes it; `catalogue` is None while it was never read."""
+
+    catalogue: Catalogue | None = None
+    reachable: bool = False
+    disabled_reason: str = ""
+    problem: str = ""
+
+
+class Catalogues:
+    """The offers of all providers, kept up to date by one task each."""
+
+    def __init__(self) -> None:
+        self._offers: dict[str, Offer] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._asked: dict[str, asyncio.Event] = {}
+
+    @property
+    def known(self) -> Mapping[str, Catalogue]:
+        """The catalogues that were read, by provider."""
+        return {name: offer.catalogue for name, offer in self._offers.items() if offer.catalogue is not None}
+
+    def offer(self, provider: str) -> Offer:
+        """What is known of a provider."""
+        return self._offers.get(provider, Offer())
+
+    def watch(self, endpoint: Endpoint) -> None:
+        """Begin to ask this provider."""
+        self._offers.setdefault(endpoint.provider, Offer())
+        self._asked[endpoint.provider] = asyncio.Event()
+        self._tasks[endpoint.provider] = asyncio.create_task(self._keep_asking(endpoint))
+
+    async def asked_once(self, within: float) -> None:
+        """Wait until every provider was asked once, whatever it said, but at most `within` seconds."""
+        waiting = [asyncio.create_task(asked.wait()) for asked in self._asked.values()]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=within)
+            for task in late:
+                task.cancel()
+
+    async def forget(self, provider: str) -> None:
+        """Stop asking; what is known stays until it is asked again."""
+        task = self._tasks.pop(provider, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Stop asking anybody."""
+        for provider in list(self._tasks):
+            await self.forget(provider)
+
+    async def _keep_asking(self, endpoint: Endpoint) -> None:
+        while True:
+            await self._ask(endpoint)
+            self._asked[endpoint.provider].set()
+            await asyncio.sleep(READ_SECONDS if self._offers[endpoint.provider].reachable else UNREAD_SECONDS)
+
+    async def _ask(self, endpoint: Endpoint) -> None:
+        offer = self._offers[endpoint.provider]
+        problem = ""
+        try:
+            answer = await endpoint.list_models()
+            told = next((p for p in answer.providers if p.name == endpoint.provider), None)
+            if told is None:
+                problem = f"{endpoint.target} serves {[p.name for p in answer.providers]}, not {endpoint.provider}"
+            else:
+                offer.catalogue = Catalogue(
+                    provider=endpoint.provider,
+                    models=tuple(Model.from_proto(model) for model in answer.models),
+                    outside=Model.from_proto(told.outside_catalogue) if told.HasField("outside_catalogue") else None,
+                    outside_pattern=told.outside_pattern or "^$",
+                )
+                offer.disabled_reason = "" if told.enabled else told.disabled_reason or "switched off"
+        except Failure as failure:
+            problem = failure.message
+        except ValidationError as error:
+            problem = f"its catalogue makes no sense: {' '.join(str(error).split())[:500]}"
+        if (offer.reachable, offer.problem) != (not problem, problem):
+            log.info(
+                "provider",
+                provider=endpoint.provider,
+                reachable=not problem,
+                problem=problem,
+                disabled_reason=offer.disabled_reason,
+            )
+        offer.reachable, offer.problem = not problem, problem

@@ -1,0 +1,213 @@
+"""The router's configuration: one YAML file, overridden by variables, checked as a whole.
+
+A wrong file is refused with every problem at once, and with the nearest known name where a key is
+unknown, so that it can be mended in one go.
+"""
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+PACKAGED = Path(__file__).with_name("imagegate.yaml")
+PREFIX = "IMAGEGATE_"
+DEFAULT_ROUTE = "default"
+# The name that stands for the model of HF_IMAGE_MODEL, and the one that FLUX_MODEL replaces.
+HUGGINGFACE = "huggingface"
+DEFAULT_MODEL = "default"
+FLUX_DEV = "flux-dev"
+DEFAULT_HUB_MODEL = "black-forest-labs/FLUX.1-schnell"
+
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; `problems` lists every one, each with its place."""
+
+    def __init__(self, source: str, problems: list[str]) -> None:
+        self.source = source
+        self.problems = problems
+        super().__init__(f"{source}: " + "; ".join(problems))
+
+
+def _seconds(value: object) -> object:
+    """`90s`, `2m`, `500ms` or a number of seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", value.strip()) if isinstance(value, str) else None
+    return float(match[1]) * UNITS[match[2]] if match else value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=3600)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+CandidateName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*/[a-z0-9][a-z0-9_.-]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProviderConfig(_Strict):
+    """Where a provider's service is, whether it takes part, and how long one attempt may take."""
+
+    target: Annotated[str, Field(min_length=1, max_length=512)]
+    enabled: bool = True
+    attempt_timeout: Seconds | None = None
+
+
+class RouterConfig(_Strict):
+    """The providers in fallback order, and the routes: a name and its candidates in order."""
+
+    providers: dict[Name, ProviderConfig] = Field(min_length=1)
+    routes: dict[Name, Annotated[list[CandidateName], Field(min_length=1)]]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RouterConfig":
+        problems = [
+            f"routes.{route}: {candidate!r} names no configured provider{_did_you_mean(provider, self.providers)}"
+            for route, candidates in self.routes.items()
+            for candidate in candidates
+            if (provider := candidate.partition("/")[0]) not in self.providers
+        ]
+        problems += [f"routes.{name}: a provider has this name too" for name in self.routes if name in self.providers]
+        problems += [
+            f"routes.{route}: lists a candidate twice"
+            for route, candidates in self.routes.items()
+            if len(set(candidates)) < len(candidates)
+        ]
+        if DEFAULT_ROUTE not in self.routes:
+            problems.append(f"routes: the route {DEFAULT_ROUTE!r} is missing; a request without a model takes it")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def hash(self) -> str:
+        """Changes whenever the configuration does."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+
+
+class ModelOverrides(_Strict):
+    """The models that two well-known variables put in place of the configured ones (Hub ids)."""
+
+    default_model: str = DEFAULT_HUB_MODEL
+    flux_model: str = ""
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "ModelOverrides":
+        """HF_IMAGE_MODEL and FLUX_MODEL, where they are set."""
+        return cls(
+            default_model=environ.get("HF_IMAGE_MODEL") or DEFAULT_HUB_MODEL, flux_model=environ.get("FLUX_MODEL", "")
+        )
+
+    def apply(self, provider: str, model: str) -> str:
+        """The model that is meant by `provider`/`model`."""
+        if provider != HUGGINGFACE:
+            return model
+        if model == DEFAULT_MODEL:
+            return self.default_model
+        return self.flux_model if model == FLUX_DEV and self.flux_model else model
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    """The file that IMAGEGATE_CONFIG names, or the packaged one."""
+    return Path(environ["IMAGEGATE_CONFIG"]) if environ.get("IMAGEGATE_CONFIG") else PACKAGED
+
+
+def load(path: Path, environ: Mapping[str, str] | None = None) -> RouterConfig:
+    """Read `path` and apply the overrides in `environ` (none by default).
+
+    Raises ConfigError with every problem at once.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 a SafeLoader
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read ({error.strerror}); set IMAGEGATE_CONFIG to a file"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"is not YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(content, dict):
+        raise ConfigError(str(path), ["must be a mapping with `providers` and `routes`"])
+    problems = _override(content, environ or {})
+    try:
+        config = RouterConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(str(path), problems + _problems(error)) from error
+    if problems:
+        raise ConfigError(str(path), problems)
+    return config
+
+
+def dump(config: RouterConfig) -> str:
+    """The configuration as YAML, complete."""
+    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, width=100)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice: plain YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _override(content: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
+    """Apply IMAGEGATE_A__B__C=value; hyphens in a name are underscores in the variable."""
+    problems = []
+    for variable in sorted(environ):
+        path = variable.removeprefix(PREFIX).lower().split("__")
+        if not variable.startswith(PREFIX) or len(path) < 2:
+            continue
+        if path[0] not in RouterConfig.model_fields:
+            problems.append(f"{variable}: no such setting{_did_you_mean(path[0], RouterConfig.model_fields)}")
+            continue
+        try:
+            value = yaml.safe_load(environ[variable])
+        except yaml.YAMLError:
+            value = environ[variable]
+        if not _set(content, path, value):
+            problems.append(f"{variable}: does not lead to a value")
+    return problems
+
+
+def _set(content: dict[str, Any], path: list[str], value: object) -> bool:
+    place: Any = content
+    for index, segment in enumerate(path):
+        if not isinstance(place, dict):
+            return False
+        key = next((key for key in place if str(key).replace("-", "_").lower() == segment), segment)
+        if index == len(path) - 1:
+            place[key] = value
+        else:
+            place = place.setdefault(key, {})
+    return True
+
+
+def _problems(error: ValidationError) -> list[str]:
+    found = []
+    for detail in error.errors():
+        place = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+        if detail["type"] == "extra_forbidden":
+            known = RouterConfig.model_fields if len(detail["loc"]) == 1 else ProviderConfig.model_fields
+            found.append(f"{place}: unknown key{_did_you_mean(str(detail['loc'][-1]), known)}")
+        elif detail["type"] == "value_error" and not detail["loc"]:
+            found += str(detail["ctx"]["error"]).split("\n")
+        else:
+            found.append(f"{place}: {detail['msg']}")
+    return found
+
+
+def _did_you_mean(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def read(environ: Mapping[str, str] = os.environ) -> RouterConfig:
+    """The configuration that `environ` asks for. Raises ConfigError."""
+    return load(config_path(environ), environ)

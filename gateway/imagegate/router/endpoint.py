@@ -1,0 +1,119 @@
+"""How a provider's service is called: bytes in, bytes out.
+
+`Generate` is called as if it answered a stream (the same bytes on the wire): only so does the
+upstream's id, which the provider sends as initial metadata the moment it has it, arrive before the
+answer and survive a cancel. The answer itself is never parsed here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import grpc
+from grpc_status import rpc_status
+from imagegate.runtime.channels import ChannelPool
+
+from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
+from imagegate.runtime.provider import UPSTREAM_ID
+from imagegate.runtime.server import MESSAGE_OPTIONS
+from imagegate.v1 import catalog_pb2, catalog_pb2_grpc
+
+GENERATE = "/imagegate.v1.GenerationService/Generate"
+CATALOGUE_SECONDS = 5.0
+
+CHANNEL_OPTIONS = (
+    *MESSAGE_OPTIONS,
+    # One layer tries again, and it is not the channel.
+    ("grpc.enable_retries", 0),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # A dead provider is looked for again within seconds, not within gRPC's two minutes.
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.initial_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    (
+        "grpc.service_config",
+        '{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}',
+    ),
+)
+
+
+@dataclass(slots=True)
+class Sighting:
+    """What is known of an attempt under way: the upstream's id, once it was seen."""
+
+    upstream_id: str = ""
+
+
+class Endpoint:
+    """The service of one provider."""
+
+    def __init__(self, provider: str, target: str) -> None:
+        self.provider = provider
+        self.target = target
+        self._channels = ChannelPool(target, CHANNEL_OPTIONS)
+
+    async def close(self) -> None:
+        """Close every connection; calls under way end."""
+        await self._channels.close()
+
+    async def generate(self, request: bytes, timeout: float, metadata: Mapping[str, str], sighting: Sighting) -> bytes:
+        """The provider's serialised answer. Raises Failure."""
+        async with self._channels.call_slot() as channel:
+            method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(GENERATE)
+            call = method(request, timeout=timeout, metadata=grpc.aio.Metadata(*metadata.items()))
+            try:
+                for key, value in await call.initial_metadata():
+                    if key == UPSTREAM_ID:
+                        sighting.upstream_id = str(value)
+                answer = await call.read()
+                if not isinstance(answer, bytes):  # EOF
+                    raise _silent(self.provider)
+                return answer
+            except grpc.aio.AioRpcError as error:
+                raise _failure(error, self, sighting) from error
+            finally:
+                call.cancel()  # a call that has ended takes no notice
+
+    async def list_models(self) -> catalog_pb2.ListModelsResponse:
+        """The provider's catalogue. Raises Failure."""
+        async with self._channels.call_slot() as channel:
+            stub = catalog_pb2_grpc.CatalogServiceStub(channel)
+            try:
+                answer: catalog_pb2.ListModelsResponse = await stub.ListModels(
+                    catalog_pb2.ListModelsRequest(), timeout=CATALOGUE_SECONDS
+                )
+            except grpc.aio.AioRpcError as error:
+                raise _failure(error, self, Sighting()) from error
+            return answer
+
+
+def _failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting) -> Failure:
+    """The provider's own failure, or what the transport's words mean."""
+    status = rpc_status.from_call(error)
+    failure = from_status(status) if status is not None else None
+    return failure if failure is not None else _transport_failure(error, endpoint, sighting)
+
+
+def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting) -> Failure:
+    code, words = error.code(), (error.details() or "").lower()
+    sent = Dispatch.ACCEPTED if sighting.upstream_id else Dispatch.UNKNOWN
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Failure(Reason.TIMEOUT, f"{endpoint.provider} did not answer in time", dispatch=sent)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in words:
+        return Failure(Reason.INTERNAL, f"a message between the router and {endpoint.provider} was too large")
+    if "refused_stream" in words or "error code 7" in words or "concurrent rpc limit" in words:
+        return Failure(Reason.BUSY, f"{endpoint.provider} takes no more calls just now", dispatch=Dispatch.NOT_SENT)
+    never_connected = code is grpc.StatusCode.UNAVAILABLE and (
+        "failed to connect" in words or "connection refused" in words or "dns" in words or "connections to all" in words
+    )
+    return Failure(
+        Reason.UNREACHABLE,
+        f"the provider service {endpoint.provider} at {endpoint.target} "
+        + ("cannot be reached" if never_connected else f"went away ({code.name})"),
+        remedy=f"start it, or correct providers.{endpoint.provider}.target",
+        dispatch=Dispatch.NOT_SENT if never_connected else sent,
+    )
+
+
+def _silent(provider: str) -> Failure:
+    return Failure(Reason.BAD_OUTPUT, f"{provider} answered OK without an answer", dispatch=Dispatch.ACCEPTED)

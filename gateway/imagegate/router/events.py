@@ -1,0 +1,93 @@
+"""What happens in the core, as values. Listeners count, log and remember; the core knows no metric name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imagegate.runtime.errors import Failure, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """An attempt left for `provider`/`model`."""
+
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFinished:
+    """It ended: `failure` is None where it delivered, and `cancelled` where the caller left."""
+
+    provider: str
+    model: str
+    seconds: float
+    failure: Failure | None = None
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateSkipped:
+    """A candidate was passed over."""
+
+    provider: str
+    model: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """After a failure at one provider the next attempt goes to another candidate."""
+
+    from_provider: str
+    to_provider: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerMoved:
+    """A breaker changed its state; `model` is empty for the provider's own.
+
+    `worst` is the worst state among the breakers of that scope at this provider.
+    """
+
+    provider: str
+    model: str
+    state: str
+    worst: str
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class GateClosed:
+    """Nobody asks `provider` before `until` (monotonic seconds)."""
+
+    provider: str
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFinished:
+    """A request was answered; `overhead` is the router's own time in seconds."""
+
+    overhead: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigLoaded:
+    """A configuration was read (`hash`), or refused (empty)."""
+
+    hash: str
+
+
+Event = (
+    AttemptStarted
+    | AttemptFinished
+    | CandidateSkipped
+    | FellBack
+    | BreakerMoved
+    | GateClosed
+    | RequestFinished
+    | ConfigLoaded
+)
+Listener = Callable[[Event], None]

@@ -1,0 +1,108 @@
+"""The router's metric names, fed by its events. Labels come from closed sets only."""
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from imagegate.router.breaker import State
+from imagegate.router.events import (
+    AttemptFinished,
+    AttemptStarted,
+    BreakerMoved,
+    CandidateSkipped,
+    ConfigLoaded,
+    Event,
+    FellBack,
+    GateClosed,
+    RequestFinished,
+)
+from imagegate.router.verdict import Group, verdict_on
+from imagegate.runtime.errors import Reason
+from imagegate.runtime.metrics import DURATION_BUCKETS, OTHER
+
+
+class RouterMetrics:
+    """Counts the events. `is_known` says whether (provider, model) is in a catalogue."""
+
+    def __init__(self, registry: CollectorRegistry, is_known: Callable[[str, str], bool]) -> None:
+        self._is_known = is_known
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"imagegate_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"imagegate_{name}", text, labels, registry=registry)
+
+        self._attempts = counter(
+            "attempts",
+            "Attempts by outcome; the failure rate is group failed / (ok + failed).",
+            "provider",
+            "model",
+            "outcome",
+            "outcome_group",
+        )
+        self._durations = Histogram(
+            "imagegate_attempt_duration_seconds",
+            "Time of an attempt.",
+            ["provider", "model", "outcome_group"],
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
+        self._fallbacks = counter(
+            "fallbacks", "Attempts after a failure elsewhere.", "from_provider", "to_provider", "reason"
+        )
+        self._skips = counter("skips", "Candidates passed over.", "provider", "reason")
+        self._state = gauge("breaker_state", "1 for the state a breaker is in.", "provider", "scope", "state")
+        self._moves = counter("breaker_transitions", "Transitions of breakers.", "provider", "scope", "to", "reason")
+        self._gates = gauge("gate_until_timestamp_seconds", "Until when a provider is not asked.", "provider")
+        self._inflight = gauge("inflight", "Attempts under way.", "provider")
+        self._overhead = Histogram(
+            "imagegate_overhead_seconds",
+            "The router's own time per request.",
+            buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5),
+            registry=registry,
+        )
+        self._reload_ok = gauge("config_last_reload_ok", "1 where the last reading of the configuration succeeded.")
+        self._config = gauge("config_info", "The configuration in force.", "hash")
+
+    def __call__(self, event: Event) -> None:
+        """Count one event."""
+        match event:
+            case AttemptStarted(provider):
+                self._inflight.labels(provider).inc()
+            case AttemptFinished():
+                self._finished(event)
+            case CandidateSkipped(provider, _, reason):
+                self._skips.labels(provider, reason.lower()).inc()
+            case FellBack(origin, destination, reason):
+                self._fallbacks.labels(origin, destination, reason.lower()).inc()
+            case BreakerMoved():
+                self._moved(event)
+            case GateClosed(provider, _, seconds):
+                self._gates.labels(provider).set(time.time() + seconds)
+            case RequestFinished(overhead):
+                self._overhead.observe(overhead)
+            case ConfigLoaded(digest):
+                self._loaded(digest)
+
+    def _finished(self, event: AttemptFinished) -> None:
+        self._inflight.labels(event.provider).dec()
+        reason = Reason.CANCELLED if event.cancelled else event.failure.reason if event.failure else None
+        outcome = reason.lower() if reason else "ok"
+        group = verdict_on(reason).group.value if reason else Group.OK.value
+        model = event.model if self._is_known(event.provider, event.model) else OTHER
+        self._attempts.labels(event.provider, model, outcome, group).inc()
+        self._durations.labels(event.provider, model, group).observe(event.seconds)
+
+    def _moved(self, event: BreakerMoved) -> None:
+        scope = "model" if event.model else "provider"
+        for state in State:
+            self._state.labels(event.provider, scope, state.value).set(state.value == event.worst)
+        self._moves.labels(event.provider, scope, event.state, event.reason.lower() if event.reason else "").inc()
+
+    def _loaded(self, digest: str) -> None:
+        self._reload_ok.set(bool(digest))
+        if digest:
+            self._config.clear()
+            self._config.labels(digest).set(1)

@@ -1,0 +1,131 @@
+"""What `GetStatus` tells: the state of every provider, model and route as this replica sees it."""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from imagegate.router.breaker import State
+from imagegate.router.config import RouterConfig
+from imagegate.router.events import AttemptFinished, AttemptStarted, Event
+from imagegate.router.router import Router
+from imagegate.runtime.errors import Failure
+from imagegate.v1 import router_pb2
+
+BREAKER_STATES = {
+    State.CLOSED: router_pb2.BREAKER_STATE_CLOSED,
+    State.OPEN: router_pb2.BREAKER_STATE_OPEN,
+    State.HALF_OPEN: router_pb2.BREAKER_STATE_HALF_OPEN,
+}
+
+
+@dataclass(slots=True)
+class _Score:
+    in_flight: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    last_failure: Failure | None = None
+    failed_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Scoreboard:
+    """Remembers what the events told, by provider and by model (both from closed sets)."""
+
+    scores: defaultdict[tuple[str, str], _Score] = field(default_factory=lambda: defaultdict(_Score))
+
+    def __call__(self, event: Event) -> None:
+        """Note one event."""
+        if isinstance(event, AttemptStarted):
+            self.scores[event.provider, ""].in_flight += 1
+        elif isinstance(event, AttemptFinished):
+            self.scores[event.provider, ""].in_flight -= 1
+            for key in (event.provider, ""), (event.provider, event.model):
+                self._note(self.scores[key], event)
+
+    def _note(self, score: _Score, event: AttemptFinished) -> None:
+        if event.failure is not None:
+            score.failed += 1
+            score.last_failure, score.failed_at = event.failure, time.time()
+        elif not event.cancelled:
+            score.succeeded += 1
+
+
+def status_of(router: Router, scoreboard: Scoreboard, config: RouterConfig, source: str) -> router_pb2.RouterStatus:
+    """The whole status. Asks nobody."""
+    providers = [_provider(name, router, scoreboard, config) for name in config.providers]
+    routes = [_route(name, router) for name in sorted(config.routes)]
+    return router_pb2.RouterStatus(providers=providers, routes=routes, config_source=source, config_hash=config.hash)
+
+
+def _provider(name: str, router: Router, scoreboard: Scoreboard, config: RouterConfig) -> router_pb2.ProviderStatus:
+    settings = config.providers[name]
+    offer = router.catalogues.offer(name)
+    disabled = offer.disabled_reason if settings.enabled else f"providers.{name}.enabled is false in the configuration"
+    now = router.clock()
+    score = scoreboard.scores[name, ""]
+    status = router_pb2.ProviderStatus(
+        name=name,
+        enabled=not disabled,
+        disabled_reason=disabled,
+        reachable=offer.reachable,
+        breaker=BREAKER_STATES[router.admission.breaker(name).state(now)],
+        in_flight=score.in_flight,
+        target=settings.target,
+        problem=offer.problem,
+        models=[
+            _model(name, model.key, model.disabled_reason, router, scoreboard)
+            for model in (offer.catalogue.models if offer.catalogue else ())
+        ],
+    )
+    refusal = router.admission.refusal(name, "", now)
+    if refusal is not None:
+        status.until.CopyFrom(_timestamp(time.time() + refusal.wait))
+    _note_last_error(status, score)
+    return status
+
+
+def _model(
+    provider: str, key: str, disabled_reason: str, router: Router, scoreboard: Scoreboard
+) -> router_pb2.ModelStatus:
+    now = router.clock()
+    score = scoreboard.scores[provider, key]
+    status = router_pb2.ModelStatus(
+        key=key,
+        enabled=not disabled_reason,
+        disabled_reason=disabled_reason,
+        breaker=BREAKER_STATES[router.admission.breaker(provider, key).state(now)],
+        succeeded=score.succeeded,
+        failed=score.failed,
+    )
+    refusal = router.admission.refusal(provider, key, now)
+    if refusal is not None:
+        status.until.CopyFrom(_timestamp(time.time() + refusal.wait))
+    _note_last_error(status, score)
+    return status
+
+
+def _route(name: str, router: Router) -> router_pb2.RouteStatus:
+    candidates = router.resolve(name).candidates
+    return router_pb2.RouteStatus(
+        name=name,
+        candidates=[str(candidate) for candidate in candidates],
+        available=any(router.obstacle(candidate) is None for candidate in candidates),
+    )
+
+
+def _note_last_error(status: router_pb2.ProviderStatus | router_pb2.ModelStatus, score: _Score) -> None:
+    if score.last_failure is not None:
+        status.last_error.reason = score.last_failure.reason.to_proto()
+        status.last_error.message = score.last_failure.message
+        status.last_error.upstream_status = score.last_failure.upstream_status
+        status.last_error.upstream_message = score.last_failure.upstream_message
+        status.last_error.at.CopyFrom(_timestamp(score.failed_at))
+
+
+def _timestamp(seconds: float) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(datetime.fromtimestamp(seconds, UTC))
+    return stamp

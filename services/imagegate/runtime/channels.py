@@ -1,0 +1,81 @@
+"""Channels to one target, as many as the calls under way need.
+
+A server refuses the calls beyond its limit of streams on one connection, by a reset that retries do
+not help against. So no channel carries more calls than `CALLS_PER_CHANNEL`, well below that limit:
+when all are full another one is opened, over a connection of its own.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+
+CALLS_PER_CHANNEL = 100
+# Channels that may stay open without a call: one for the next call, one for the next burst.
+IDLE_CHANNELS = 2
+
+ChannelOptions = Sequence[tuple[str, str | int]]
+
+# Without a pool of its own, gRPC would give two channels to one target the same connection.
+OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
+
+
+@dataclass(eq=False, slots=True)
+class _Line:
+    """One channel and the number of calls on it."""
+
+    channel: grpc.aio.Channel
+    calls: int = 0
+
+
+class ChannelPool:
+    """Channels to `target`, opened when they are needed. Belongs to one event loop, the one that first calls."""
+
+    def __init__(self, target: str, options: ChannelOptions = ()) -> None:
+        self.target = target
+        self._options = (*options, OWN_CONNECTION)
+        self._lines: list[_Line] = []
+        self._closed = False
+
+    def __repr__(self) -> str:
+        calls = sum(line.calls for line in self._lines)
+        return f"<ChannelPool {self.target} {len(self._lines)} channels {calls} calls>"
+
+    @asynccontextmanager
+    async def call_slot(self) -> AsyncIterator[grpc.aio.Channel]:
+        """A channel with room for one call, which is yours until the block is left. Never waits.
+
+        Raises RuntimeError after `close`.
+        """
+        line = self._line_with_room()
+        line.calls += 1
+        try:
+            yield line.channel
+        finally:
+            line.calls -= 1
+            await self._close_if_spare(line)
+
+    async def close(self) -> None:
+        """Close every channel; calls under way are cancelled. Closing twice is harmless."""
+        self._closed = True
+        lines, self._lines = self._lines, []
+        for line in lines:
+            await line.channel.close()
+
+    def _line_with_room(self) -> _Line:
+        if self._closed:
+            raise RuntimeError(f"the channels to {self.target} are closed")
+        # The first with room: the last ones fall idle soonest and can be closed.
+        for line in self._lines:
+            if line.calls < CALLS_PER_CHANNEL:
+                return line
+        line = _Line(grpc.aio.insecure_channel(self.target, options=self._options))
+        self._lines.append(line)
+        return line
+
+    async def _close_if_spare(self, line: _Line) -> None:
+        idle = sum(1 for each in self._lines if each.calls == 0)
+        if line.calls == 0 and idle > IDLE_CHANNELS and line in self._lines:
+            self._lines.remove(line)
+            await line.channel.close()

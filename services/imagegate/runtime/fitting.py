@@ -1,0 +1,172 @@
+"""Fit a request to a model: what is sent, and every change that this takes. Pure.
+
+Nothing that the model does not declare is ever sent, nothing the caller left out is sent unless the
+model's entry gives a default, and no change goes unrecorded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from imagegate.runtime.models import FITTED_FIELDS, TEXT_FIELDS, Model, Parameter
+from imagegate.v1 import generation_pb2
+
+Value = int | float | str
+Adjustment = generation_pb2.Adjustment
+
+INTEGER_FIELDS = ("width", "height", "steps", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What goes to the model, by request field, and what had to be changed for it."""
+
+    parameters: Mapping[str, Value]
+    adjustments: tuple[Adjustment, ...]
+
+
+def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) -> Fitted:
+    """What `model` is sent for `request`.
+
+    `drawn_seed` (0 to 2^32 - 1) is used where the model takes a seed and the request leaves it
+    open. The request must be valid (`imagegate.runtime.validation`).
+    """
+    parameters: dict[str, Value] = {}
+    adjustments: list[Adjustment] = []
+    asked = _asked(request)
+    for name in FITTED_FIELDS:
+        parameter = model.parameters.get(name)
+        if name not in asked:
+            value = _unasked(name, parameter, drawn_seed)
+        elif parameter is None:
+            if asked[name] != "":
+                adjustments.append(_dropped(name, asked[name], model))
+            continue
+        else:
+            value, adjustment = _fit_one(name, asked[name], parameter)
+            if adjustment is not None:
+                adjustments.append(adjustment)
+        if value is not None and value != "":
+            parameters[name] = value
+    return Fitted(parameters, tuple(adjustments))
+
+
+def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjustment, ...]) -> list[str]:
+    """The parameters that were changed although the request forbids it, in order, each once."""
+    refuse_all = request.on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
+    changed = dict.fromkeys(adjustment.parameter for adjustment in adjustments)
+    return [name for name in changed if refuse_all or name in request.must_keep]
+
+
+def text_of(value: Value) -> str:
+    """A parameter's value as adjustments and logs show it."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _asked(request: generation_pb2.GenerateRequest) -> dict[str, Value]:
+    """The fields that the caller set. An empty negative prompt is set: it overrides a default."""
+    asked: dict[str, Value] = {
+        name: getattr(request, name)
+        for name in FITTED_FIELDS
+        if name != "sampler" and request.HasField(name)  # type: ignore[arg-type]
+    }
+    if asked.get("seed") == -1:
+        del asked["seed"]
+    if request.sampler:
+        asked["sampler"] = request.sampler
+    return asked
+
+
+def _unasked(name: str, parameter: Parameter | None, drawn_seed: int) -> Value | None:
+    if parameter is None:
+        return None
+    if name == "seed":
+        return _wrapped(drawn_seed, parameter)
+    if isinstance(parameter.default, float) and name in INTEGER_FIELDS:
+        return int(parameter.default)
+    return parameter.default
+
+
+def _fit_one(name: str, value: Value, parameter: Parameter) -> tuple[Value | None, Adjustment | None]:
+    if name == "seed":
+        return _fit_seed(int(value), parameter)
+    if name in TEXT_FIELDS:
+        return _fit_text(name, str(value), parameter)
+    return _fit_number(name, float(value), parameter)
+
+
+def _fit_number(name: str, value: float, parameter: Parameter) -> tuple[Value, Adjustment | None]:
+    whole = name in INTEGER_FIELDS
+    low = parameter.minimum if parameter.minimum is not None else value
+    high = parameter.maximum if parameter.maximum is not None else value
+    clamped = min(max(value, low), high)
+    if clamped != value:
+        why = f"the model takes {low:g} to {high:g}"
+        action = generation_pb2.ACTION_CLAMPED
+    else:
+        why = f"the model takes multiples of {parameter.multiple_of:g}" if parameter.multiple_of else ""
+        action = generation_pb2.ACTION_ROUNDED
+    fitted = _on_grid(clamped, parameter)
+    result: Value = round(fitted) if whole else fitted
+    if fitted == value:
+        return result, None
+    requested: Value = round(value) if whole else value
+    return result, _adjustment(name, requested, result, action, why)
+
+
+def _on_grid(value: float, parameter: Parameter) -> float:
+    """The nearest multiple of the grid that the range allows."""
+    grid = parameter.multiple_of
+    if grid is None:
+        return value
+    nearest = round(value / grid) * grid
+    if parameter.maximum is not None and nearest > parameter.maximum:
+        nearest -= grid
+    if parameter.minimum is not None and nearest < parameter.minimum:
+        nearest += grid
+    return nearest
+
+
+def _fit_text(name: str, value: str, parameter: Parameter) -> tuple[Value | None, Adjustment | None]:
+    if parameter.choices:
+        return _choose(name, value, parameter)
+    if parameter.maximum is not None and len(value) > parameter.maximum:
+        cut = value[: int(parameter.maximum)]
+        why = f"the model takes {parameter.maximum:g} characters"
+        return cut, _adjustment(name, value, cut, generation_pb2.ACTION_CLAMPED, why)
+    return value, None
+
+
+def _choose(name: str, value: str, parameter: Parameter) -> tuple[Value | None, Adjustment | None]:
+    for choice in parameter.choices:
+        if choice.casefold() == value.casefold():
+            return choice, None
+    why = f"the model knows: {', '.join(parameter.choices)}"
+    if isinstance(parameter.default, str):
+        return parameter.default, _adjustment(name, value, parameter.default, generation_pb2.ACTION_SUBSTITUTED, why)
+    return None, _adjustment(name, value, "", generation_pb2.ACTION_DROPPED, why)
+
+
+def _fit_seed(value: int, parameter: Parameter) -> tuple[Value, Adjustment | None]:
+    """Seeds wrap around instead of being clamped: two large seeds must stay two pictures."""
+    wrapped = _wrapped(value, parameter)
+    if wrapped == value:
+        return value, None
+    why = f"the model takes seeds up to {parameter.maximum:.0f}; this is the remainder"
+    return wrapped, _adjustment("seed", value, wrapped, generation_pb2.ACTION_TRANSLATED, why)
+
+
+def _wrapped(seed: int, parameter: Parameter) -> int:
+    return seed if parameter.maximum is None else seed % (int(parameter.maximum) + 1)
+
+
+def _dropped(name: str, value: Value, model: Model) -> Adjustment:
+    why = f"{model.display_name} does not take it"
+    return _adjustment(name, value, "", generation_pb2.ACTION_DROPPED, why)
+
+
+def _adjustment(
+    name: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str
+) -> Adjustment:
+    return Adjustment(
+        parameter=name, requested=text_of(requested)[:256], applied=text_of(applied)[:256], action=action, why=why
+    )

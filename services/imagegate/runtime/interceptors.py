@@ -1,0 +1,130 @@
+"""What happens around every call: an id, a deadline, a log line, and errors that tell the truth.
+
+The interceptor here is the outermost one. It lets no exception through: gRPC would send an
+exception's text to the caller, secrets included, and a stray CancelledError would leave the caller
+waiting until its deadline.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from time import monotonic
+from typing import Any, TypeAlias
+
+import grpc
+import structlog
+from google.rpc import code_pb2
+from grpc_status import rpc_status
+
+from imagegate.runtime.deadline import DEFAULT_TIMEOUT
+from imagegate.runtime.errors import Failure, Reason, to_status
+from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.validation import REQUEST_ID
+
+log = structlog.get_logger()
+
+REQUEST_ID_KEY = "imagegate-request-id"
+REASON_KEY = "imagegate-reason"
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic in the stubs only
+Behaviour = Callable[[Any, Any], Awaitable[Any]]
+
+_request_id: ContextVar[str] = ContextVar("imagegate_request_id", default="")
+
+
+def current_request_id() -> str:
+    """The id of the request that this task works on; empty outside of one."""
+    return _request_id.get()
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every unary call; streams of the library's own services (reflection, health) pass."""
+
+    def __init__(self, metrics: ProcessMetrics, redactor: Redactor, default_timeout: float = DEFAULT_TIMEOUT) -> None:
+        self._metrics = metrics
+        self._redactor = redactor
+        self._default_timeout = default_timeout
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """The handler that the server will call, wrapped."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+        behaviour: Behaviour = handler.unary_unary
+        method = handler_call_details.method.removeprefix("/")
+
+        async def answer(request: Any, context: Any) -> Any:
+            return await self._answer(method, behaviour, request, context)
+
+        return grpc.unary_unary_rpc_method_handler(
+            answer,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    async def _answer(self, method: str, behaviour: Behaviour, request: Any, context: Any) -> Any:
+        began = monotonic()
+        request_id = _chosen_request_id(request, context)
+        _request_id.set(request_id)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
+        try:
+            async with asyncio.timeout(self._default_timeout if context.time_remaining() is None else None):
+                response = await behaviour(request, context)
+        except asyncio.CancelledError:
+            if context.cancelled() or _is_cancelling():
+                self._metrics.answered(method, "CANCELLED", monotonic() - began)
+                raise
+            log.exception("a call was cancelled by nobody", method=method)
+            failure = _internal()
+        except Failure as error:
+            failure = error
+        except TimeoutError:
+            failure = Failure(Reason.TIMEOUT, f"no answer within the default of {self._default_timeout:g} s")
+        except Exception:
+            log.exception("a call failed by a bug", method=method)
+            failure = _internal()
+        else:
+            self._metrics.answered(method, "OK", monotonic() - began)
+            return response
+        return await self._refuse(method, failure, request_id, context, began)
+
+    async def _refuse(self, method: str, failure: Failure, request_id: str, context: Any, began: float) -> None:
+        """End the call with `failure`; always raises, as abort does."""
+        failure.message = self._redactor.scrub(failure.message)
+        status = to_status(failure, request_id)
+        code = code_pb2.Code.Name(status.code)
+        self._metrics.answered(method, code, monotonic() - began)
+        rich = rpc_status.to_status(status)
+        await context.abort(
+            rich.code,
+            rich.details,
+            (*rich.trailing_metadata, (REASON_KEY, str(failure.reason)), (REQUEST_ID_KEY, request_id)),
+        )
+
+
+def _chosen_request_id(request: Any, context: Any) -> str:
+    """The caller's id from the request or the metadata where it is a legal one, else a new one."""
+    offered = [getattr(request, "request_id", "")]
+    offered += [str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY]
+    return next((value for value in offered if value and REQUEST_ID.fullmatch(value)), uuid.uuid4().hex)
+
+
+def _is_cancelling() -> bool:
+    """Whether somebody asked for this task to end (the server is stopping, the caller left)."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _internal() -> Failure:
+    return Failure(
+        Reason.INTERNAL,
+        "imagegate failed by a bug of its own; nothing about your request is known to be wrong",
+        remedy="look for this request's id in the log of the service that answered",
+    )

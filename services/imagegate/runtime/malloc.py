@@ -1,0 +1,24 @@
+"""Tell glibc's allocator to keep large blocks, before the first picture passes.
+
+By default every block above a moving threshold is mapped and unmapped anew: about a thousand page
+faults per picture of 1.2 MB, which is half of the CPU that passing it on costs.
+"""
+
+import ctypes
+import sys
+
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+M_ARENA_MAX = -8
+MIB = 1024 * 1024
+# 32 MiB is glibc's own upper bound for the mmap threshold; one arena halves the memory at no cost,
+# since all work is done by one event loop.
+SETTINGS = ((M_MMAP_THRESHOLD, 32 * MIB), (M_TRIM_THRESHOLD, 64 * MIB), (M_ARENA_MAX, 1))
+
+
+def tune() -> bool:
+    """Apply the settings; False where this is not glibc (musl, macOS), which need none of it."""
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and all(mallopt(option, value) == 1 for option, value in SETTINGS)

@@ -1,0 +1,91 @@
+"""The metric names of every process, and of providers. Labels come from closed sets only.
+
+A registry is made per process and passed in; nothing registers itself globally.
+"""
+
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from imagegate.runtime.errors import Reason
+from imagegate.runtime.order import Delivery, Order
+from imagegate.v1 import generation_pb2
+
+# Pictures take from milliseconds (a refusal) to minutes.
+DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 20, 30, 45, 60, 90, 120, 180, 300, 600)
+OTHER = "_other"
+
+
+class ProcessMetrics:
+    """What every process counts: its gRPC calls."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._requests = Counter("imagegate_requests", "gRPC calls answered.", ["method", "code"], registry=registry)
+        self._durations = Histogram(
+            "imagegate_request_duration_seconds",
+            "Time to answer a gRPC call.",
+            ["method"],
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
+        build = Gauge("imagegate_build_info", "The version that runs.", ["version"], registry=registry)
+        build.labels(version("imagegate")).set(1)
+
+    def answered(self, method: str, code: str, seconds: float) -> None:
+        """A call of `method` ended with the gRPC code `code` (both from closed sets)."""
+        self._requests.labels(method, code).inc()
+        self._durations.labels(method).observe(seconds)
+
+
+class ProviderMetrics:
+    """What a provider counts besides."""
+
+    def __init__(self, registry: CollectorRegistry, provider: str, models: tuple[str, ...]) -> None:
+        self._provider = provider
+        self._models = frozenset(models)
+        self._adjustments = Counter(
+            "imagegate_adjustments",
+            "Parameters sent differently from what was asked.",
+            ["provider", "parameter", "action"],
+            registry=registry,
+        )
+        self._images = Counter(
+            "imagegate_images",
+            "Pictures delivered (ok), or orders that brought none (the reason).",
+            ["provider", "model", "result"],
+            registry=registry,
+        )
+        self._phases = Histogram(
+            "imagegate_upstream_phase_seconds",
+            "Time spent in a phase of the upstream's conversation.",
+            ["provider", "phase"],
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
+        quota_labels = ["provider", "window"]
+        self._quota_used = Gauge(
+            "imagegate_quota_used", "Requests used in the window.", quota_labels, registry=registry
+        )
+        self._quota_limit = Gauge("imagegate_quota_limit", "Requests allowed in it.", quota_labels, registry=registry)
+
+    def delivered(self, order: Order, delivery: Delivery) -> None:
+        """An order was delivered."""
+        for phase in ("queue", "run", "download"):
+            seconds = getattr(delivery, f"{phase}_seconds")
+            if seconds is not None:
+                self._phases.labels(self._provider, phase).observe(seconds)
+        for adjustment in order.adjustments:
+            action = generation_pb2.Action.Name(adjustment.action).removeprefix("ACTION_").lower()
+            self._adjustments.labels(self._provider, adjustment.parameter, action).inc()
+
+    def attempted(self, order: Order | None, pictures: int, reason: Reason | None) -> None:
+        """An order ended: with `pictures`, or for `reason`."""
+        model = order.model.key if order is not None and order.model.key in self._models else OTHER
+        result = "ok" if reason is None else reason.lower()
+        self._images.labels(self._provider, model, result).inc(pictures or 1)
+
+    def quota(self, used: int, limit: int) -> None:
+        """The daily quota as it stands."""
+        self._quota_used.labels(self._provider, "day").set(used)
+        self._quota_limit.labels(self._provider, "day").set(limit)

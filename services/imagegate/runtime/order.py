@@ -1,0 +1,146 @@
+"""What a provider is asked to make, and what it delivers.
+
+An `Order` is a request after validation and fitting: a provider only has to say it in its
+upstream's words. It also keeps the attempt's own record (how far it got), so that a failure at any
+point can be told truthfully.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from imagegate.runtime.deadline import Deadline
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.fitting import Value, text_of
+from imagegate.runtime.models import Model
+from imagegate.v1 import generation_pb2
+
+# Where the upstream makes one picture per call, this many calls of one order run at a time.
+AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture as the upstream gave it: hostile until `images.inspect` has seen it.
+
+    `seed` is the one that makes it again, None where the model takes none. `filtered` is the
+    upstream's own word that its safety check blanked it.
+    """
+
+    data: bytes
+    seed: int | None = None
+    filtered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What an upstream made. Times are seconds, None where the phase did not happen."""
+
+    pictures: Sequence[Picture]
+    upstream_provider: str = ""
+    sandbox: bool = False
+    queue_seconds: float | None = None
+    run_seconds: float | None = None
+    download_seconds: float | None = None
+
+
+async def _tell_nobody(_upstream_id: str) -> None:
+    """An order that nobody watches."""
+
+
+@dataclass(slots=True)
+class Order:
+    """A fitted request and the record of the attempt to fulfil it.
+
+    `parameters` holds what goes to the model, by request field name; what is absent is not sent.
+    The provider has until `deadline`; what comes after is kept back for cancelling upstream.
+    """
+
+    model: Model
+    prompt: str
+    parameters: Mapping[str, Value]
+    deadline: Deadline
+    count: int = 1
+    request_id: str = ""
+    # Names of request fields that may not be changed any more; None forbids every change.
+    kept: frozenset[str] | None = frozenset()
+    tell_upstream_id: Callable[[str], Awaitable[None]] = _tell_nobody
+    adjustments: list[generation_pb2.Adjustment] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    phase: str = "submit"
+    dispatch: Dispatch = Dispatch.NOT_SENT
+    upstream_id: str = ""
+
+    def seed(self, index: int = 0) -> int | None:
+        """The seed of picture `index` (seed + index, within the model's range); None where it takes none."""
+        first = self.parameters.get("seed")
+        if first is None:
+            return None
+        limit = self.model.parameters["seed"].maximum
+        seed = int(first) + index
+        return seed if limit is None else seed % (int(limit) + 1)
+
+    def sending(self) -> None:
+        """The submission leaves now: from here on, silence tells nothing."""
+        self.phase = "submit"
+        self.dispatch = Dispatch.UNKNOWN
+
+    async def accepted(self, upstream_id: str) -> None:
+        """The upstream took the work under `upstream_id`; the caller is told at once."""
+        self.dispatch = Dispatch.ACCEPTED
+        if upstream_id and not self.upstream_id:
+            self.upstream_id = upstream_id
+            await self.tell_upstream_id(upstream_id)
+
+    def adjust(
+        self, parameter: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str
+    ) -> None:
+        """Record a change that only this provider can know of, before anything is sent.
+
+        Raises Failure(UNSUPPORTED) where the request forbids it.
+        """
+        if self.kept is None or parameter in self.kept:
+            raise Failure(
+                Reason.UNSUPPORTED,
+                f"{self.model.display_name} cannot take {parameter} as asked, and the request forbids a change: {why}",
+                dispatch=Dispatch.NOT_SENT,
+            )
+        self.note(parameter, requested, applied, action, why)
+
+    def note(
+        self, parameter: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str
+    ) -> None:
+        """Record a change that was found afterwards, in what the upstream delivered."""
+        self.adjustments.append(
+            generation_pb2.Adjustment(
+                parameter=parameter,
+                requested=text_of(requested)[:256],
+                applied=text_of(applied)[:256],
+                action=action,
+                why=why,
+            )
+        )
+
+
+async def one_by_one(order: Order, make: Callable[[int], Awaitable[Picture]]) -> list[Picture]:
+    """The pictures of an order whose upstream makes one per call, `AT_ONCE` at a time.
+
+    Delivers what exists where only some fail; raises the first failure where all do. Leaving
+    cancels the calls that are still under way.
+    """
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(index: int) -> Picture | Failure:
+        async with slots:
+            try:
+                return await make(index)
+            except Failure as failure:
+                return failure
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(index)) for index in range(order.count)]
+    results = [task.result() for task in tasks]
+    pictures = [result for result in results if isinstance(result, Picture)]
+    if not pictures:
+        raise next(result for result in results if isinstance(result, Failure))
+    return pictures

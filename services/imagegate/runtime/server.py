@@ -1,0 +1,120 @@
+"""One of our processes on the network: gRPC with health, reflection and channelz, and HTTP beside it.
+
+Stopping is graceful and in this order: health says NOT_SERVING, clients get a moment to notice,
+then no new calls, and those under way may end.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import structlog
+from grpc_channelz.v1 import channelz
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from imagegate.runtime.interceptors import CallInterceptor
+from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.settings import ProcessSettings, SettingsError
+from imagegate.runtime.telemetry import http_endpoint
+
+log = structlog.get_logger()
+
+# Both directions, on every hop of ours: one constant, so that no hop is narrower than another.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MESSAGE_OPTIONS = (
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+)
+SERVER_OPTIONS = (
+    *MESSAGE_OPTIONS,
+    # gRPC would share a port that is in use without a word.
+    ("grpc.so_reuseport", 0),
+    # gRPC refuses streams beyond this with RST_STREAM instead of queueing them. Our own channels
+    # hold at most 100; other clients start hundreds on one, and lose some of them at 128.
+    ("grpc.max_concurrent_streams", 1024),
+    # Strictly below the interval of our clients' pings, which would be answered by GOAWAY otherwise.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A gRPC service: its full name, and how it is added to a server."""
+
+    name: str
+    add: Callable[[grpc.aio.Server], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that accepts calls, on these ports."""
+
+    grpc_port: int
+    http_port: int
+
+
+@asynccontextmanager
+async def serving(
+    services: Sequence[Service], settings: ProcessSettings, metrics: ProcessMetrics, redactor: Redactor
+) -> AsyncIterator[Running]:
+    """Serve until the block is left, then drain.
+
+    Raises SettingsError where a port is in use.
+    """
+    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, redactor)], options=SERVER_OPTIONS)
+    for service in services:
+        service.add(server)
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    names = ["", *(service.name for service in services)]
+    _add_debugging(server, names, settings)
+    ready = asyncio.Event()
+    async with http_endpoint(settings.bind, settings.http_port, metrics.registry, ready.is_set) as http_port:
+        grpc_port = _bind(server, settings)
+        await server.start()
+        for name in names:
+            await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+        ready.set()
+        log.info("listening", grpc=grpc_port, http=http_port)
+        try:
+            yield Running(grpc_port, http_port)
+        finally:
+            ready.clear()
+            await checks.enter_graceful_shutdown()
+            await asyncio.sleep(settings.drain_seconds)
+            await server.stop(settings.grace_seconds)
+            log.info("stopped")
+
+
+async def until_told_to_stop() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+    log.info("stopping")
+
+
+def _add_debugging(server: grpc.aio.Server, names: Sequence[str], settings: ProcessSettings) -> None:
+    if settings.channelz:
+        channelz.add_channelz_servicer(server)
+    if settings.reflection:
+        shown = [name for name in names if name]
+        reflection.enable_server_reflection([*shown, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+
+
+def _bind(server: grpc.aio.Server, settings: ProcessSettings) -> int:
+    try:
+        return int(server.add_insecure_port(f"{settings.bind}:{settings.port}"))
+    except RuntimeError as error:
+        raise SettingsError(
+            f"gRPC port {settings.port} on {settings.bind} cannot be used; "
+            "set IMAGEGATE_PORT to a free one, or to 0 for any"
+        ) from error

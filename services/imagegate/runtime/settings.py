@@ -1,0 +1,106 @@
+"""What a process reads from its environment, once, in `__main__`.
+
+Keys come from a variable or from a file named by the same variable with `_FILE` (a mounted
+secret), which is read again when it changes.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PROVIDER_PREFIX = "IMAGEGATE_{provider}_"
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message names every variable that is wrong."""
+
+
+class EnvironmentSettings(BaseModel):
+    """Settings whose fields' aliases are the names of environment variables, less a prefix."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], prefix: str = "") -> Self:
+        """The settings in `environ`; an empty variable counts as unset.
+
+        Raises SettingsError naming every variable that is wrong.
+        """
+        found = {
+            name.removeprefix(prefix): value for name, value in environ.items() if name.startswith(prefix) and value
+        }
+        try:
+            return cls.model_validate(found)
+        except ValidationError as error:
+            problems = "; ".join(f"{prefix}{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise SettingsError(problems) from error
+
+
+class ProcessSettings(EnvironmentSettings):
+    """What every process of ours takes (variables begin with IMAGEGATE_)."""
+
+    bind: str = Field(default="127.0.0.1", alias="BIND")
+    port: int = Field(default=50051, ge=0, le=65535, alias="PORT")
+    http_port: int = Field(default=9464, ge=0, le=65535, alias="HTTP_PORT")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", alias="LOG_LEVEL")
+    log_format: Literal["json", "console"] = Field(default="json", alias="LOG_FORMAT")
+    log_prompts: bool = Field(default=True, alias="LOG_PROMPTS")
+    reflection: bool = Field(default=True, alias="REFLECTION")
+    channelz: bool = Field(default=True, alias="CHANNELZ")
+    drain_seconds: float = Field(default=1.0, ge=0, le=60, alias="DRAIN_SECONDS")
+    replicas: int = Field(default=1, ge=1, le=1000, alias="REPLICAS")
+    grace_seconds: float = Field(default=120.0, ge=0, le=900, alias="GRACE_SECONDS")
+
+
+class ProviderSettings(EnvironmentSettings):
+    """Switch and limits of one provider (variables begin with IMAGEGATE_<PROVIDER>_)."""
+
+    enabled: bool = Field(default=True, alias="ENABLED")
+    concurrency: int | None = Field(default=None, ge=1, le=1000, alias="CONCURRENCY")
+    requests_per_second: float | None = Field(default=None, gt=0, alias="REQUESTS_PER_SECOND")
+    requests_per_day: int | None = Field(default=None, ge=1, alias="REQUESTS_PER_DAY")
+
+    @classmethod
+    def of(cls, provider: str, environ: Mapping[str, str]) -> Self:
+        """The settings of `provider`."""
+        return cls.read(environ, PROVIDER_PREFIX.format(provider=provider.upper()))
+
+
+class Secret:
+    """A key in `variable`, or in the file that `variable`_FILE names; never shown by `repr`.
+
+    `on_value` hears every value before it is used, so that the log can be scrubbed of it.
+    """
+
+    def __init__(self, variable: str, environ: Mapping[str, str], on_value: Callable[[str], None]) -> None:
+        self.variable = variable
+        self._value = environ.get(variable, "").strip()
+        self._file = Path(environ[f"{variable}_FILE"]) if environ.get(f"{variable}_FILE") else None
+        self._stamp: tuple[int, int, int] | None = None
+        self._on_value = on_value
+        if self._value:
+            on_value(self._value)
+
+    def __repr__(self) -> str:
+        return f"<Secret {self.variable}>"
+
+    def value(self) -> str:
+        """The key as it is now; empty where there is none."""
+        if self._file is not None and not self._is_current(self._file):
+            self._value = self._file.read_text(encoding="utf-8").strip() if self._stamp else ""
+            if self._value:
+                self._on_value(self._value)
+        return self._value
+
+    def _is_current(self, file: Path) -> bool:
+        try:
+            stat = file.stat()
+        except OSError:
+            stamp = None
+        else:
+            stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        unchanged = stamp == self._stamp and stamp is not None
+        self._stamp = stamp
+        return unchanged

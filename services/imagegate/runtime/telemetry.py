@@ -1,0 +1,101 @@
+"""Logs and the HTTP endpoint for machines: /metrics, /livez, /readyz.
+
+Every log line of the process, the libraries' included, passes the redactor at the handler: no call
+site can forget it.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.settings import ProcessSettings, SettingsError
+
+Event = MutableMapping[str, Any]
+
+
+def configure_logging(settings: ProcessSettings, redactor: Redactor, service: str) -> None:
+    """Send every log line to standard output, as JSON or for a console, scrubbed, naming `service`."""
+
+    def scrub(_logger: object, _method: str, event: Event) -> Event:
+        return {key: redactor.scrub_object(value) for key, value in event.items()}
+
+    def name_service(_logger: object, _method: str, event: Event) -> Event:
+        return {"service": service, **event}
+
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        name_service,
+        scrub,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+
+
+@asynccontextmanager
+async def http_endpoint(
+    bind: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool]
+) -> AsyncIterator[int]:
+    """Serve /metrics, /livez and /readyz, and give the port (`port` 0 takes a free one).
+
+    Alive is whoever answers; ready is what `is_ready` says, which never depends on an upstream.
+    Raises SettingsError where the port is in use.
+    """
+
+    async def metrics(_request: web.Request) -> web.Response:
+        # Rendering takes milliseconds with many series: not on the loop that passes pictures.
+        body = await asyncio.to_thread(generate_latest, registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+    async def livez(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if is_ready() else web.Response(text="not ready\n", status=503)
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/livez", livez), web.get("/readyz", readyz)])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, bind, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise SettingsError(
+                f"HTTP port {port} on {bind} cannot be used ({error.strerror}); "
+                "set IMAGEGATE_HTTP_PORT to a free one, or to 0 for any"
+            ) from error
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

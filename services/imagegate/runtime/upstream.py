@@ -1,0 +1,328 @@
+"""The one HTTP client: bounded in time, bytes and redirects, and careful with keys.
+
+- A key goes only to the exact origin (scheme, host, port) of a configured base URL. Of a URL that
+  an upstream names for its own status, result or cancel call only the path is used, there.
+- A finished picture is fetched without the key, wherever it lies; an address that is not public is
+  reached only at a configured origin.
+- A call that makes or fetches a picture always asks for an image type (`Accept`).
+- Nothing is retried here: the router is the one layer that tries again.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from importlib.metadata import version
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from yarl import URL
+
+from imagegate.runtime.addresses import is_public
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+
+ACCEPT_PICTURE = "image/png"
+ACCEPT_JSON = "application/json"
+
+CONNECT_SECONDS = 10.0
+# A body may take this long plus its size at the minimum rate: `sock_read` alone never sees a drip.
+BODY_GRACE_SECONDS = 10.0
+MINIMUM_BYTES_PER_SECOND = 8 * 1024
+# A picture of 32 MiB in base64 with a little JSON around it.
+MAX_BODY_BYTES = 45 * 1024 * 1024
+MAX_ERROR_BODY_BYTES = 64 * 1024
+MAX_REDIRECTS = 3
+MAX_RETRY_AFTER_SECONDS = 600.0
+# Below the 5 s after which common servers close an idle connection: a submission must not meet a stale one.
+KEEPALIVE_SECONDS = 4.0
+
+SANDBOX_HEADER = "x-imagegate-sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An upstream's answer, read whole. Header names are case-insensitive."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def content_type(self) -> str:
+        """The media type without its parameters, in lower case."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether a stand-in answered; it says so itself."""
+        return self.headers.get(SANDBOX_HEADER, "") == "true"
+
+    @property
+    def text(self) -> str:
+        """The body as text, at most 64 KiB of it; not scrubbed."""
+        return self.body[:MAX_ERROR_BODY_BYTES].decode("utf-8", errors="replace")
+
+    def json(self) -> Any:
+        """The body as JSON. Raises Failure(BAD_OUTPUT) where it is something else."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            kind = self.content_type or "no content type"
+            raise Failure(
+                Reason.BAD_OUTPUT,
+                f"the upstream answered {self.status} with {kind} instead of JSON",
+                upstream_status=self.status,
+                upstream_message=self.text[:512],
+            ) from error
+
+    def retry_after(self, now: datetime | None = None) -> float | None:
+        """Seconds that `Retry-After` asks for (a number or a date), at most 10 minutes."""
+        value = self.headers.get("Retry-After", "").strip()
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = _seconds_until(value, now or datetime.now(UTC))
+        return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None
+
+
+class AddressRefusedError(OSError):
+    """An address that is not public, where only public ones may be reached."""
+
+
+class UpstreamClient:
+    """HTTP to one upstream. `async with` it, or call `close`.
+
+    `base_urls` are the configured ones; `authorization` gives the headers with the key, asked for
+    at every call so that a rotated key works at once.
+    """
+
+    def __init__(self, base_urls: Iterable[str], authorization: Callable[[], Mapping[str, str]]) -> None:
+        self._origins = {URL(base).origin() for base in base_urls}
+        self._authorization = authorization
+        self._trusted: aiohttp.ClientSession | None = None
+        self._public: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for session in (self._trusted, self._public):
+            if session is not None:
+                await session.close()
+        self._trusted = self._public = None
+
+    async def picture_call(
+        self, method: str, url: str, *, json: object = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """A call that makes a picture, or carries one in its answer: always asks for an image type."""
+        return await self._authorized(method, url, ACCEPT_PICTURE, json, headers)
+
+    async def json_call(
+        self, method: str, url: str, *, json: object = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """A call about a picture (status, cancel, catalogue), which answers JSON."""
+        return await self._authorized(method, url, ACCEPT_JSON, json, headers)
+
+    async def download(self, url: str) -> Answer:
+        """Fetch a finished picture, without the key, following at most 3 redirects.
+
+        Raises Failure: BAD_OUTPUT for an answer other than 200, a URL that may not be fetched or a
+        body over the limit; UPSTREAM_ERROR where the connection broke; TIMEOUT below the minimum rate.
+        """
+        target = _checked_url(url)
+        for _ in range(MAX_REDIRECTS + 1):
+            answer, location = await self._fetch(target)
+            if location is None:
+                return answer
+            following = _checked_url(str(target.join(URL(location))))
+            if target.scheme == "https" and following.scheme != "https":
+                raise _unfetchable("its address redirects from https to http")
+            target = following
+        raise _unfetchable(f"its address redirects more than {MAX_REDIRECTS} times")
+
+    def own_url(self, base_url: str, named: str) -> str:
+        """The URL that an upstream named for its own status, result or cancel call, at `base_url`'s origin.
+
+        Raises Failure(UPSTREAM_ERROR) where its path lies outside the base URL's.
+        """
+        base = URL(base_url)
+        try:
+            path = URL(named).path
+        except ValueError:
+            path = ""
+        if not path.startswith(base.path.rstrip("/") + "/") or ".." in path.split("/"):
+            raise Failure(
+                Reason.UPSTREAM_ERROR,
+                "the upstream named a URL outside its own API for following the request",
+                dispatch=Dispatch.ACCEPTED,
+            )
+        return str(base.origin().with_path(path))
+
+    async def _authorized(
+        self, method: str, url: str, accept: str, body: object, headers: Mapping[str, str] | None
+    ) -> Answer:
+        target = URL(url)
+        if target.origin() not in self._origins:
+            raise ValueError(f"a key would leave for {target.origin()}, which is not a configured base URL")
+        sent = {"Accept": accept, **(headers or {}), **self._authorization()}
+        data = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+        if data is not None:
+            sent["Content-Type"] = "application/json"
+        try:
+            async with self._session(trusted=True).request(
+                method, target, data=data, headers=sent, allow_redirects=False
+            ) as response:
+                return Answer(response.status, response.headers, await _read(response))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _transport_failure(error, target) from error
+
+    async def _fetch(self, target: URL) -> tuple[Answer, str | None]:
+        """One hop of a download: the picture, or where it went."""
+        session = self._session(trusted=target.origin() in self._origins)
+        try:
+            async with session.get(target, headers={"Accept": ACCEPT_PICTURE}, allow_redirects=False) as response:
+                if response.status in (301, 302, 303, 307, 308):
+                    return Answer(response.status, response.headers, b""), response.headers.get("Location", "")
+                body = await _read(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if _was_refused(error):
+                raise _unfetchable("its address is not a public one") from error
+            failure = _transport_failure(error, target)
+            failure.phase, failure.dispatch, failure.billed = "download", Dispatch.ACCEPTED, None
+            raise failure from error
+        if response.status != HTTPStatus.OK:
+            raise _unfetchable(f"its address answers {response.status}", response.status)
+        return Answer(response.status, response.headers, body), None
+
+    def _session(self, *, trusted: bool) -> aiohttp.ClientSession:
+        """The session for configured origins, or the one that reaches public addresses only."""
+        session = self._trusted if trusted else self._public
+        if session is None:
+            session = _new_session(None if trusted else _public_socket)
+            if trusted:
+                self._trusted = session
+            else:
+                self._public = session
+        return session
+
+
+def _new_session(socket_factory: Callable[[Any], socket.socket] | None) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=KEEPALIVE_SECONDS, socket_factory=socket_factory, happy_eyeballs_delay=None
+        ),
+        # The attempt's own deadline ends a call; only connecting has a bound of its own.
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": f"imagegate/{version('imagegate')}", "Accept-Encoding": "identity"},
+        auto_decompress=False,
+        read_bufsize=512 * 1024,
+        max_line_size=16 * 1024,
+    )
+
+
+def _public_socket(addr_info: tuple[Any, ...]) -> socket.socket:
+    """A socket for an address that was just resolved, or was given as a literal: both come through here."""
+    family, kind, protocol, _, address = addr_info
+    if not is_public(address[0]):
+        raise AddressRefusedError("not a public address")
+    return socket.socket(family, kind, protocol)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, bounded in bytes and in time. An error's body is cut instead of refused."""
+    failed = response.status >= HTTPStatus.BAD_REQUEST
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Failure(Reason.BAD_OUTPUT, "the upstream compressed its answer although asked not to")
+    limit = MAX_ERROR_BODY_BYTES if failed else MAX_BODY_BYTES
+    chunks: list[bytes] = []
+    size = 0
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with asyncio.timeout(BODY_GRACE_SECONDS) as patience:
+            async for chunk in response.content.iter_any():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > limit:
+                    break
+                patience.reschedule(began + BODY_GRACE_SECONDS + size / MINIMUM_BYTES_PER_SECOND)
+    except TimeoutError as error:
+        raise Failure(
+            Reason.TIMEOUT,
+            f"the upstream sent its answer more slowly than {MINIMUM_BYTES_PER_SECOND // 1024} KiB/s",
+            upstream_status=response.status,
+        ) from error
+    if size > limit:
+        response.close()
+        if not failed:
+            raise Failure(Reason.BAD_OUTPUT, f"the upstream's answer is larger than {limit // 2**20} MiB")
+    return b"".join(chunks)[:limit]
+
+
+def _transport_failure(error: Exception, target: URL) -> Failure:
+    """What a broken conversation means. The error's own text is not used: it may hold the key."""
+    place = str(target.origin())
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Failure(Reason.UNREACHABLE, f"{target.host} has no address (DNS)", dispatch=Dispatch.NOT_SENT)
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        return Failure(Reason.UNREACHABLE, f"no TLS connection to {place} could be made", dispatch=Dispatch.NOT_SENT)
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return Failure(Reason.UNREACHABLE, f"no connection to {place} could be made", dispatch=Dispatch.NOT_SENT)
+    if isinstance(error, TimeoutError):
+        return Failure(Reason.TIMEOUT, f"{place} did not answer in time", dispatch=Dispatch.UNKNOWN)
+    what = "broke off its answer" if isinstance(error, aiohttp.ClientPayloadError) else "closed the connection"
+    return Failure(Reason.UPSTREAM_ERROR, f"{place} {what}", dispatch=Dispatch.UNKNOWN)
+
+
+def _was_refused(error: BaseException | None) -> bool:
+    seen = error
+    while seen is not None:
+        if isinstance(seen, AddressRefusedError):
+            return True
+        if isinstance(seen, aiohttp.ClientConnectorError) and isinstance(seen.os_error, AddressRefusedError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _checked_url(url: str) -> URL:
+    try:
+        target = URL(url)
+    except ValueError as error:
+        raise _unfetchable("its address is not a URL") from error
+    if target.scheme not in ("http", "https") or not target.host:
+        raise _unfetchable("its address is neither http nor https")
+    if target.user is not None or target.password is not None:
+        raise _unfetchable("its address carries a user name")
+    return target
+
+
+def _unfetchable(why: str, status: int = 0) -> Failure:
+    return Failure(
+        Reason.BAD_OUTPUT,
+        f"the finished picture cannot be fetched: {why}",
+        upstream_status=status,
+        phase="download",
+        dispatch=Dispatch.ACCEPTED,
+        billed=True,
+    )
+
+
+def _seconds_until(value: str, now: datetime) -> float:
+    """Seconds until an HTTP date; -1 where it is none."""
+    try:
+        return max((parsedate_to_datetime(value) - now).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return -1.0

@@ -1,0 +1,63 @@
+"""What every request must keep, whichever model it is for. Pure; lists every bad field at once.
+
+The bounds are wide on purpose: within them a model's own range decides, and adjusts.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+
+from imagegate.runtime.errors import Violation
+from imagegate.runtime.models import FITTED_FIELDS
+from imagegate.v1 import generation_pb2
+
+MAX_PROMPT_CHARACTERS = 32_000
+MAX_NAME_CHARACTERS = 256
+# The request fields with a range: name -> (smallest, largest, unit).
+RANGES = {
+    "width": (64, 4096, "px"),
+    "height": (64, 4096, "px"),
+    "steps": (1, 150, ""),
+    "guidance_scale": (0, 50, ""),
+    "seed": (-1, 2**63 - 1, ""),
+    "count": (1, 8, ""),
+}
+KEEPABLE = (*FITTED_FIELDS, "count")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def violations(request: generation_pb2.GenerateRequest) -> list[Violation]:
+    """Every bad field of `request`; empty where it is valid."""
+    return [*_texts(request), *_numbers(request), *_choices(request)]
+
+
+def _texts(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
+    if not request.prompt.strip():
+        yield Violation("prompt", "is empty; say what to draw")
+    for name in ("prompt", "negative_prompt"):
+        length = len(getattr(request, name))
+        if length > MAX_PROMPT_CHARACTERS:
+            yield Violation(name, f"has {length:,} characters; at most {MAX_PROMPT_CHARACTERS:,} are allowed")
+    for name in ("model", "sampler"):
+        if len(getattr(request, name)) > MAX_NAME_CHARACTERS:
+            yield Violation(name, f"is longer than {MAX_NAME_CHARACTERS} characters")
+    if request.request_id and not REQUEST_ID.fullmatch(request.request_id):
+        yield Violation("request_id", "takes up to 128 of A-Z a-z 0-9 . _ : -")
+
+
+def _numbers(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
+    for name, (low, high, unit) in RANGES.items():
+        if not request.HasField(name):  # type: ignore[arg-type]
+            continue
+        value = getattr(request, name)
+        if math.isnan(value) or not low <= value <= high:
+            limits = f"{low} to {high}" if high < 2**31 else f"{low} (random) or more"
+            yield Violation(name, f"is {value:g}; allowed is {limits}{f' {unit}' if unit else ''}")
+
+
+def _choices(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
+    if request.on_unsupported not in generation_pb2.OnUnsupported.values():
+        yield Violation("on_unsupported", "takes ADJUST or REFUSE")
+    for name in request.must_keep:
+        if name not in KEEPABLE:
+            yield Violation("must_keep", f"has {name[:64]!r}; it takes {', '.join(KEEPABLE)}")

@@ -1,0 +1,54 @@
+"""fal's CDN: finished pictures at public URLs. They are kept as recipes and drawn when someone fetches them."""
+
+import base64
+import uuid
+from collections import OrderedDict
+from dataclasses import replace
+from typing import NamedTuple
+
+from aiohttp import web
+
+from imagegate.sandbox.call import CALL, RefusedError
+from imagegate.sandbox.pictures import Picture
+
+FILES_PATH = "/fal/cdn/files/"
+MAX_FILES = 10_000
+
+
+class StoredFile(NamedTuple):
+    """A picture and the model that made it."""
+
+    model: str
+    picture: Picture
+
+
+class Cdn:
+    """Files by name. No key is needed here; one that is sent all the same shows in the ledger."""
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[str, StoredFile] = OrderedDict()
+
+    def store(self, model: str, picture: Picture) -> str:
+        """Keep a picture; the path of its URL."""
+        name = f"sandbox/{uuid.uuid4().hex}.{picture.format}"
+        self._files[name] = StoredFile(model, picture)
+        while len(self._files) > MAX_FILES:
+            self._files.popitem(last=False)
+        return FILES_PATH + name
+
+    def find(self, path: str) -> StoredFile | None:
+        return self._files.get(path.removeprefix(FILES_PATH))
+
+    async def serve(self, request: web.Request) -> web.Response:
+        stored = self.find(request.path)
+        if stored is None:
+            raise RefusedError(404, "Not Found")
+        picture = stored.picture
+        if picture.spoilt is None:  # what was spoilt when it was made stays as it is
+            picture = replace(picture, spoilt=request[CALL].spoilt)
+        return web.Response(body=await picture.draw(), content_type=picture.content_type)
+
+
+async def data_uri(picture: Picture) -> str:
+    """The picture inline, for `sync_mode`."""
+    return f"data:{picture.content_type};base64,{base64.b64encode(await picture.draw()).decode()}"

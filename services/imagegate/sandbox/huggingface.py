@@ -1,0 +1,109 @@
+"""Hugging Face's inference router: hf-inference itself, and fal-ai through it. Nothing else is played.
+
+https://huggingface.co/docs/inference-providers
+"""
+
+import uuid
+from collections.abc import Iterable, MutableMapping
+
+from aiohttp import web
+
+from imagegate.sandbox.call import CALL, RefusedError, Target, answer_of
+from imagegate.sandbox.fal import Fal
+from imagegate.sandbox.faults import UpstreamName
+from imagegate.sandbox.huggingface_key import account_for_inference
+from imagegate.sandbox.huggingface_models import HubModel, World, find_by_fal_app, find_model
+from imagegate.sandbox.huggingface_pipeline import draw_for, image_format, picture_of, read_parameters
+
+MODELS_PATH = "/huggingface/hf-inference/models/"
+FAL_PATH = "/huggingface/fal-ai/"
+OTHER_PROVIDERS = frozenset(
+    {"baseten", "cerebras", "cohere", "deepinfra", "featherless-ai", "fireworks-ai", "groq", "novita", "nscale"}
+    | {"openai", "ovhcloud", "publicai", "replicate", "scaleway", "together", "wavespeed", "zai-org"}
+)
+
+
+class HuggingFace:
+    """The router host. `seconds` is how long hf-inference takes for a picture."""
+
+    name: UpstreamName = "huggingface"
+    prefixes: tuple[str, ...] = ("/huggingface",)
+
+    def __init__(self, world: World, fal: Fal, seconds: float) -> None:
+        self._world = world
+        self._fal = fal
+        self._seconds = seconds
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [
+            web.post(MODELS_PATH + "{model:.+}", self._hf_inference),
+            web.post(FAL_PATH + "{app:.+}", self._fal_ai),
+            web.route("*", "/huggingface/{provider}{rest:(/.*)?}", self._not_played),
+        ]
+
+    def target(self, method: str, path: str, body: object) -> Target:
+        if method == "POST" and path.startswith(MODELS_PATH):
+            asked = path.removeprefix(MODELS_PATH)
+            model = find_model(asked)
+            return Target(model.id if model else asked, has_picture=True)
+        if method == "POST" and path.startswith(FAL_PATH):
+            app = path.removeprefix(FAL_PATH)
+            model = find_by_fal_app(app)
+            return Target(model.id if model else app, has_picture=True)
+        return Target()
+
+    def stamp(self, headers: MutableMapping[str, str], seconds: float) -> None:
+        headers.setdefault("x-request-id", str(uuid.uuid4()))
+
+    async def close(self) -> None:
+        """Nothing runs longer than its request."""
+
+    async def _hf_inference(self, request: web.Request) -> web.Response:
+        kind, call = account_for_inference(request), request[CALL]
+        model = self._served(request.match_info["model"])
+        accept = request.headers.get("Accept")
+        format = image_format(accept)
+        if format is None and self._world == "2025":
+            raise RefusedError(400, {"error": f'Accept type "{accept or "*/*"}" not supported'})
+        _refuse_free(model, kind)
+        prompt, parameters = read_parameters(call.body, model.pipeline)
+        picture = picture_of(call, prompt, parameters, model.side, format or "jpeg")
+        data = await draw_for(request, picture, self._seconds)
+        computed = {"x-compute-type": "gpu", "x-compute-time": f"{self._seconds:.3f}"}
+        return web.Response(body=data, headers={"Content-Type": picture.content_type} | computed)
+
+    def _served(self, hub_id: str) -> HubModel:
+        model = find_model(hub_id)
+        if model is None:
+            raise RefusedError(404, {"error": f"Model {hub_id} does not exist"})
+        match model.on_hf_inference(self._world):
+            case "deprecated":
+                gone = "The requested model is deprecated and no longer supported by provider hf-inference"
+                raise RefusedError(410, {"error": gone})
+            case "absent":
+                raise RefusedError(404, "Not Found")
+            case "served":
+                return model
+
+    async def _fal_ai(self, request: web.Request) -> web.Response:
+        """The answer is fal's own, errors included; the key is Hugging Face's."""
+        kind, app = account_for_inference(request), request.match_info["app"]
+        model = find_by_fal_app(app)
+        if model is None or "_subdomain" in request.query:  # the queue is for image-to-image, which is not played yet
+            unsupported = f"The requested model '{app}' is not supported by any provider you have enabled."
+            raise RefusedError(400, {"error": unsupported})
+        _refuse_free(model, kind)
+        return await self._fal.answer_now(request, app)
+
+    async def _not_played(self, request: web.Request) -> web.Response:
+        provider = request.match_info["provider"]
+        if provider in OTHER_PROVIDERS:
+            unsupported = f"The requested model is not supported by provider {provider}"
+            return answer_of(400, {"error": unsupported})
+        return answer_of(404, "Not Found")
+
+
+def _refuse_free(model: HubModel, account: str) -> None:
+    """Whoever would serve it: the refusal is the router's."""
+    if model.needs_pro and account == "free":
+        raise RefusedError(400, {"error": "Model requires PRO subscription"})

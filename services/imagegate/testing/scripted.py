@@ -1,0 +1,95 @@
+"""A provider whose replies are written beforehand."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from imagegate.runtime.errors import Failure
+from imagegate.runtime.models import Catalogue, Model, Parameter
+from imagegate.runtime.order import Delivery, Order, Picture
+from imagegate.testing.pictures import picture
+
+SCRIPTED_MODEL = Model(
+    key="model",
+    display_name="Scripted model",
+    upstream_model="scripted/model",
+    credits=3,
+    typical_seconds=(1.0, 2.0),
+    parameters={
+        "width": Parameter(minimum=64, maximum=1024, multiple_of=8, default=64),
+        "height": Parameter(minimum=64, maximum=1024, multiple_of=8, default=64),
+        "steps": Parameter(minimum=1, maximum=50, default=4),
+        "seed": Parameter(minimum=0, maximum=2**32 - 1),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Never answer, until the caller has had enough."""
+
+
+Reply = bytes | Failure | Delivery | Hang
+
+
+@dataclass(slots=True)
+class ScriptedProvider:
+    """Answers each order with the next reply, then with pictures for ever. Remembers the orders.
+
+    A reply is the bytes of a picture, a whole Delivery, a Failure to raise, or Hang.
+    """
+
+    name: str = "scripted"
+    replies: Iterable[Reply] = ()
+    models: tuple[Model, ...] = (SCRIPTED_MODEL,)
+    disabled_reason: str = ""
+    concurrency: int = 100
+    upstream_id: str = ""
+    outside: Model | None = None
+    orders: list[Order] = field(default_factory=list)
+    cancelled: int = 0
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        self.replies = iter(self.replies)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models, as this provider's own."""
+        models = tuple(model.model_copy(update={"provider": self.name}) for model in self.models)
+        return Catalogue(provider=self.name, models=models, outside=self.outside, outside_pattern=".+/.+")
+
+    async def refresh(self) -> None:
+        """Nothing to do."""
+
+    async def generate(self, order: Order) -> Delivery:
+        """The next reply."""
+        self.orders.append(order)
+        order.sending()
+        if self.upstream_id:
+            await order.accepted(self.upstream_id)
+        reply = next(iter(self.replies), None)
+        if isinstance(reply, Failure):
+            raise reply
+        if isinstance(reply, Hang):
+            await self._hang()
+        if isinstance(reply, Delivery):
+            return reply
+        return Delivery([Picture(_drawn(order, reply), order.seed(index)) for index in range(order.count)])
+
+    async def close(self) -> None:
+        """Remembered."""
+        self.closed = True
+
+    async def _hang(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+def _drawn(order: Order, reply: object) -> bytes:
+    if isinstance(reply, bytes):
+        return reply
+    return picture(int(order.parameters.get("width", 64)), int(order.parameters.get("height", 64)))

@@ -1,0 +1,122 @@
+"""The real services on real sockets of this process, around whatever a test puts behind them."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+from prometheus_client import CollectorRegistry
+
+from imagegate.router.config import ModelOverrides, ProviderConfig, RouterConfig
+from imagegate.router.events import Event
+from imagegate.router.metrics import RouterMetrics
+from imagegate.router.router import Router
+from imagegate.router.service import RouterFace
+from imagegate.router.status import Scoreboard
+from imagegate.runtime.limits import Limits
+from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
+from imagegate.runtime.provider import Provider, ProviderService
+from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.server import MESSAGE_OPTIONS, Running, serving
+from imagegate.runtime.settings import ProcessSettings
+from imagegate.v1 import generation_pb2_grpc, router_pb2_grpc
+
+LOCAL = "127.0.0.1"
+SETTINGS = ProcessSettings(port=0, http_port=0, drain_seconds=0, grace_seconds=0)
+CATALOGUES_WITHIN_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class ServedProvider:
+    """A provider's service, and where it is."""
+
+    provider: Provider
+    running: Running
+    metrics: ProcessMetrics
+
+    @property
+    def target(self) -> str:
+        """Its gRPC address."""
+        return f"{LOCAL}:{self.running.grpc_port}"
+
+
+@dataclass(slots=True)
+class ServedRouter:
+    """A router's service, and where it is; `events` has all that happened."""
+
+    router: Router
+    running: Running
+    metrics: ProcessMetrics
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def target(self) -> str:
+        """Its gRPC address."""
+        return f"{LOCAL}:{self.running.grpc_port}"
+
+    @asynccontextmanager
+    async def stubs(
+        self,
+    ) -> AsyncIterator[tuple[generation_pb2_grpc.GenerationServiceStub, router_pb2_grpc.RouterServiceStub]]:
+        """A client's stubs on a channel of their own."""
+        async with grpc.aio.insecure_channel(self.target, options=MESSAGE_OPTIONS) as channel:
+            yield (
+                generation_pb2_grpc.GenerationServiceStub(channel),
+                router_pb2_grpc.RouterServiceStub(channel),
+            )
+
+
+@asynccontextmanager
+async def serving_provider(
+    provider: Provider, *, limits: Limits | None = None, redactor: Redactor | None = None, port: int = 0
+) -> AsyncIterator[ServedProvider]:
+    """Serve `provider` until the block is left."""
+    redactor = redactor or Redactor()
+    metrics = ProcessMetrics(CollectorRegistry())
+    catalogue = provider.catalogue
+    service = ProviderService(
+        provider,
+        limits=limits or Limits(concurrency=provider.concurrency),
+        metrics=ProviderMetrics(metrics.registry, catalogue.provider, tuple(model.key for model in catalogue.models)),
+        redactor=redactor,
+    )
+    settings = SETTINGS.model_copy(update={"port": port})
+    async with serving(service.services(), settings, metrics, redactor) as running:
+        yield ServedProvider(provider, running, metrics)
+    await provider.close()
+
+
+@asynccontextmanager
+async def serving_router(
+    targets: Mapping[str, str],
+    routes: Mapping[str, Sequence[str]],
+    *,
+    overrides: ModelOverrides | None = None,
+    attempt_timeout: float | None = None,
+    wait_for_catalogues: bool = True,
+) -> AsyncIterator[ServedRouter]:
+    """Serve a router over the providers at `targets` until the block is left."""
+    config = RouterConfig(
+        providers={name: ProviderConfig(target=t, attempt_timeout=attempt_timeout) for name, t in targets.items()},
+        routes={name: list(candidates) for name, candidates in routes.items()},
+    )
+    metrics = ProcessMetrics(CollectorRegistry())
+    scoreboard = Scoreboard()
+    events: list[Event] = []
+    listeners = (RouterMetrics(metrics.registry, lambda _provider, _model: True), scoreboard, events.append)
+
+    def emit(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    router = Router(overrides or ModelOverrides(), emit)
+    await router.configure(config)
+    try:
+        if wait_for_catalogues:
+            await router.catalogues.asked_once(within=CATALOGUES_WITHIN_SECONDS)
+        face = RouterFace(router, scoreboard, "a test")
+        async with serving(face.services(), SETTINGS, metrics, Redactor()) as running:
+            yield ServedRouter(router, running, metrics, events)
+    finally:
+        await router.close()
+

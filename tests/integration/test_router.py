@@ -1,0 +1,434 @@
+"""The router and provider services over real sockets, around scripted providers."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import grpc
+import pytest
+from grpc_status import rpc_status
+from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
+from imagegate.runtime.limits import Limits
+from imagegate.testing import (
+    Hang,
+    Reply,
+    ScriptedProvider,
+    ServedRouter,
+    picture,
+    serving_provider,
+    serving_router,
+)
+from imagegate.v1 import error_pb2, generation_pb2, router_pb2
+
+Request = generation_pb2.GenerateRequest
+
+
+class House:
+    """A router over scripted providers called a, b, c…, all in route `default`."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self.providers: dict[str, ScriptedProvider] = {}
+        self.router: ServedRouter
+
+    async def build(self, *scripts: Sequence[Reply], attempt_timeout: float | None = None, **changes: object) -> "House":
+        targets = {}
+        for name, replies in zip("abcdefgh", scripts, strict=False):
+            provider = ScriptedProvider(name, replies, **changes)  # type: ignore[arg-type]
+            served = await self._stack.enter_async_context(serving_provider(provider))
+            self.providers[name] = provider
+            targets[name] = served.target
+        routes = {"default": [f"{name}/model" for name in targets]}
+        self.router = await self._stack.enter_async_context(
+            serving_router(targets, routes, attempt_timeout=attempt_timeout)
+        )
+        return self
+
+    async def generate(self, request: Request | None = None, timeout: float = 20) -> generation_pb2.GenerateResponse:
+        async with self.router.stubs() as (generation, _):
+            answer: generation_pb2.GenerateResponse = await generation.Generate(
+                request or Request(prompt="a lighthouse"), timeout=timeout
+            )
+            return answer
+
+    async def fail(self, request: Request | None = None, timeout: float = 20) -> tuple[grpc.aio.AioRpcError, Failure]:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.generate(request, timeout)
+        status = rpc_status.from_call(caught.value)
+        assert status is not None, caught.value
+        failure = from_status(status)
+        assert failure is not None
+        return caught.value, failure
+
+
+@pytest.fixture
+async def house():
+    async with AsyncExitStack() as stack:
+        yield House(stack)
+
+
+def reasons(attempts: Sequence[error_pb2.Attempt]) -> list[str]:
+    """Each attempt as `provider REASON`, skipped ones in brackets."""
+    return [
+        f"[{a.provider} {Reason.from_proto(a.skipped.reason)}]"
+        if a.HasField("skipped")
+        else f"{a.provider} {Reason.from_proto(a.reason) if a.reason else 'OK'}"
+        for a in attempts
+    ]
+
+
+def failure(reason: Reason, **more: object) -> Failure:
+    return Failure(reason, f"the script says {reason}", **more)  # type: ignore[arg-type]
+
+
+async def test_the_first_candidate_delivers_and_the_answer_says_so(house: House) -> None:
+    """S1, S2: the answer holds a checked picture, who made it, and the one attempt."""
+    await house.build([])
+    answer = await house.generate(Request(prompt="a cat", seed=7, request_id="my-id"))
+    assert (answer.provider, answer.model, answer.upstream_model) == ("a", "model", "scripted/model")
+    assert answer.request_id == "my-id"
+    assert answer.resolved_by == generation_pb2.RESOLVED_BY_DEFAULT
+    assert reasons(answer.attempts) == ["a OK"]
+    assert answer.attempts[0].dispatch == error_pb2.DISPATCH_ACCEPTED
+    assert answer.images[0].data == picture(64, 64)
+    assert (answer.images[0].seed, answer.images[0].mime_type) == (7, "image/png")
+    assert answer.cost == 3
+    assert answer.timings.total.ToMilliseconds() >= 0
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.RATE_LIMITED, Reason.MODEL_LOADING, Reason.OVERLOADED, Reason.UPSTREAM_ERROR, Reason.UNREACHABLE,
+        Reason.TIMEOUT, Reason.BAD_OUTPUT, Reason.CREDENTIALS_REJECTED, Reason.OUT_OF_CREDIT,
+        Reason.MODEL_ACCESS_DENIED, Reason.MODEL_NOT_FOUND, Reason.UPSTREAM_REJECTED_INPUT, Reason.BUSY,
+        Reason.OVER_QUOTA, Reason.UNSUPPORTED, Reason.DISABLED,
+    ],
+)
+async def test_every_reason_that_is_not_the_callers_fault_falls_back(house: House, reason: Reason) -> None:
+    """R10: rate limit, API error, network error, time-out and refusals go on to the next candidate."""
+    await house.build([failure(reason, upstream_status=418, upstream_message="no")], [])
+    answer = await house.generate()
+    assert reasons(answer.attempts) == [f"a {reason}", "b OK"]
+    assert (answer.attempts[0].upstream_status, answer.attempts[0].upstream_message) == (418, "no")
+
+
+@pytest.mark.parametrize("reason", [Reason.CONTENT_REJECTED, Reason.INTERNAL, Reason.INVALID_REQUEST])
+async def test_what_no_other_candidate_would_change_does_not_fall_back(house: House, reason: Reason) -> None:
+    """A refused prompt is not shopped around, and our own bugs are not multiplied."""
+    await house.build([failure(reason)], [])
+    _, told = await house.fail()
+    assert told.reason is reason
+    assert house.providers["b"].orders == []
+
+
+async def test_a_refused_input_is_shown_to_one_other_only(house: House) -> None:
+    """An input that two upstreams refused is not shown to a third, and the caller is told it is the input."""
+    refuse = [failure(Reason.UPSTREAM_REJECTED_INPUT)]
+    await house.build(list(refuse), list(refuse), [])
+    error, told = await house.fail()
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert reasons(told.attempts) == ["a UPSTREAM_REJECTED_INPUT", "b UPSTREAM_REJECTED_INPUT"]
+    assert house.providers["c"].orders == []
+
+
+async def test_when_all_fail_the_error_names_each_attempt_and_the_remedies(house: House) -> None:
+    """R5, R10, S3: with all down the message names every attempt, the upstream's words and what to do."""
+    await house.build(
+        [failure(Reason.MODEL_ACCESS_DENIED, upstream_status=400, upstream_message="Model requires PRO subscription",
+                 remedy="use a PRO key")],
+        [failure(Reason.UNREACHABLE, remedy="start the webui with --api")],
+    )
+    error, told = await house.fail(Request(prompt="x", request_id="r-1"))
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert error.details() == (
+        "2 candidates tried: a/model MODEL_ACCESS_DENIED (400 'Model requires PRO subscription'); "
+        "b/model UNREACHABLE (the script says UNREACHABLE); try: use a PRO key; start the webui with --api"
+    )
+    assert reasons(told.attempts) == ["a MODEL_ACCESS_DENIED", "b UNREACHABLE"]
+    trailing = dict(error.trailing_metadata())
+    assert trailing["imagegate-reason"] == "UNREACHABLE"
+    assert trailing["imagegate-request-id"] == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("replies", "code"),
+    [
+        ([Reason.MODEL_NOT_FOUND, Reason.MODEL_NOT_FOUND], grpc.StatusCode.NOT_FOUND),
+        ([Reason.RATE_LIMITED, Reason.RATE_LIMITED], grpc.StatusCode.RESOURCE_EXHAUSTED),
+        ([Reason.UPSTREAM_ERROR, Reason.TIMEOUT], grpc.StatusCode.DEADLINE_EXCEEDED),
+        ([Reason.RATE_LIMITED, Reason.UPSTREAM_ERROR], grpc.StatusCode.UNAVAILABLE),
+        ([Reason.CREDENTIALS_REJECTED, Reason.OUT_OF_CREDIT], grpc.StatusCode.UNAVAILABLE),
+    ],
+)
+async def test_the_final_code_is_what_all_attempts_agree_on(
+    house: House, replies: list[Reason], code: grpc.StatusCode
+) -> None:
+    """All missing is NOT_FOUND, all held back RESOURCE_EXHAUSTED, out of time DEADLINE_EXCEEDED, else UNAVAILABLE."""
+    await house.build(*[[failure(reason)] for reason in replies])
+    error, _ = await house.fail()
+    assert error.code() is code
+
+
+async def test_a_rate_limit_tells_when_to_come_back(house: House) -> None:
+    """R9: all held back is RESOURCE_EXHAUSTED with RetryInfo, and meanwhile the upstream is not asked again."""
+    await house.build([failure(Reason.RATE_LIMITED, retry_after=30.0)])
+    _, told = await house.fail()
+    assert told.retry_after == 30
+    error, told = await house.fail()
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert reasons(told.attempts) == ["[a BACKING_OFF]"]
+    assert told.retry_after is not None
+    assert 25 < told.retry_after <= 30
+    assert len(house.providers["a"].orders) == 1
+
+
+async def test_a_hanging_candidate_is_left_in_time_for_the_next(house: House) -> None:
+    """R10: a time-out falls back within the caller's deadline, and the provider itself ends the attempt."""
+    await house.build([Hang()], [], attempt_timeout=1.0)
+    answer = await house.generate(timeout=10)
+    assert reasons(answer.attempts) == ["a TIMEOUT", "b OK"]
+    assert "did not deliver in time" in answer.attempts[0].message
+    assert house.providers["a"].cancelled == 1
+
+
+async def test_five_failures_open_the_breaker_and_the_candidate_is_skipped(house: House) -> None:
+    """S2, R11: a breaker opens, GetStatus shows it with the last error, and the next request skips the candidate."""
+    await house.build([failure(Reason.UPSTREAM_ERROR)] * 5, [])
+    for _ in range(5):
+        assert reasons((await house.generate()).attempts) == ["a UPSTREAM_ERROR", "b OK"]
+    answer = await house.generate()
+    assert reasons(answer.attempts) == ["[a CIRCUIT_OPEN]", "b OK"]
+    assert answer.attempts[0].skipped.until.seconds > 0
+    async with house.router.stubs() as (_, status_service):
+        status: router_pb2.RouterStatus = await status_service.GetStatus(router_pb2.GetStatusRequest(), timeout=5)
+    model = status.providers[0].models[0]
+    assert model.breaker == router_pb2.BREAKER_STATE_OPEN
+    assert (model.failed, model.succeeded) == (5, 0)
+    assert model.last_error.reason == error_pb2.ERROR_REASON_UPSTREAM_ERROR
+    assert status.routes[0].available
+
+
+async def test_refused_credentials_take_out_the_provider_a_missing_model_only_itself(house: House) -> None:
+    """R7: a 404 takes the model out, not the provider; refused credentials take out the provider at once."""
+    await house.build([failure(Reason.MODEL_NOT_FOUND)], [failure(Reason.CREDENTIALS_REJECTED)], [])
+    await house.generate()
+    assert house.router.router.admission.refusal("a", "another", house.router.router.clock()) is None
+    assert house.router.router.admission.refusal("b", "another", house.router.router.clock()) is not None
+    assert reasons((await house.generate()).attempts) == ["[a CIRCUIT_OPEN]", "[b CIRCUIT_OPEN]", "c OK"]
+
+
+async def test_a_provider_that_is_off_is_skipped_with_its_own_words(house: House) -> None:
+    """R10: a provider without its key is passed over, and all off names the variables, FAILED_PRECONDITION."""
+    await house.build([], [], disabled_reason="set SOME_KEY")
+    error, told = await house.fail()
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert told.reason is Reason.DISABLED
+    assert reasons(told.attempts) == ["[a DISABLED]", "[b DISABLED]"]
+    assert "set SOME_KEY" in (error.details() or "")
+
+
+async def test_the_callers_routing_is_kept(house: House) -> None:
+    """Allowed and denied providers and no_fallback restrict the candidates."""
+    await house.build([failure(Reason.UPSTREAM_ERROR)] * 9, [])
+    only_b = generation_pb2.Routing(allow_providers=["b"])
+    assert reasons((await house.generate(Request(prompt="x", routing=only_b))).attempts) == ["[a NOT_ALLOWED]", "b OK"]
+    not_a = generation_pb2.Routing(deny_providers=["a"])
+    assert reasons((await house.generate(Request(prompt="x", routing=not_a))).attempts) == ["[a NOT_ALLOWED]", "b OK"]
+    alone = generation_pb2.Routing(no_fallback=True)
+    _, told = await house.fail(Request(prompt="x", routing=alone))
+    assert reasons(told.attempts) == ["a UPSTREAM_ERROR"]
+    nobody = generation_pb2.Routing(deny_providers=["a", "b"])
+    error, told = await house.fail(Request(prompt="x", routing=nobody))
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_an_exact_name_has_no_fallback_and_a_key_means_all_who_offer_it(house: House) -> None:
+    """`provider/key` is exactly that; a key means every provider that offers it, in order."""
+    await house.build([failure(Reason.UPSTREAM_ERROR)] * 2, [])
+    _, told = await house.fail(Request(prompt="x", model="a/model"))
+    assert reasons(told.attempts) == ["a UPSTREAM_ERROR"]
+    by_key = await house.generate(Request(prompt="x", model="model"))
+    assert reasons(by_key.attempts) == ["a UPSTREAM_ERROR", "b OK"]
+    assert by_key.resolved_by == generation_pb2.RESOLVED_BY_KEY
+    by_id = await house.generate(Request(prompt="x", model="scripted/model"))
+    assert by_id.resolved_by == generation_pb2.RESOLVED_BY_ALIAS
+
+
+async def test_an_unknown_model_is_refused_with_the_nearest_names(house: House) -> None:
+    """R7: an unknown model is NOT_FOUND with the nearest known names, and nobody is asked."""
+    await house.build([])
+    error, told = await house.fail(Request(prompt="x", model="modle"))
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+    assert told.reason is Reason.MODEL_NOT_FOUND
+    assert "model, a/model" in (error.details() or "")
+    assert house.providers["a"].orders == []
+
+
+async def test_a_bad_request_lists_every_bad_field_and_reaches_nobody(house: House) -> None:
+    """R1: INVALID_ARGUMENT names all bad fields at once, before anything is tried."""
+    await house.build([])
+    error, told = await house.fail(Request(prompt=" ", width=0, steps=-1, guidance_scale=float("nan"), seed=-2))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [violation.field for violation in told.violations] == ["prompt", "width", "steps", "guidance_scale", "seed"]
+    assert house.providers["a"].orders == []
+
+
+async def test_a_change_is_recorded_or_refused_as_the_caller_wishes(house: House) -> None:
+    """R1: what a model cannot take is adjusted and said, or refused; a forbidden change skips the candidate."""
+    await house.build([])
+    asked = {"prompt": "x", "width": 1000, "height": 99, "guidance_scale": 7.5, "negative_prompt": "blur"}
+    answer = await house.generate(Request(**asked))
+    told = [(a.parameter, a.requested, a.applied, generation_pb2.Action.Name(a.action)) for a in answer.adjustments]
+    assert told == [
+        ("negative_prompt", "blur", "", "ACTION_DROPPED"),
+        ("height", "99", "96", "ACTION_ROUNDED"),
+        ("guidance_scale", "7.5", "", "ACTION_DROPPED"),
+    ]
+    refuse = generation_pb2.ON_UNSUPPORTED_REFUSE
+    error, failed = await house.fail(Request(**asked, on_unsupported=refuse))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert reasons(failed.attempts) == ["[a UNSUPPORTED]"]
+    assert "negative_prompt, height, guidance_scale" in (error.details() or "")
+    assert reasons((await house.fail(Request(**asked, must_keep=["height"])))[1].attempts) == ["[a UNSUPPORTED]"]
+    assert (await house.generate(Request(**asked, must_keep=["width"]))).images
+
+
+async def test_zero_is_a_value_and_what_is_left_out_is_not_sent(house: House) -> None:
+    """R2: only what the caller set or the catalogue defaults reaches the provider; the seed is drawn and told."""
+    await house.build([])
+    answer = await house.generate(Request(prompt="x", seed=0))
+    assert answer.images[0].seed == 0
+    assert house.providers["a"].orders[0].parameters == {"width": 64, "height": 64, "steps": 4, "seed": 0}
+    drawn = await house.generate(Request(prompt="x", seed=-1))
+    assert drawn.images[0].seed == house.providers["a"].orders[1].parameters["seed"]
+    assert not drawn.adjustments
+
+
+async def test_several_pictures_use_consecutive_seeds(house: House) -> None:
+    """Picture i uses seed + i, and the price counts each."""
+    await house.build([])
+    answer = await house.generate(Request(prompt="x", seed=5, count=3))
+    assert [image.seed for image in answer.images] == [5, 6, 7]
+    assert answer.cost == 9
+
+
+async def test_a_picture_of_six_megabytes_passes(house: House) -> None:
+    """A 6 MB picture passes client, router and provider, whole."""
+    large = picture(1440, 1440)
+    assert len(large) > 6_000_000
+    await house.build([large])
+    answer = await house.generate()
+    assert answer.images[0].data == large
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<!doctype html><p>hello", b'{"error": "no"}', picture(64, 64)[:-20], b"\x89PNG\r\n\x1a\n", b"GIF89a...."],
+)
+async def test_what_is_not_a_picture_never_reaches_the_caller(house: House, body: bytes) -> None:
+    """An upstream's 200 without a whole picture is BAD_OUTPUT, and the next candidate is tried."""
+    await house.build([body], [])
+    answer = await house.generate()
+    assert reasons(answer.attempts) == ["a BAD_OUTPUT", "b OK"]
+
+
+async def test_four_hundred_calls_at_once_over_one_channel_are_all_served(house: House) -> None:
+    """400 calls started at once over one client channel: none is refused."""
+    await house.build([])
+    async with house.router.stubs() as (generation, _):
+        calls = [generation.Generate(Request(prompt=f"{i}"), timeout=60) for i in range(400)]
+        answers = await asyncio.gather(*calls)
+    assert all(answer.images for answer in answers)
+
+
+async def test_a_caller_that_leaves_cancels_the_provider_and_counts_for_nothing(house: House) -> None:
+    """A cancelled call cancels the attempt, gives its permit back and is no failure."""
+    await house.build([Hang()])
+    async with house.router.stubs() as (generation, _):
+        call = generation.Generate(Request(prompt="x"), timeout=30)
+        async with asyncio.timeout(10):
+            while not house.providers["a"].orders:
+                await asyncio.sleep(0.01)
+            call.cancel()
+            while not house.providers["a"].cancelled:
+                await asyncio.sleep(0.01)
+    assert (await house.generate()).images
+    assert b'outcome="cancelled"' in await scraped(house)
+
+
+async def test_the_upstreams_id_reaches_the_record_even_of_an_attempt_that_hung(house: House) -> None:
+    """R5: the upstream's id is in the attempt's record as soon as the upstream gave it."""
+    await house.build([Hang()], [], attempt_timeout=0.5, upstream_id="job-42")
+    answer = await house.generate()
+    assert reasons(answer.attempts) == ["a TIMEOUT", "b OK"]
+    assert [attempt.upstream_id for attempt in answer.attempts] == ["job-42", "job-42"]
+    assert answer.attempts[0].dispatch == error_pb2.DISPATCH_ACCEPTED
+
+
+async def test_a_busy_provider_is_left_for_the_next_and_queued_at_where_it_is_the_last() -> None:
+    """A full provider sends the request on at once; the last candidate queues instead of refusing."""
+    first, second = ScriptedProvider("a", [Hang()], concurrency=1), ScriptedProvider("b")
+    async with (
+        serving_provider(first, limits=Limits(concurrency=1)) as a,
+        serving_provider(second) as b,
+        serving_router({"a": a.target, "b": b.target}, {"default": ["a/model", "b/model"], "lone": ["a/model"]}) as r,
+        r.stubs() as (generation, _),
+    ):
+        blocking = generation.Generate(Request(prompt="x"), timeout=30)
+        async with asyncio.timeout(10):
+            while not first.orders:
+                await asyncio.sleep(0.01)
+        answer = await generation.Generate(Request(prompt="y"), timeout=20)
+        assert reasons(answer.attempts) == ["a BUSY", "b OK"]
+        waiting = generation.Generate(Request(prompt="z", model="lone"), timeout=20)
+        await asyncio.sleep(0)
+        blocking.cancel()
+        assert reasons((await waiting).attempts) == ["a OK"]
+
+
+async def test_a_bug_of_ours_is_told_without_its_text() -> None:
+    """R14: an unexpected exception becomes INTERNAL with generic words; its text stays in the log."""
+
+    class Broken(ScriptedProvider):
+        async def generate(self, order: object) -> object:  # type: ignore[override]
+            raise ValueError("https://x/?key=SECRET-123")
+
+    async with (
+        serving_provider(Broken("a")) as a,
+        serving_router({"a": a.target}, {"default": ["a/model"]}) as r,
+        r.stubs() as (generation, _),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await generation.Generate(Request(prompt="x"), timeout=10)
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+        assert "SECRET" not in repr(caught.value)
+
+
+async def test_the_failure_rate_of_each_provider_can_be_read_from_the_metrics(house: House) -> None:
+    """S2: attempts are counted by provider, model, outcome and group, fallbacks by their ends."""
+    await house.build([failure(Reason.UPSTREAM_ERROR), failure(Reason.RATE_LIMITED)], [])
+    await house.generate()
+    await house.generate()
+    text = (await scraped(house)).decode()
+    assert 'imagegate_attempts_total{model="model",outcome="upstream_error",outcome_group="failed",provider="a"} 1' in text
+    assert 'outcome="rate_limited",outcome_group="limited",provider="a"} 1' in text
+    assert 'outcome="ok",outcome_group="ok",provider="b"} 2' in text
+    assert 'imagegate_fallbacks_total{from_provider="a",reason="upstream_error",to_provider="b"} 1' in text
+    assert 'imagegate_inflight{provider="a"} 0' in text
+
+
+async def scraped(house: House) -> bytes:
+    """The router's /metrics."""
+    import aiohttp
+
+    url = f"http://127.0.0.1:{house.router.running.http_port}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return await response.read()
+
+
+def test_dispatch_names_are_those_of_the_wire() -> None:
+    """Our reasons and dispatches are exactly those of the protos."""
+    assert {str(d) for d in Dispatch} == {n.removeprefix("DISPATCH_") for n in error_pb2.Dispatch.keys()}
+    wire = {name.removeprefix("ERROR_REASON_") for name in error_pb2.ErrorReason.keys()} - {"UNSPECIFIED"}
+    assert {str(r) for r in Reason} == wire
