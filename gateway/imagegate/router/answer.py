@@ -132,6 +132,14 @@ def _told(attempt: error_pb2.Attempt) -> str:
     return f"{who} {Reason.from_proto(attempt.reason)} ({words})"
 
 
+def in_short(attempt: error_pb2.Attempt) -> str:
+    """One attempt in three words, for the log: `fal/flux-dev RATE_LIMITED`, `… skipped CIRCUIT_OPEN`, `… ok`."""
+    who = f"{attempt.provider}/{attempt.model}"
+    if attempt.HasField("skipped"):
+        return f"{who} skipped {Reason.from_proto(attempt.skipped.reason)}"
+    return f"{who} {Reason.from_proto(attempt.reason)}" if attempt.reason else f"{who} ok"
+
+
 def _stamp(attempt: error_pb2.Attempt, seconds: float) -> None:
     attempt.started.CopyFrom(_timestamp(time.time() - seconds))
     attempt.duration.FromNanoseconds(round(seconds * NANOS))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import grpc
 from grpc_status import rpc_status
-from imagegate.runtime.channels import ChannelPool
 
+from imagegate.runtime.channels import ChannelPool
 from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
 from imagegate.runtime.provider import UPSTREAM_ID
 from imagegate.runtime.server import MESSAGE_OPTIONS

@@ -19,7 +19,12 @@ async def keep_reloading(router: Router, path: Path, environ: Mapping[str, str],
     The folder is watched, not the file: editors replace files, and a mounted ConfigMap is a link
     that is switched.
     """
-    async for _ in awatch(path.parent, recursive=False):
+
+    def concerns_us(_change: object, changed: str) -> bool:
+        name = Path(changed).name
+        return name == path.name or name.startswith("..")  # ..data is the link of a ConfigMap
+
+    async for _ in awatch(path.parent, watch_filter=concerns_us, recursive=False):
         await reload(router, path, environ, emit)
 
 

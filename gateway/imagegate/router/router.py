@@ -45,6 +45,14 @@ class Obstacle:
     wait: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A serialised GenerateResponse, complete, and the attempts that it tells of."""
+
+    body: bytes
+    attempts: Sequence[error_pb2.Attempt]
+
+
 @dataclass(slots=True)
 class _Run:
     """One request on its way through the candidates."""
@@ -102,12 +110,13 @@ class Router:
             await self._drop(name)
         await self.catalogues.close()
 
-    async def generate(self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str) -> bytes:
-        """The serialised answer of the first candidate that delivers. Raises Failure."""
+    async def generate(self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str) -> Answered:
+        """The answer of the first candidate that delivers. Raises Failure."""
         resolution = self.resolve(request.model)
         run = _Run(request, resolution, deadline, request_id, self.clock())
         try:
-            return await self._first_delivery(run)
+            body = await self._first_delivery(run)
+            return Answered(body, run.record)
         finally:
             self._emit(RequestFinished(self.clock() - run.began - run.inside_attempts))
 

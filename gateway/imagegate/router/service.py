@@ -6,6 +6,7 @@ from time import monotonic
 import grpc
 import structlog
 
+from imagegate.router import answer
 from imagegate.router.config import RouterConfig
 from imagegate.router.router import Router
 from imagegate.router.status import Scoreboard, status_of
@@ -18,6 +19,7 @@ from imagegate.runtime.validation import violations
 from imagegate.v1 import (
     catalog_pb2,
     catalog_pb2_grpc,
+    error_pb2,
     generation_pb2,
     router_pb2,
     router_pb2_grpc,
@@ -57,27 +59,30 @@ class RouterFace(catalog_pb2_grpc.CatalogServiceServicer, router_pb2_grpc.Router
         began = monotonic()
         request_id = current_request_id()
         outcome: str = "ok"
-        failure: Failure | None = None
+        message = ""
+        attempts: Sequence[error_pb2.Attempt] = ()
         try:
             if wrong := violations(request):
                 raise invalid_request(wrong)
-            return await self._router.generate(request, Deadline.from_context(context), request_id)
-        except Failure as error:
-            failure, outcome = error, error.reason
+            answered = await self._router.generate(request, Deadline.from_context(context), request_id)
+            attempts = answered.attempts
+            return answered.body
+        except Failure as failure:
+            outcome, message, attempts = failure.reason, failure.message, failure.attempts
             raise
         except BaseException:
             outcome = "cancelled"
             raise
         finally:
-            line: dict[str, object] = {
-                "request_id": request_id,
-                "model": clip(request.model, 128),
-                "outcome": outcome,
-                "duration_ms": round((monotonic() - began) * 1000),
-            }
-            if failure is not None:
-                line["message"] = failure.message
-            log.info("request", **line)
+            log.info(
+                "request",
+                request_id=request_id,
+                model=clip(request.model, 128),
+                outcome=outcome,
+                attempts=[answer.in_short(attempt) for attempt in attempts],
+                duration_ms=round((monotonic() - began) * 1000),
+                message=message,
+            )
 
     async def ListModels(
         self, request: catalog_pb2.ListModelsRequest, context: object

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from imagegate.router.breaker import (
     FAILURES_TO_TRIP,
     OPEN_SECONDS,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from imagegate.router.config import PACKAGED, ConfigError, ModelOverrides, load
 
 GOOD = """

@@ -1,0 +1,24 @@
+"""How the tests run: random cases by profile, and no skip that is not accounted for."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "nightly", max_examples=5000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("default")
+
+SKIPS_ARE_LISTED_IN = Path(__file__).with_name("README.md")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """A skip whose test is not named in tests/README.md is a failure."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.name not in SKIPS_ARE_LISTED_IN.read_text():
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and {SKIPS_ARE_LISTED_IN.name} does not list it"
+    return report
