@@ -18,6 +18,9 @@ from imagegate.v1 import generation_pb2
 # Where the upstream makes one picture per call, this many calls of one order run at a time.
 AT_ONCE = 2
 
+# The further along, the more likely that it was charged; not told is as good as unknown.
+RISK = (Dispatch.NOT_SENT, Dispatch.REFUSED, Dispatch.ACCEPTED, Dispatch.UNSPECIFIED, Dispatch.UNKNOWN)
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -70,6 +73,8 @@ class Order:
     phase: str = "submit"
     dispatch: Dispatch = Dispatch.NOT_SENT
     upstream_id: str = ""
+    # Whether the upstream charges for it, where its own word is known (a cancel that it confirmed).
+    billed: bool | None = None
 
     def seed(self, index: int = 0) -> int | None:
         """The seed of picture `index` (seed + index, within the model's range); None where it takes none."""
@@ -125,8 +130,8 @@ class Order:
 async def one_by_one(order: Order, make: Callable[[int], Awaitable[Picture]]) -> list[Picture]:
     """The pictures of an order whose upstream makes one per call, `AT_ONCE` at a time.
 
-    Delivers what exists where only some fail; raises the first failure where all do. Leaving
-    cancels the calls that are still under way.
+    Delivers what exists where only some fail; where all do, raises the failure that got furthest,
+    since that one may have cost something. Leaving cancels the calls that are still under way.
     """
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -142,5 +147,6 @@ async def one_by_one(order: Order, make: Callable[[int], Awaitable[Picture]]) ->
     results = [task.result() for task in tasks]
     pictures = [result for result in results if isinstance(result, Picture)]
     if not pictures:
-        raise next(result for result in results if isinstance(result, Failure))
+        failures = [result for result in results if isinstance(result, Failure)]
+        raise max(failures, key=lambda failure: RISK.index(failure.dispatch))
     return pictures

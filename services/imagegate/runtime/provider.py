@@ -305,8 +305,10 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
         if order is not None:
             failure.phase = failure.phase or order.phase
             failure.upstream_id = failure.upstream_id or order.upstream_id
-            if failure.dispatch is Dispatch.UNSPECIFIED:
-                failure.dispatch = order.dispatch
+            if failure.dispatch is Dispatch.UNSPECIFIED or order.dispatch is Dispatch.ACCEPTED:
+                failure.dispatch = order.dispatch  # once it was accepted, no later trouble undoes that
+            if failure.billed is None:
+                failure.billed = order.billed
         if failure.dispatch in (Dispatch.NOT_SENT, Dispatch.REFUSED):
             failure.billed = False
         failure.message = self._redactor.scrub(failure.message)

@@ -1,0 +1,10 @@
+"""fal: generation as a service, through its queue.
+
+- Documentation: https://fal.ai/docs/model-apis/inference/queue, errors: https://fal.ai/docs/model-apis/errors,
+  what a model takes: https://fal.ai/models/fal-ai/flux/dev/llms.txt (the same path for every other one).
+- A picture takes three steps: submit, ask until completed, fetch. The answer to the submission names the URLs for
+  the rest; they lack the last part of the model's id, so they cannot be built from it.
+- The queue knows no failed state: a failure is COMPLETED, and the result replays the model's own status and body.
+- A finished picture lies on a CDN under a public URL, which is fetched without the key.
+- What was submitted can be cancelled with proof. Until then it costs, whether or not anybody still waits.
+"""

@@ -1,0 +1,248 @@
+"""The conversation with fal's queue: submit, ask until completed, fetch, and cancel when nobody waits any more."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+from pydantic import Field
+
+from imagegate.providers.fal import wire
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.models import Catalogue, load_catalogue
+from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
+from imagegate.runtime.settings import EnvironmentSettings, ProviderSettings, Secret
+from imagegate.runtime.upstream import UpstreamClient
+
+log = structlog.get_logger()
+
+NAME = "fal"
+# fal works on 2 (new accounts) to 40 requests at a time; what is above an account's number waits in its queue.
+CONCURRENCY = 10
+
+# Seconds between two questions how a job is doing. The fastest model takes 0.3 s, the slowest 20 s.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 1.0
+PAUSE_GROWTH = 1.5
+# Seconds for one answer to such a question, and how many in a row may fail: asking costs nothing, losing track does.
+STATUS_SECONDS = 10.0
+STATUS_FAILURES = 5
+# How often more a finished picture is fetched. Nothing that makes one is ever sent twice.
+FETCHES_AGAIN = 2
+# Seconds for cancelling and hearing the upstream's last word; the runtime keeps up to 3 s back for it.
+LAST_WORD_SECONDS = 2.0
+
+BASE_URL = r"^https?://[^\s/?#]+(/[^\s?#]*)?$"
+
+T = TypeVar("T")
+
+
+class FalSettings(EnvironmentSettings):
+    """Where fal is."""
+
+    queue_url: str = Field(default="https://queue.fal.run", pattern=BASE_URL, alias="FAL_QUEUE_URL")
+    cdn_url: str = Field(default="https://v3.fal.media", pattern=BASE_URL, alias="FAL_CDN_URL")
+
+
+def create(environ: Mapping[str, str], on_secret: Callable[[str], None]) -> "FalProvider":
+    """The provider as `environ` configures it; `on_secret` hears every key before it is used.
+
+    Raises SettingsError or CatalogueError.
+    """
+    settings = FalSettings.read(environ)
+    key = Secret("FAL_KEY", environ, on_secret)
+    return FalProvider(
+        catalogue=load_catalogue(NAME, Path(__file__).with_name("models.yaml")),
+        client=UpstreamClient((settings.queue_url, settings.cdn_url), lambda: {"Authorization": f"Key {key.value()}"}),
+        queue_url=settings.queue_url.rstrip("/"),
+        key=key,
+        enabled=ProviderSettings.of(NAME, environ).enabled,
+    )
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is there of an order so far. Seconds are the longest of any picture: they are made side by side."""
+
+    pictures: dict[int, Picture] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    sandbox: bool = False
+
+    def took(self, phase: str, since: float) -> None:
+        self.seconds[phase] = max(self.seconds.get(phase, 0.0), monotonic() - since)
+
+    def delivery(self) -> Delivery:
+        return Delivery(
+            [self.pictures[index] for index in sorted(self.pictures)],
+            sandbox=self.sandbox,
+            queue_seconds=self.seconds.get("queue"),
+            run_seconds=self.seconds.get("run"),
+            download_seconds=self.seconds.get("download"),
+        )
+
+
+class FalProvider:
+    """fal, as the runtime sees a provider."""
+
+    def __init__(
+        self, *, catalogue: Catalogue, client: UpstreamClient, queue_url: str, key: Secret, enabled: bool
+    ) -> None:
+        self.catalogue = catalogue
+        self.concurrency = CONCURRENCY
+        self._client = client
+        self._queue_url = queue_url
+        self._key = key
+        self._enabled = enabled
+
+    def __repr__(self) -> str:
+        return f"<FalProvider at {self._queue_url}>"
+
+    @property
+    def disabled_reason(self) -> str:
+        """Why it cannot be used; empty while it can."""
+        if not self._enabled:
+            return "switched off by IMAGEGATE_FAL_ENABLED=false"
+        if not self._key.value():
+            return "set FAL_KEY (or FAL_KEY_FILE); get a key at https://fal.ai/dashboard/keys"
+        return ""
+
+    async def refresh(self) -> None:
+        """Nothing to do: the catalogue is the file's."""
+
+    async def close(self) -> None:
+        """Give back connections."""
+        await self._client.close()
+
+    async def generate(self, order: Order) -> Delivery:
+        """Make the pictures of `order`, or raise Failure.
+
+        One submission each: fal would make several in one call, but from one seed, and picture i is promised to be
+        the one of seed + i. Cancelled, it delivers what turned out to be finished, if anything.
+        """
+        progress = _Progress()
+
+        async def make(index: int) -> Picture:
+            picture = progress.pictures[index] = await self._make(order, index, progress)
+            return picture
+
+        try:
+            await one_by_one(order, make)
+        except asyncio.CancelledError:
+            if not progress.pictures:
+                raise
+        return progress.delivery()
+
+    async def _make(self, order: Order, index: int, progress: _Progress) -> Picture:
+        """One picture. From the moment fal has the work, every way out of here says so."""
+        job = await self._submit(order, index)
+        try:
+            await order.accepted(job.id)
+            status = await self._until_completed(order, job, progress)
+            return await self._fetch(order, index, job, status, progress)
+        except Failure as failure:
+            failure.dispatch, failure.upstream_id = Dispatch.ACCEPTED, job.id
+            raise
+        except asyncio.CancelledError:
+            picture = await self._last_word(order, index, job, progress)
+            if picture is None:
+                raise
+            return picture
+
+    async def _submit(self, order: Order, index: int) -> wire.Job:
+        order.sending()
+        answer = await self._client.picture_call(
+            "POST",
+            f"{self._queue_url}/{order.model.upstream_model}",
+            json=wire.to_payload(order, index),
+            headers=wire.submission_headers(order.deadline.remaining()),
+        )
+        return wire.to_job(answer)
+
+    async def _until_completed(self, order: Order, job: wire.Job, progress: _Progress) -> wire.Status:
+        """Ask how the job is doing, ever less often, until it is completed. Failures to answer pass, up to a number."""
+        url = f"{self._own(job.status_url)}?logs=0"
+        phase, began = "queue", monotonic()
+        pause, failures = FIRST_PAUSE, 0
+        while True:
+            order.phase = phase
+            try:
+                status = await self._status(url)
+            except Failure as failure:
+                failures += 1
+                if failures == STATUS_FAILURES:
+                    raise wire.lost(failure) from failure
+            else:
+                failures = 0
+                if status.phase != phase:
+                    progress.took(phase, began)
+                    phase, began = status.phase, monotonic()
+                if status.phase == "completed":
+                    return status
+            await asyncio.sleep(pause)
+            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE)
+
+    async def _status(self, url: str) -> wire.Status:
+        try:
+            async with asyncio.timeout(STATUS_SECONDS):
+                return wire.to_status(await self._client.json_call("GET", url))
+        except TimeoutError as error:
+            raise Failure(Reason.TIMEOUT, f"no answer in {STATUS_SECONDS:g} s") from error
+
+    async def _fetch(
+        self, order: Order, index: int, job: wire.Job, status: wire.Status, progress: _Progress
+    ) -> Picture:
+        """The finished picture: first what fal says of it, then itself."""
+
+        async def result() -> wire.Output:
+            answer = await self._client.picture_call("GET", self._own(job.response_url))
+            progress.sandbox = answer.sandbox
+            return wire.to_output(answer, status, order.seed(index))
+
+        async def picture() -> bytes:
+            return (await self._client.download(output.url)).body
+
+        output = await _fetched(result)
+        order.phase, began = "download", monotonic()
+        data = wire.from_data_uri(output.url)
+        if data is None:
+            data = await _fetched(picture)
+        progress.took("download", began)
+        return Picture(data, output.seed, output.filtered)
+
+    async def _last_word(self, order: Order, index: int, job: wire.Job, progress: _Progress) -> Picture | None:
+        """Stop the work, once; the picture where that came too late because it is finished, else None.
+
+        The result tells which it was, whatever the cancellation was answered. A second cancellation does not reach
+        this: `one_by_one` cancels each of its tasks once. So the time is bounded here.
+        """
+        said = "nothing"
+        try:
+            async with asyncio.timeout(LAST_WORD_SECONDS):
+                await self._client.json_call("PUT", self._own(job.cancel_url))
+                picture = await self._fetch(order, index, job, wire.Status("completed"), progress)
+                said = "finished"
+                return picture
+        except Failure as failure:
+            said = failure.upstream_message or failure.message
+        except TimeoutError:
+            said = f"nothing in {LAST_WORD_SECONDS:g} s"
+        finally:
+            log.info("cancelled upstream", provider=NAME, upstream_id=job.id, upstream_said=said)
+        return None
+
+    def _own(self, url: str) -> str:
+        return self._client.own_url(self._queue_url, url)
+
+
+async def _fetched(fetch: Callable[[], Awaitable[T]]) -> T:
+    """What `fetch` brings, trying again where it may still be there."""
+    for _ in range(FETCHES_AGAIN):
+        try:
+            return await fetch()
+        except Failure as failure:
+            if not wire.may_fetch_again(failure):
+                raise
+    return await fetch()

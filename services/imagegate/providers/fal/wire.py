@@ -1,0 +1,410 @@
+"""fal's words: what is sent to its queue, and what its answers mean. Pure.
+
+Two kinds of answers look alike and mean different things: a refused submission (nothing was taken) is read by
+`to_error`, a failed job (fal took the work and says how it ended) by `to_job_error`.
+"""
+
+import binascii
+import json
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Literal
+
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.order import Order
+from imagegate.runtime.redaction import clip, one_line
+from imagegate.runtime.upstream import MAX_BODY_BYTES, MAX_RETRY_AFTER_SECONDS, Answer
+
+# fal's queue would try a failed job up to ten times; the router is the one layer that tries again.
+NO_RETRY = {"x-fal-no-retry": "1"}
+# Seconds. fal takes a time-out for the start of a job, and refuses one of a second or less.
+START_TIMEOUT_HEADER = "X-Fal-Request-Timeout"
+MINIMUM_START_TIMEOUT = 1.0
+
+REQUEST_ID_HEADER = "x-fal-request-id"
+BILLED_UNITS_HEADER = "x-fal-billable-units"
+
+MAX_MESSAGE_BYTES = 512
+# Our wire carries seeds as int64. fal has drawn larger ones; a cut seed would make another picture, so there is none.
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one family of models names what it takes; `constants` go along with every request."""
+
+    steps: str = "num_inference_steps"
+    constants: Mapping[str, str] = field(default_factory=dict)
+
+
+# The safety checker is left as fal has it: on. Only the FLUX family takes a format, and gives JPEG unless asked.
+DIALECTS = {
+    "plain": Dialect(),
+    "flux": Dialect(constants={"output_format": "png"}),
+    "cascade": Dialect(steps="first_stage_steps"),
+}
+
+
+def to_payload(order: Order, index: int) -> dict[str, object]:
+    """The model's input for picture `index` of the order: what the order holds, and nothing else."""
+    dialect = DIALECTS[order.model.wire.get("dialect", "plain")]
+    payload: dict[str, object] = {"prompt": order.prompt, "num_images": 1, **dialect.constants}
+    for name, theirs in (
+        ("negative_prompt", "negative_prompt"),
+        ("steps", dialect.steps),
+        ("guidance_scale", "guidance_scale"),
+    ):
+        if name in order.parameters:
+            payload[theirs] = order.parameters[name]
+    if "width" in order.parameters and "height" in order.parameters:
+        payload["image_size"] = {"width": order.parameters["width"], "height": order.parameters["height"]}
+    seed = order.seed(index)
+    if seed is not None:
+        payload["seed"] = seed
+    return payload
+
+
+def submission_headers(remaining: float) -> dict[str, str]:
+    """The headers of a submission that is of no use to anybody after `remaining` seconds."""
+    if remaining <= MINIMUM_START_TIMEOUT:
+        return NO_RETRY
+    return {**NO_RETRY, START_TIMEOUT_HEADER: f"{remaining:.1f}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that fal took. Of the URLs only the path may be used: a key must not leave for a host named in an answer."""
+
+    id: str
+    status_url: str
+    response_url: str
+    cancel_url: str
+
+
+# An id travels on as metadata of gRPC, which takes printable ASCII. fal's are UUIDs.
+ID = re.compile(r"[!-~]{1,128}")
+
+
+def to_job(answer: Answer) -> Job:
+    """The job that a submission became.
+
+    Raises Failure: what a refusal means, or BAD_OUTPUT where an answer of success names no job. Whether there is one
+    all the same is unknown then.
+    """
+    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        raise to_error(answer)
+    body = _json_object(answer)
+    job = Job(*(_text(body, name) for name in ("request_id", "status_url", "response_url", "cancel_url")))
+    if not (ID.fullmatch(job.id) and job.status_url and job.response_url and job.cancel_url):
+        raise _described(answer, Reason.BAD_OUTPUT, "fal answered a submission without naming the request")
+    return job
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a job is; completed, it may have failed, which `error` and `error_type` say in fal's words."""
+
+    phase: Literal["queue", "run", "completed"]
+    error: str = ""
+    error_type: str = ""
+
+
+PHASES: dict[object, Literal["queue", "run", "completed"]] = {
+    "IN_QUEUE": "queue",
+    "IN_PROGRESS": "run",
+    "COMPLETED": "completed",
+}
+
+
+def to_status(answer: Answer) -> Status:
+    """What fal says of a job. Raises Failure where it says nothing that can be understood."""
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        raise to_job_error(answer)
+    body = _json_object(answer)
+    phase = PHASES.get(body.get("status"))
+    if phase is None:
+        raise _described(answer, Reason.UPSTREAM_ERROR, "fal reported a state that it does not document")
+    return Status(phase, _text(body, "error"), _text(body, "error_type"))
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A finished job's picture: where it lies (or a data: URI that holds it), its seed, and whether it was blanked."""
+
+    url: str
+    seed: int | None
+    filtered: bool
+
+
+def to_output(answer: Answer, status: Status, sent_seed: int | None) -> Output:
+    """The picture of a completed job; a seed that fal does not report is the one that was sent.
+
+    Raises Failure: how the job failed, or BAD_OUTPUT where it did not and still brought nothing.
+    """
+    if answer.status != HTTPStatus.OK or status.error:
+        raise to_job_error(answer, status)
+    body = _json_object(answer)
+    images = body.get("images")
+    url = _text(images[0], "url") if isinstance(images, list) and images and isinstance(images[0], dict) else ""
+    if not url:
+        failure = _described(answer, Reason.BAD_OUTPUT, "fal reported success without a picture")
+        failure.billed = True
+        raise failure
+    flags = body.get("has_nsfw_concepts")
+    return Output(url, _reported_seed(body.get("seed"), sent_seed), isinstance(flags, list) and flags[:1] == [True])
+
+
+def from_data_uri(url: str) -> bytes | None:
+    """The bytes that a data: URI holds; None where `url` is an address to fetch from.
+
+    Raises Failure(BAD_OUTPUT) where it is not base64 or longer than any picture.
+    """
+    if url[:5].lower() != "data:":
+        return None
+    kind, _, encoded = url.partition(",")
+    if not kind.lower().endswith(";base64") or len(url) > MAX_BODY_BYTES:
+        raise _undecodable()
+    try:
+        return b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _undecodable() from error
+
+
+# By the type that fal gives: its texts change, its types are documented.
+REASONS_BY_KIND = {
+    "content_policy_violation": Reason.CONTENT_REJECTED,
+    "runner_scheduling_failure": Reason.OVERLOADED,  # no machine was free
+    "startup_timeout": Reason.OVERLOADED,  # none became ready in time
+    "runner_connection_timeout": Reason.UPSTREAM_ERROR,  # from here on a machine broke
+    "runner_connection_refused": Reason.UPSTREAM_ERROR,
+    "runner_connection_error": Reason.UPSTREAM_ERROR,
+    "runner_disconnected": Reason.UPSTREAM_ERROR,
+    "runner_incomplete_response": Reason.UPSTREAM_ERROR,
+    "runner_server_error": Reason.UPSTREAM_ERROR,
+}
+REASONS_BY_STATUS = {
+    400: Reason.UPSTREAM_REJECTED_INPUT,
+    401: Reason.CREDENTIALS_REJECTED,
+    402: Reason.OUT_OF_CREDIT,
+    403: Reason.CREDENTIALS_REJECTED,
+    404: Reason.MODEL_NOT_FOUND,
+    410: Reason.MODEL_NOT_FOUND,
+    413: Reason.UPSTREAM_REJECTED_INPUT,
+    422: Reason.UPSTREAM_REJECTED_INPUT,
+    429: Reason.RATE_LIMITED,
+    451: Reason.CONTENT_REJECTED,
+    503: Reason.OVERLOADED,
+    529: Reason.OVERLOADED,
+}
+# What the reason is called in a sentence that begins with "fal", and what to do about it.
+SAYINGS = {
+    Reason.CREDENTIALS_REJECTED: (
+        "does not accept the key",
+        "get a key at https://fal.ai/dashboard/keys and set FAL_KEY",
+    ),
+    Reason.OUT_OF_CREDIT: ("has no credit left for this account", "top up at https://fal.ai/dashboard/billing"),
+    Reason.MODEL_NOT_FOUND: ("does not serve this model", "look for its id at https://fal.ai/models"),
+    Reason.UPSTREAM_REJECTED_INPUT: ("refused the input", "correct what fal names"),
+    Reason.CONTENT_REJECTED: ("refused the content of the request", "word the prompt differently"),
+    Reason.RATE_LIMITED: (
+        "has too many requests of this account",
+        "lower IMAGEGATE_FAL_CONCURRENCY or set IMAGEGATE_FAL_REQUESTS_PER_SECOND",
+    ),
+    Reason.OVERLOADED: ("has no machine free for this model", "try again later"),
+    Reason.UPSTREAM_ERROR: ("failed", "look at https://status.fal.ai"),
+    Reason.TIMEOUT: ("did not start the work in time", "give the request more time"),
+    Reason.BAD_OUTPUT: ("has lost the result", "try again"),
+}
+# These may have used a GPU before they were refused, so that fal may charge for them.
+MAYBE_BILLED_KINDS = frozenset({"content_policy_violation", "no_media_generated"})
+# Where fal told of no failure before, these are about our asking for the result: the work itself may be finished.
+ABOUT_ASKING = frozenset({Reason.BAD_OUTPUT, Reason.CREDENTIALS_REJECTED, Reason.OUT_OF_CREDIT, Reason.RATE_LIMITED})
+# An ingress that gave up on what is behind it: the request may have arrived there.
+GIVEN_UP = frozenset({502, 504, 520, 524})
+
+BILLING_WORDS = re.compile(
+    r"\bbalance\b|\bbilling\b|\btop up\b|\bpayment\b|\bout of credit|insufficient (?:credit|fund)", re.I
+)
+MISSING_MODEL = re.compile(r'^(?:Application "?.*"?|Path .*) not found$', re.I)
+NESTED_403 = re.compile(r"\b(?:status|code|http|error)\D{0,12}403\b|\b403:? forbidden\b", re.I)
+
+
+def to_error(answer: Answer) -> Failure:
+    """What a refused submission means. Nothing was taken, unless an ingress gave up waiting for fal itself."""
+    failure = _described(answer, _reason(answer, _kinds(answer)))
+    failure.dispatch = Dispatch.UNKNOWN if _is_ingress(answer) else Dispatch.REFUSED
+    return failure
+
+
+def to_job_error(answer: Answer, status: Status = Status("completed")) -> Failure:
+    """What an answer of 400 or more about an accepted job means; `status` is what fal said of the job before.
+
+    Not charged, as fal says of every failure of its own, unless its header or the kind of failure says otherwise.
+    """
+    kinds = _kinds(answer) | {status.error_type}
+    reason = _reason(answer, kinds) if answer.status >= HTTPStatus.BAD_REQUEST else _by_kind(kinds)
+    if reason is Reason.MODEL_NOT_FOUND and not MISSING_MODEL.match(_words(answer)):
+        reason = Reason.BAD_OUTPUT  # what is missing is the result
+    failure = _described(answer, reason)
+    if answer.status < HTTPStatus.BAD_REQUEST or not failure.upstream_message:
+        failure.upstream_message = _clipped(status.error)
+    failure.dispatch = Dispatch.ACCEPTED
+    failure.billed = _billed(answer, kinds, reason, status)
+    return failure
+
+
+def may_fetch_again(failure: Failure) -> bool:
+    """Whether a result or picture that did not arrive may still be there: not after fal's own word of a failure."""
+    broken = failure.reason is Reason.UPSTREAM_ERROR or failure.upstream_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return broken and failure.billed is not False
+
+
+def lost(failure: Failure) -> Failure:
+    """The failure of a job of which nothing can be learned any more; `failure` is the last attempt to."""
+    return Failure(
+        Reason.UPSTREAM_ERROR,
+        f"fal took the work, but cannot be asked how it goes: {failure.message}",
+        remedy=SAYINGS[Reason.UPSTREAM_ERROR][1],
+        upstream_status=failure.upstream_status,
+        upstream_message=failure.upstream_message,
+    )
+
+
+def _reason(answer: Answer, kinds: frozenset[str]) -> Reason:
+    words = _words(answer)
+    if answer.status in (402, 403, 429, 500) and BILLING_WORDS.search(words):
+        return Reason.OUT_OF_CREDIT
+    if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and NESTED_403.search(words):
+        return Reason.CREDENTIALS_REJECTED  # a 403 that was wrapped on its way
+    if answer.status == HTTPStatus.GATEWAY_TIMEOUT and answer.headers.get("X-Fal-Request-Timeout-Type") == "user":
+        return Reason.TIMEOUT  # the time-out that we asked for
+    by_status = REASONS_BY_STATUS.get(answer.status, Reason.UPSTREAM_ERROR)
+    return _by_kind(kinds, by_status)
+
+
+def _by_kind(kinds: Iterable[str], otherwise: Reason = Reason.UPSTREAM_ERROR) -> Reason:
+    return next((REASONS_BY_KIND[kind] for kind in sorted(kinds) if kind in REASONS_BY_KIND), otherwise)
+
+
+def _billed(answer: Answer, kinds: frozenset[str], reason: Reason, status: Status) -> bool | None:
+    units = answer.headers.get(BILLED_UNITS_HEADER, "").strip()
+    try:
+        return float(units) > 0
+    except ValueError:
+        only_asking_failed = reason in ABOUT_ASKING and not status.error
+        unknown = _is_ingress(answer) or only_asking_failed or kinds & MAYBE_BILLED_KINDS
+        return None if unknown else False
+
+
+def _is_ingress(answer: Answer) -> bool:
+    return answer.status in GIVEN_UP and REQUEST_ID_HEADER not in answer.headers
+
+
+def _described(answer: Answer, reason: Reason, message: str = "") -> Failure:
+    saying, remedy = SAYINGS[reason]
+    return Failure(
+        reason,
+        message or f"fal {saying} ({answer.status})",
+        remedy=remedy,
+        retry_after=_retry_after(answer) if reason in (Reason.RATE_LIMITED, Reason.OVERLOADED) else None,
+        upstream_status=answer.status,
+        upstream_message=_clipped(_words(answer)),
+        upstream_id=answer.headers.get(REQUEST_ID_HEADER, ""),
+    )
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Seconds, from `Retry-After` or else from fal's own header."""
+    try:
+        reset = float(answer.headers.get("x-ratelimit-reset", ""))
+    except ValueError:
+        return answer.retry_after()
+    told = answer.retry_after()
+    return told if told is not None else min(max(reset, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def _undecodable() -> Failure:
+    return Failure(
+        Reason.BAD_OUTPUT,
+        "fal gave the picture inside its answer, but not as base64 of a bearable length",
+        dispatch=Dispatch.ACCEPTED,
+        billed=True,
+    )
+
+
+def _reported_seed(reported: object, sent: int | None) -> int | None:
+    if isinstance(reported, bool) or not isinstance(reported, int):
+        return sent
+    return reported if 0 <= reported <= MAX_SEED else None
+
+
+# ── Reading bodies ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _json_object(answer: Answer) -> Mapping[str, Any]:
+    """The body of an answer of success. Raises Failure(BAD_OUTPUT) where it is not a JSON object."""
+    body = _parsed(answer)
+    if not isinstance(body, dict):
+        kind = answer.content_type or "no content type"
+        raise _described(
+            answer, Reason.BAD_OUTPUT, f"fal answered {answer.status} with {kind}, but not with a JSON object"
+        )
+    return body
+
+
+def _parsed(answer: Answer) -> Any:
+    """The body as JSON; None where it is something else."""
+    try:
+        return answer.json()
+    except Failure:
+        return None
+
+
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _complaint(answer: Answer) -> object:
+    """The part of an error's body that tells: `detail` where there is one; None where the body is not JSON."""
+    body = _parsed(answer)
+    if isinstance(body, dict):
+        return next((body[name] for name in ("detail", "error", "message") if body.get(name)), body)
+    return body
+
+
+def _words(answer: Answer) -> str:
+    """fal's own words in a body of any shape, on one line and without markup."""
+    complaint = _complaint(answer)
+    text = answer.text if complaint is None else "; ".join(_sentences(complaint))
+    bare = re.sub(r"<(style|script|head)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    return " ".join(one_line(bare).split())
+
+
+def _sentences(complaint: object) -> Iterator[str]:
+    if isinstance(complaint, list):
+        for each in complaint:
+            yield from _sentences(each)
+    elif isinstance(complaint, dict) and "msg" in complaint:
+        where = ".".join(str(part) for part in complaint.get("loc") or () if part != "body")
+        yield f"{where}: {complaint['msg']}" if where else str(complaint["msg"])
+    else:
+        yield complaint if isinstance(complaint, str) else json.dumps(complaint, ensure_ascii=False)
+
+
+def _kinds(answer: Answer) -> frozenset[str]:
+    """Every type that the answer gives for its error: in the header, beside the detail, or in each part of it."""
+    body = _parsed(answer)
+    found = [answer.headers.get("X-Fal-Error-Type")]
+    if isinstance(body, dict):
+        found.append(body.get("error_type"))
+        detail = body.get("detail")
+        found += [part.get("type") for part in detail if isinstance(part, dict)] if isinstance(detail, list) else []
+    return frozenset(kind for kind in found if isinstance(kind, str))
+
+
+def _clipped(text: str) -> str:
+    return clip(" ".join(one_line(text).split()), MAX_MESSAGE_BYTES)

@@ -1,0 +1,121 @@
+"""The whole system for a test: the sandbox in this process, providers and router as processes of their own."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from imagegate.client import AsyncClient
+from imagegate.client.health import until_serving
+from imagegate.client.process import Process, log_event
+from imagegate.sandbox.app import Pace, Sandbox, serving
+
+PROVIDERS = ("huggingface", "fal", "automatic1111")
+KEYS = {"HUGGINGFACE_API_KEY": "hf_sandbox_free_account", "FAL_KEY": "sandbox-id:sandbox-secret", "SD_ENABLED": "true"}
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Member:
+    """One of our processes: where it is, and every line that it wrote."""
+
+    process: Process
+    address: str
+    http: str
+    lines: list[str] = field(default_factory=list)
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """Its log events called `name`, in order."""
+        return [event for line in self.lines if (event := log_event(line)).get("event") == name]
+
+
+@dataclass(slots=True)
+class System:
+    """Everything, running. `members` has the providers and `router`."""
+
+    sandbox: Sandbox
+    members: dict[str, Member]
+
+    def client(self, member: str = "router", timeout: float = 30) -> AsyncClient:
+        """A client of the router, or of another member."""
+        return AsyncClient(self.members[member].address, timeout=timeout)
+
+    async def metrics(self, member: str) -> str:
+        """What Prometheus would scrape."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.members[member].http}/metrics") as answer:
+            return await answer.text()
+
+    def kill(self, member: str) -> None:
+        """SIGKILL, as a node that dies."""
+        self.members[member].process.signal(signal.SIGKILL)
+
+
+@asynccontextmanager
+async def system(
+    environ: Mapping[str, str] | None = None,
+    *,
+    providers: Sequence[str] = PROVIDERS,
+    world: str = "today",
+    pace: Pace | None = None,
+) -> AsyncIterator[System]:
+    """Run the system with the packaged configuration, free keys and `environ` on top (an empty value unsets)."""
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(
+            serving(world="2025" if world == "2025" else "today", pace=pace or Pace())
+        )
+        own = {**_plain_environment(), **sandbox.environment, **KEYS, **(environ or {})}
+        own = {name: value for name, value in own.items() if value}
+        members: dict[str, Member] = {}
+        stack.push_async_callback(_stop, members)
+        started = await asyncio.gather(
+            *(_start(members, name, ["imagegate.providers", name], own) for name in providers)
+        )
+        targets = {
+            f"IMAGEGATE_PROVIDERS__{name.upper()}__TARGET": member.address
+            for name, member in zip(providers, started, strict=True)
+        }
+        await _start(members, "router", ["imagegate.router"], {**own, **targets})
+        yield System(sandbox, members)
+
+
+async def _start(members: dict[str, Member], name: str, module: Sequence[str], environ: Mapping[str, str]) -> Member:
+    lines: list[str] = []
+    process = await Process.start(name, ["-m", *module], environ, lambda _name, line: lines.append(line))
+    members[name] = Member(process, "", "", lines)
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            event = await process.listening()
+            address = f"127.0.0.1:{event['grpc']}"
+            await until_serving(address)
+    except TimeoutError as error:
+        raise RuntimeError(f"{name} did not start: {lines[-5:]}") from error
+    members[name] = Member(process, address, f"http://127.0.0.1:{event['http']}", lines)
+    return members[name]
+
+
+async def _stop(members: Mapping[str, Member]) -> None:
+    for member in members.values():
+        member.process.signal(signal.SIGTERM)
+    waiting = [asyncio.create_task(member.process.ended()) for member in members.values()]
+    if waiting:
+        await asyncio.wait(waiting, timeout=STOP_SECONDS)
+    for member in members.values():
+        member.process.signal(signal.SIGKILL)
+    await asyncio.gather(*waiting)
+
+
+def _plain_environment() -> dict[str, str]:
+    """Ours without anything that would configure the system, with free ports and a quick end."""
+    ours = {name: os.environ[name] for name in ("PATH", "HOME", "VIRTUAL_ENV", "LANG") if name in os.environ}
+    return ours | {
+        "PYTHONUNBUFFERED": "1",
+        "IMAGEGATE_PORT": "0",
+        "IMAGEGATE_HTTP_PORT": "0",
+        "IMAGEGATE_DRAIN_SECONDS": "0",
+        "IMAGEGATE_GRACE_SECONDS": "1",
+    }

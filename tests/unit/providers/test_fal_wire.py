@@ -1,0 +1,355 @@
+"""fal's words: what is sent, and what every answer means."""
+
+import base64
+import json
+
+import pytest
+from multidict import CIMultiDict
+
+from imagegate.providers.fal import wire
+from imagegate.providers.fal.provider import create
+from imagegate.runtime.deadline import Deadline
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.fitting import fit
+from imagegate.runtime.order import Order
+from imagegate.runtime.upstream import Answer
+from imagegate.sandbox.fal_inputs import read_input
+from imagegate.v1 import generation_pb2
+
+CATALOGUE = create({"FAL_KEY": "id:secret"}, lambda _: None).catalogue
+EVERYTHING = {
+    "negative_prompt": "rain",
+    "width": 999,
+    "height": 640,
+    "steps": 30,
+    "guidance_scale": 0.0,
+    "seed": 7,
+    "sampler": "Euler a",
+}
+DONE = wire.Status("completed")
+PNG_URI = "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
+
+
+def order_of(key, count=1, **fields):
+    model = CATALOGUE.find(key)
+    request = generation_pb2.GenerateRequest(prompt="a fox", **fields)
+    fitted = fit(request, model, drawn_seed=4_294_967_295)
+    return Order(model=model, prompt="a fox", parameters=fitted.parameters, deadline=Deadline.after(20), count=count)
+
+
+def answer(status, body=b"", **headers):
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()}), content)
+
+
+def the_failure(call, *arguments):
+    with pytest.raises(Failure) as caught:
+        call(*arguments)
+    return caught.value
+
+
+# ── What is sent ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("fields", [{}, EVERYTHING], ids=["nothing asked", "everything asked"])
+@pytest.mark.parametrize("model", CATALOGUE.models, ids=lambda model: model.key)
+def test_what_a_model_does_not_take_is_never_sent(model, fields):
+    """R1, U2: whatever is asked, the payload is one that a strict app accepts, and nothing in it is empty (R2)."""
+    payload = wire.to_payload(order_of(model.key, **fields), 0)
+    read_input(model.upstream_model, payload)
+    assert all(value not in ("", None, {}, []) for value in payload.values())
+
+
+def test_what_flux_takes():
+    """U2: a FLUX payload holds the size as one object, steps under fal's name, and asks for PNG."""
+    assert wire.to_payload(order_of("flux-dev", width=512, height=768, steps=12, seed=0), 0) == {
+        "prompt": "a fox",
+        "num_images": 1,
+        "output_format": "png",
+        "image_size": {"width": 512, "height": 768},
+        "num_inference_steps": 12,
+        "guidance_scale": 3.5,
+        "seed": 0,
+    }
+
+
+def test_what_flux_pro_takes():
+    """U2, R1: flux-pro takes neither steps nor guidance."""
+    payload = wire.to_payload(order_of("flux-pro", steps=30, guidance_scale=5.0), 0)
+    assert payload.keys() == {"prompt", "num_images", "output_format", "image_size", "seed"}
+
+
+def test_what_stable_cascade_takes():
+    """U2, R2: stable-cascade calls its steps otherwise, takes a negative prompt, and a guidance of zero is a value."""
+    payload = wire.to_payload(order_of("stable-cascade", negative_prompt="rain", steps=30, guidance_scale=0.0), 0)
+    assert (payload["first_stage_steps"], payload["guidance_scale"], payload["negative_prompt"]) == (30, 0.0, "rain")
+    assert "num_inference_steps" not in payload
+    assert "output_format" not in payload
+
+
+def test_aura_flow_takes_no_size():
+    """U2, R1: aura-flow has one size, and is asked for none."""
+    assert "image_size" not in wire.to_payload(order_of("aura-flow", width=512, height=512), 0)
+
+
+def test_a_seed_of_each_picture():
+    """R2: picture i is made from seed + i, around the end of the range; what was left open is drawn by us."""
+    order = order_of("flux-schnell", count=2)
+    assert [wire.to_payload(order, index)["seed"] for index in range(2)] == [4_294_967_295, 0]
+
+
+def test_a_submission_is_sent_once_and_not_for_later():
+    """fal's own retries are off, and a job is not started when nobody waits any more; fal takes no second or less."""
+    assert wire.submission_headers(20.04) == {"x-fal-no-retry": "1", "X-Fal-Request-Timeout": "20.0"}
+    assert wire.submission_headers(0.9) == {"x-fal-no-retry": "1"}
+
+
+def test_the_catalogue():
+    """P1, R7: the models that exist, and never under the ids that never existed."""
+    assert [(m.key, m.upstream_model, m.tier, m.credits, m.quality) for m in CATALOGUE.models] == [
+        ("flux-schnell", "fal-ai/flux/schnell", "free", 5, "hd"),
+        ("flux-dev", "fal-ai/flux/dev", "basic", 25, "hd"),
+        ("flux-pro", "fal-ai/flux-pro/v1.1", "pro", 50, "ultra"),
+        ("stable-cascade", "fal-ai/stable-cascade", "basic", 25, "hd"),
+        ("aura-flow", "fal-ai/aura-flow", "basic", 30, "hd"),
+    ]
+    assert CATALOGUE.find("fal-ai/flux-pro").key == "flux-pro"
+    assert CATALOGUE.find("fal-ai/flux-dev") is None
+    assert CATALOGUE.find("fal-ai/flux-schnell") is None
+    assert {model.wire["dialect"] for model in CATALOGUE.models} <= wire.DIALECTS.keys()
+
+
+# ── What a refused submission means ─────────────────────────────────────────────────────────────────────────────────
+
+LOCKED = "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
+NO_USER = "No user found for Key ID and Secret"
+MISSING = {"detail": [{"loc": ["body", "prompt"], "msg": "field required", "type": "value_error.missing"}]}
+POLICY = {"detail": [{"loc": ["body", "prompt"], "msg": "flagged", "type": "content_policy_violation", "input": "x"}]}
+TWO_WRONG = {
+    "detail": [
+        {"loc": ["body", "num_inference_steps"], "msg": "Input should be greater than or equal to 1", "type": "g"},
+        {"loc": ["body", "image_size", "width"], "msg": "Input should be a valid integer", "type": "int_parsing"},
+    ]
+}
+TWO_WRONG_WORDS = (
+    "num_inference_steps: Input should be greater than or equal to 1; image_size.width: Input should be a valid integer"
+)
+INGRESS = b"<html>\n<head><title>502 Bad Gateway</title></head><body><h1>502 Bad\nGateway</h1>nginx</body></html>"
+
+REFUSALS = [
+    (401, {"detail": NO_USER}, Reason.CREDENTIALS_REJECTED, NO_USER),
+    (403, {"detail": LOCKED}, Reason.OUT_OF_CREDIT, LOCKED),
+    (403, {"detail": "Admin lock. Please contact support@fal.ai"}, Reason.CREDENTIALS_REJECTED, "Admin lock."),
+    (404, {"detail": 'Application "flux-dev" not found'}, Reason.MODEL_NOT_FOUND, 'Application "flux-dev" not found'),
+    (404, {"detail": "Path /x not found"}, Reason.MODEL_NOT_FOUND, "Path /x not found"),
+    (404, b"404: Not Found", Reason.MODEL_NOT_FOUND, "404: Not Found"),
+    (400, {"detail": "Unsupported data URL"}, Reason.UPSTREAM_REJECTED_INPUT, "Unsupported data URL"),
+    (422, MISSING, Reason.UPSTREAM_REJECTED_INPUT, "prompt: field required"),
+    (422, TWO_WRONG, Reason.UPSTREAM_REJECTED_INPUT, TWO_WRONG_WORDS),
+    (422, {"detail": "Could not load image from url: x"}, Reason.UPSTREAM_REJECTED_INPUT, "Could not load image"),
+    (422, POLICY, Reason.CONTENT_REJECTED, "prompt: flagged"),
+    (429, {"detail": "concurrent_requests_limit"}, Reason.RATE_LIMITED, "concurrent_requests_limit"),
+    (429, {"detail": "Your balance is exhausted"}, Reason.OUT_OF_CREDIT, "Your balance is exhausted"),
+    (402, {"detail": "Payment required"}, Reason.OUT_OF_CREDIT, "Payment required"),
+    (451, b"", Reason.CONTENT_REJECTED, ""),
+    (500, {"detail": "Internal Server Error"}, Reason.UPSTREAM_ERROR, "Internal Server Error"),
+    (500, {"detail": "upstream error: status 403"}, Reason.CREDENTIALS_REJECTED, "upstream error: status 403"),
+    (500, {"error": {"status": 403, "message": LOCKED}}, Reason.OUT_OF_CREDIT, "User is locked"),
+    (503, {"detail": "x", "error_type": "runner_scheduling_failure"}, Reason.OVERLOADED, "x"),
+    (503, {"detail": "x", "error_type": "runner_disconnected"}, Reason.UPSTREAM_ERROR, "x"),
+    (503, b"no healthy upstream", Reason.OVERLOADED, "no healthy upstream"),
+    (504, {"detail": "x", "error_type": "startup_timeout"}, Reason.OVERLOADED, "x"),
+    (504, {"detail": "Request timed out", "error_type": "request_timeout"}, Reason.UPSTREAM_ERROR, "Request timed out"),
+    (502, INGRESS, Reason.UPSTREAM_ERROR, "502 Bad Gateway nginx"),
+    (301, b"", Reason.UPSTREAM_ERROR, ""),
+    (500, b"\xff\xfe\x00", Reason.UPSTREAM_ERROR, ""),
+    (422, [{"msg": "a list"}, "and a text"], Reason.UPSTREAM_REJECTED_INPUT, "a list; and a text"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "reason", "words"), REFUSALS)
+def test_what_a_refusal_means(status, body, reason, words):
+    """R5: each refusal has one reason, fal's own words from a body of any shape, its id, a remedy, and took nothing."""
+    failure = the_failure(wire.to_job, answer(status, body, x_fal_request_id="r-1"))
+    assert (failure.reason, failure.dispatch) == (reason, Dispatch.REFUSED)
+    assert (failure.upstream_status, failure.upstream_id) == (status, "r-1")
+    assert words in failure.upstream_message
+    assert failure.remedy
+
+
+def test_where_keys_and_credit_come_from():
+    """R10: whoever has no valid key or no credit is told where to get it."""
+    assert "https://fal.ai/dashboard/keys and set FAL_KEY" in wire.to_error(answer(401)).remedy
+    assert "https://fal.ai/dashboard/billing" in wire.to_error(answer(403, {"detail": LOCKED})).remedy
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_an_ingress_that_gave_up(status):
+    """A gateway's answer without fal's request id says nothing about what happened behind it."""
+    assert wire.to_error(answer(status, INGRESS)).dispatch is Dispatch.UNKNOWN
+    assert wire.to_error(answer(status, INGRESS, x_fal_request_id="r")).dispatch is Dispatch.REFUSED
+
+
+def test_our_own_start_timeout():
+    """A job that did not start within the time that we gave it ran out of time; fal did not fail."""
+    body = {"detail": "Request timed out", "error_type": "request_timeout"}
+    timed_out = answer(504, body, x_fal_request_timeout_type="user", x_fal_request_id="r")
+    failure = wire.to_job_error(timed_out)
+    assert (failure.reason, failure.billed) == (Reason.TIMEOUT, False)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "7"}, 7),
+        ({"x_ratelimit_reset": "12"}, 12),
+        ({"retry_after": "7", "x_ratelimit_reset": "12"}, 7),
+        ({"x_ratelimit_reset": "99999"}, 600),
+        ({"x_ratelimit_reset": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_when_to_come_back(headers, seconds):
+    """R9: a 429 hands on how long to stay away, at most ten minutes; only reasons that pass by themselves do."""
+    assert wire.to_error(answer(429, **headers)).retry_after == seconds
+    assert wire.to_error(answer(401, **headers)).retry_after is None
+
+
+def test_words_are_bounded():
+    """R5: fal's words are cut to 512 bytes, and control characters cannot forge a log line."""
+    message = wire.to_error(answer(500, {"detail": "ä\n" * 5000})).upstream_message
+    assert len(message.encode()) <= 512
+    assert "\n" not in message
+
+
+# ── What a job's answers mean ───────────────────────────────────────────────────────────────────────────────────────
+
+NAMED = {"request_id": "job-1", "status_url": "https://q/s", "response_url": "https://q/r", "cancel_url": "https://q/c"}
+
+
+def test_a_submission_becomes_a_job():
+    """A submission's answer names the job and where to ask for it."""
+    assert wire.to_job(answer(200, NAMED)) == wire.Job("job-1", "https://q/s", "https://q/r", "https://q/c")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>hello</html>",
+        b"",
+        b"[]",
+        {},
+        {**NAMED, "status_url": 5},
+        {**NAMED, "request_id": "a\nb"},
+        {"detail": "x"},
+    ],
+)
+def test_a_success_without_a_job(body):
+    """Success that names no job is bad output, and nobody knows whether the work was taken."""
+    failure = the_failure(wire.to_job, answer(200, body))
+    assert (failure.reason, failure.dispatch, failure.billed) == (Reason.BAD_OUTPUT, Dispatch.UNSPECIFIED, None)
+
+
+def test_where_a_job_is():
+    """A job is queued, running or completed; what fal does not document is a failure to answer."""
+    assert wire.to_status(answer(202, {"status": "IN_QUEUE", "queue_position": 3})).phase == "queue"
+    assert wire.to_status(answer(202, {"status": "IN_PROGRESS", "logs": None})).phase == "run"
+    failed = wire.to_status(answer(200, {"status": "COMPLETED", "error": "boom", "error_type": "startup_timeout"}))
+    assert failed == wire.Status("completed", "boom", "startup_timeout")
+    assert the_failure(wire.to_status, answer(200, {"status": "FAILED"})).reason is Reason.UPSTREAM_ERROR
+    assert the_failure(wire.to_status, answer(503)).reason is Reason.OVERLOADED
+
+
+JOB_FAILURES = [
+    (422, POLICY, {}, Reason.CONTENT_REJECTED, None),
+    (422, POLICY, {"x_fal_billable_units": "0"}, Reason.CONTENT_REJECTED, False),
+    (422, MISSING, {}, Reason.UPSTREAM_REJECTED_INPUT, False),
+    (422, MISSING, {"x_fal_billable_units": "1.5"}, Reason.UPSTREAM_REJECTED_INPUT, True),
+    (404, {"detail": "Request not found"}, {}, Reason.BAD_OUTPUT, None),
+    (404, {"detail": "Path /v9 not found"}, {"x_fal_billable_units": "0"}, Reason.MODEL_NOT_FOUND, False),
+    (499, {"detail": "Request cancelled by the client."}, {}, Reason.UPSTREAM_ERROR, False),
+    (500, {"detail": "Internal Server Error"}, {}, Reason.UPSTREAM_ERROR, False),
+    (503, {"detail": "x", "error_type": "runner_scheduling_failure"}, {}, Reason.OVERLOADED, False),
+    (504, {"detail": "x", "error_type": "startup_timeout"}, {"x_fal_request_id": "r"}, Reason.OVERLOADED, False),
+    (502, INGRESS, {}, Reason.UPSTREAM_ERROR, None),
+    (401, {"detail": NO_USER}, {}, Reason.CREDENTIALS_REJECTED, None),
+    (429, {"detail": "slow down"}, {}, Reason.RATE_LIMITED, None),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "headers", "reason", "billed"), JOB_FAILURES)
+def test_what_a_failed_job_means(status, body, headers, reason, billed):
+    """A job that fal took and that failed is accepted work, charged only where fal's header or the failure says so."""
+    failure = the_failure(wire.to_output, answer(status, body, **headers), DONE, 1)
+    assert (failure.reason, failure.dispatch, failure.billed) == (reason, Dispatch.ACCEPTED, billed)
+
+
+def test_a_replayed_refusal_is_not_charged():
+    """A 403 that replays a failure of which the status told is the model's; one that comes alone is about asking."""
+    replayed = wire.to_job_error(answer(403, {"detail": "x"}), wire.Status("completed", "x"))
+    assert (replayed.reason, replayed.billed) == (Reason.CREDENTIALS_REJECTED, False)
+    assert wire.to_job_error(answer(403, {"detail": "x"})).billed is None
+
+
+def test_a_failure_that_only_the_status_tells():
+    """A job whose status told an error has failed, even where its result looks like success."""
+    status = wire.Status("completed", "no machine came up", "startup_timeout")
+    failure = the_failure(wire.to_output, answer(200, {"images": []}), status, 1)
+    assert (failure.reason, failure.billed) == (Reason.OVERLOADED, False)
+    assert failure.upstream_message == "no machine came up"
+
+
+def test_a_result_is_fetched_again_unless_fal_says_that_it_failed():
+    """A result behind a broken connection may still be there; one that fal reports as failed is not."""
+    assert wire.may_fetch_again(wire.to_job_error(answer(502, INGRESS)))
+    assert wire.may_fetch_again(Failure(Reason.UPSTREAM_ERROR, "reset"))
+    assert not wire.may_fetch_again(wire.to_job_error(answer(500, {"detail": "Internal Server Error"})))
+    assert not wire.may_fetch_again(wire.to_job_error(answer(404)))
+
+
+def output(**changes):
+    body = {"images": [{"url": "https://v3.fal.media/x.png"}], "seed": 7, "has_nsfw_concepts": [False], **changes}
+    return wire.to_output(answer(200, body), DONE, 5)
+
+
+def test_a_finished_job():
+    """U2: a result says where the picture lies and which seed made it; a blanked one is marked."""
+    assert output() == wire.Output("https://v3.fal.media/x.png", 7, filtered=False)
+    assert output(has_nsfw_concepts=[True]).filtered
+    assert not output(has_nsfw_concepts=None).filtered
+
+
+@pytest.mark.parametrize(
+    ("reported", "seed"),
+    [(0, 0), (2**63 - 1, 2**63 - 1), (2**63, None), (2**64, None), (-1, None), (None, 5), (True, 5), ("7", 5)],
+)
+def test_reported_seeds(reported, seed):
+    """R2: the seed that fal reports is told, if our wire can carry it; where it reports none, the one that was sent."""
+    assert output(seed=reported).seed == seed
+
+
+@pytest.mark.parametrize(
+    "body", [{"images": []}, {"images": [{}]}, {"images": "x"}, {"error": "boom"}, b"<html>", b"[1]"]
+)
+def test_success_without_a_picture(body):
+    """200 with HTML, other JSON or no picture is bad output, and never a delivery."""
+    assert the_failure(wire.to_output, answer(200, body), DONE, 1).reason is Reason.BAD_OUTPUT
+
+
+def test_a_picture_inside_the_answer():
+    """A data: URI is decoded here, strictly; any other address is left to be fetched."""
+    assert wire.from_data_uri(PNG_URI) == b"\x89PNG"
+    assert wire.from_data_uri("https://v3.fal.media/x.png") is None
+
+
+@pytest.mark.parametrize("uri", ["data:", "data:image/png,abc", "data:image/png;base64,@@@@", "DATA:;base64,abc\xe4"])
+def test_a_data_uri_that_holds_nothing(uri):
+    """What is not base64 is bad output, and nothing of it is repeated."""
+    failure = the_failure(wire.from_data_uri, uri)
+    assert failure.reason is Reason.BAD_OUTPUT
+    assert uri not in failure.message
+
+
+def test_a_data_uri_beyond_any_picture():
+    """A data: URI longer than the largest answer is refused before it is decoded."""
+    assert the_failure(wire.from_data_uri, "data:;base64," + "A" * wire.MAX_BODY_BYTES).reason is Reason.BAD_OUTPUT
