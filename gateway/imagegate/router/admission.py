@@ -37,10 +37,11 @@ class Permits:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a candidate may not be asked now, and for how many seconds."""
+    """Why a candidate may not be asked now, for how many seconds, and what led to it, for people."""
 
     reason: Reason
     wait: float
+    because: Failure | None = None
 
 
 class Admission:
@@ -68,9 +69,9 @@ class Admission:
         for breaker in self._both(provider, model):
             until = breaker.until(now)
             if until is not None:
-                return Refusal(Reason.CIRCUIT_OPEN, until - now)
+                return Refusal(Reason.CIRCUIT_OPEN, until - now, breaker.because)
         closed = self._gates.closed(provider, model, now)
-        return Refusal(closed[0], closed[1] - now) if closed else None
+        return Refusal(closed.skip, closed.until - now, closed.because) if closed else None
 
     def acquire(self, provider: str, model: str, now: float) -> Permits:
         """The permits for one attempt, right after `refusal` was None."""
@@ -93,21 +94,22 @@ class Admission:
         verdict = verdict_on(failure.reason)
         with_state = self._states(permits, now)
         provider, model = self._both(permits.provider, permits.model)
+        jitter = self._jitter()
         match verdict.effect:
             case Effect.OPENS_PROVIDER:
-                provider.refused(permits.of_provider, now, self._jitter(), MAX_REFUSED_PROVIDER_SECONDS)
+                provider.refused(permits.of_provider, now, jitter, MAX_REFUSED_PROVIDER_SECONDS, failure)
             case Effect.OPENS_MODEL:
-                model.refused(permits.of_model, now, self._jitter(), MAX_REFUSED_MODEL_SECONDS)
+                model.refused(permits.of_model, now, jitter, MAX_REFUSED_MODEL_SECONDS, failure)
             case Effect.PROVIDER_FAILURE:
-                provider.failed(permits.of_provider, now, self._jitter())
+                provider.failed(permits.of_provider, now, jitter, failure)
             case Effect.MODEL_FAILURE:
-                model.failed(permits.of_model, now, self._jitter())
+                model.failed(permits.of_model, now, jitter, failure)
             case Effect.NEUTRAL:
                 pass
         self.release(permits)
         if verdict.gates:
             until = self._gates.close(
-                permits.provider, permits.model, failure.reason, failure.retry_after, now, self._jitter()
+                permits.provider, permits.model, failure.reason, failure.retry_after, now, jitter, failure
             )
             self._emit(GateClosed(permits.provider, permits.model, until - now))
         self._tell(permits, with_state, failure.reason, now)

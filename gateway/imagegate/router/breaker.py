@@ -7,6 +7,8 @@ Time and randomness are arguments: `now` is the monotonic clock in seconds, `jit
 from dataclasses import dataclass
 from enum import Enum
 
+from imagegate.runtime.errors import Failure
+
 # Five failures in a row trip it; then 15 s, doubled at every relapse, at most 5 min, each ± 20 %.
 FAILURES_TO_TRIP = 5
 OPEN_SECONDS = 15.0
@@ -49,6 +51,7 @@ class CircuitBreaker:
         self._relapses = 0
         self._until = 0.0
         self._probe_until: float | None = None
+        self.because: Failure | None = None  # what opened it last, for people
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.name} {self._state.name}>"
@@ -92,25 +95,28 @@ class CircuitBreaker:
                 self._relapses = 0
                 self._move(State.CLOSED)
 
-    def failed(self, permit: Permit, now: float, jitter: float) -> None:
-        """The attempt failed in a way that counts."""
+    def failed(self, permit: Permit, now: float, jitter: float, because: Failure | None = None) -> None:
+        """The attempt failed in a way that counts, `because` of what."""
         if permit.generation != self._generation:
             return
         self._failures += 1
         if self._state is State.HALF_OPEN or self._failures >= FAILURES_TO_TRIP:
-            self._open(now, OPEN_SECONDS, MAX_OPEN_SECONDS, jitter)
+            self._open(now, OPEN_SECONDS, MAX_OPEN_SECONDS, jitter, because)
 
-    def refused(self, permit: Permit, now: float, jitter: float, longest: float) -> None:
+    def refused(
+        self, permit: Permit, now: float, jitter: float, longest: float, because: Failure | None = None
+    ) -> None:
         """The account or the model was refused: open at once, up to `longest` seconds."""
         if permit.generation == self._generation:
-            self._open(now, REFUSED_SECONDS, longest, jitter)
+            self._open(now, REFUSED_SECONDS, longest, jitter, because)
 
     def release(self, permit: Permit) -> None:
         """The attempt ended in a way that says nothing."""
         if permit.generation == self._generation and permit.probe:
             self._probe_until = None
 
-    def _open(self, now: float, first: float, longest: float, jitter: float) -> None:
+    def _open(self, now: float, first: float, longest: float, jitter: float, because: Failure | None) -> None:
+        self.because = because
         length = min(first * 2**self._relapses, longest) * (1 + JITTER * jitter)
         self._relapses = min(self._relapses + 1, 16)
         self._until = max(self._until, now + length)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from imagegate.runtime.errors import Reason
+from imagegate.runtime.errors import Failure, Reason
 
 # Without a Retry-After: 1 s, doubled each time in a row, at most a minute, ± 50 %.
 FIRST_SECONDS = 1.0
@@ -17,7 +17,17 @@ SKIPS = {Reason.MODEL_LOADING: Reason.WARMING, Reason.OVER_QUOTA: Reason.OVER_QU
 class _Gate:
     until: float
     skip: Reason
+    because: Failure | None = None
     guesses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A closed gate: the skip reason, until when (monotonic seconds), and what closed it, for people."""
+
+    skip: Reason
+    until: float
+    because: Failure | None
 
 
 class Gates:
@@ -27,7 +37,14 @@ class Gates:
         self._gates: dict[tuple[str, str], _Gate] = {}
 
     def close(
-        self, provider: str, model: str, reason: Reason, retry_after: float | None, now: float, jitter: float
+        self,
+        provider: str,
+        model: str,
+        reason: Reason,
+        retry_after: float | None,
+        now: float,
+        jitter: float,
+        because: Failure | None = None,
     ) -> float:
         """Ask nobody behind it before `retry_after` seconds; the later of two times stands. Returns it.
 
@@ -42,6 +59,7 @@ class Gates:
         if now + retry_after >= gate.until:
             gate.until = now + retry_after
             gate.skip = SKIPS.get(reason, Reason.BACKING_OFF)
+            gate.because = because
         return gate.until
 
     def open(self, provider: str, model: str) -> None:
@@ -50,8 +68,8 @@ class Gates:
             if place in self._gates:
                 self._gates[place].guesses = 0
 
-    def closed(self, provider: str, model: str, now: float) -> tuple[Reason, float] | None:
-        """The skip reason and the time until which to wait; None where the candidate may be asked."""
+    def closed(self, provider: str, model: str, now: float) -> Closed | None:
+        """The gate that is closed the longest; None where the candidate may be asked."""
         gates = [self._gates[place] for place in ((provider, ""), (provider, model)) if place in self._gates]
         latest = max(gates, key=lambda gate: gate.until, default=None)
-        return (latest.skip, latest.until) if latest is not None and latest.until > now else None
+        return Closed(latest.skip, latest.until, latest.because) if latest is not None and latest.until > now else None

@@ -237,7 +237,11 @@ class Router:
 
     def _held_back(self, candidate: Candidate) -> Obstacle | None:
         refusal: Refusal | None = self.admission.refusal(candidate.provider, candidate.key, self.clock())
-        return Obstacle(refusal.reason, wait=refusal.wait) if refusal else None
+        if refusal is None:
+            return None
+        cause = refusal.because
+        why = f"after {cause.reason}: {cause.message}" if cause else ""
+        return Obstacle(refusal.reason, why, cause.remedy if cause else "", refusal.wait)
 
     async def _drop(self, name: str) -> None:
         await self.catalogues.forget(name)
