@@ -1,6 +1,7 @@
 # imagegate. `make` lists what there is. Needs Python 3.11 or newer and the package index, nothing else;
 # uv is used where it is installed.
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SEED ?= $(shell $(PYTHON) -c "import random; print(random.randrange(2**32))")
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
@@ -60,7 +61,8 @@ test: install-dev ## every test that needs Python only (at most 8 minutes)
 	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
 
 nightly: install-dev ## the same rules on many more random cases; prints the seed
-	$(BIN)/pytest -n 2 --hypothesis-profile nightly --hypothesis-show-statistics $(PYTEST_ARGS)
+	@seed=$(SEED); echo "seed $$seed (repeat with: make nightly SEED=$$seed)"; \
+	$(BIN)/pytest -n 2 --timeout 1800 --hypothesis-profile nightly --hypothesis-seed $$seed $(PYTEST_ARGS)
 
 up: install ## start providers and router here; add ARGS="--sandbox" to play without keys
 	$(BIN)/imagegate up $(ARGS)

@@ -104,13 +104,13 @@ class ModelOverrides(_Strict):
             default_model=environ.get("HF_IMAGE_MODEL") or DEFAULT_HUB_MODEL, flux_model=environ.get("FLUX_MODEL", "")
         )
 
-    def apply(self, provider: str, model: str) -> str:
-        """The model that is meant by `provider`/`model`."""
+    def apply(self, provider: str, model: str, *, in_route: bool) -> str:
+        """The model that is meant by `provider`/`model`; FLUX_MODEL takes its place in routes only."""
         if provider != HUGGINGFACE:
             return model
         if model == DEFAULT_MODEL:
             return self.default_model
-        return self.flux_model if model == FLUX_DEV and self.flux_model else model
+        return self.flux_model if in_route and model == FLUX_DEV and self.flux_model else model
 
 
 def config_path(environ: Mapping[str, str]) -> Path:

@@ -50,14 +50,14 @@ def resolve(
     Raises Failure(MODEL_NOT_FOUND) with the three nearest names.
     """
 
-    def candidate(provider: str, asked: str) -> Candidate:
-        meant = overrides.apply(provider, asked)
+    def candidate(provider: str, asked: str, *, in_route: bool = False) -> Candidate:
+        meant = overrides.apply(provider, asked, in_route=in_route)
         catalogue = catalogues.get(provider)
         found = (catalogue.find(meant) or catalogue.find_outside(meant)) if catalogue else None
         return Candidate(provider, meant, found)
 
     def from_route(route: str) -> tuple[Candidate, ...]:
-        return tuple(candidate(*entry.split("/", 1)) for entry in config.routes[route])
+        return tuple(candidate(*entry.split("/", 1), in_route=True) for entry in config.routes[route])
 
     if not name:
         return Resolution(generation_pb2.RESOLVED_BY_DEFAULT, from_route(DEFAULT_ROUTE))

@@ -113,9 +113,10 @@ def test_a_mistyped_variable_is_refused(tmp_path: Path) -> None:
 def test_the_two_well_known_model_variables_replace_models() -> None:
     """R13: HF_IMAGE_MODEL is huggingface/default, FLUX_MODEL stands in for huggingface/flux-dev."""
     overrides = ModelOverrides.read({"HF_IMAGE_MODEL": "a/b", "FLUX_MODEL": "c/d"})
-    assert overrides.apply("huggingface", "default") == "a/b"
-    assert overrides.apply("huggingface", "flux-dev") == "c/d"
-    assert overrides.apply("fal", "flux-dev") == "flux-dev"
+    assert overrides.apply("huggingface", "default", in_route=True) == "a/b"
+    assert overrides.apply("huggingface", "flux-dev", in_route=True) == "c/d"
+    assert overrides.apply("fal", "flux-dev", in_route=True) == "flux-dev"
+    assert overrides.apply("huggingface", "flux-dev", in_route=False) == "flux-dev"
     plain = ModelOverrides.read({"HF_IMAGE_MODEL": ""})
-    assert plain.apply("huggingface", "default") == "black-forest-labs/FLUX.1-schnell"
-    assert plain.apply("huggingface", "flux-dev") == "flux-dev"
+    assert plain.apply("huggingface", "default", in_route=True) == "black-forest-labs/FLUX.1-schnell"
+    assert plain.apply("huggingface", "flux-dev", in_route=True) == "flux-dev"
