@@ -20,6 +20,8 @@ AT_ONCE = 2
 
 # The further along, the more likely that it was charged; not told is as good as unknown.
 RISK = (Dispatch.NOT_SENT, Dispatch.REFUSED, Dispatch.ACCEPTED, Dispatch.UNSPECIFIED, Dispatch.UNKNOWN)
+# Failures that need not meet the next picture of the same order.
+PASSING = frozenset({Reason.UPSTREAM_ERROR, Reason.OVERLOADED, Reason.TIMEOUT, Reason.BAD_OUTPUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Delivery:
 
     pictures: Sequence[Picture]
     upstream_provider: str = ""
+    upstream_model: str = ""  # where it is another than the catalogue says: an alias that the upstream resolved
     sandbox: bool = False
     queue_seconds: float | None = None
     run_seconds: float | None = None
@@ -88,7 +91,8 @@ class Order:
     def sending(self) -> None:
         """The submission leaves now: from here on, silence tells nothing."""
         self.phase = "submit"
-        self.dispatch = Dispatch.UNKNOWN
+        if self.dispatch is not Dispatch.ACCEPTED:  # a further picture of an order that was accepted already
+            self.dispatch = Dispatch.UNKNOWN
 
     async def accepted(self, upstream_id: str) -> None:
         """The upstream took the work under `upstream_id`; the caller is told at once."""
@@ -115,7 +119,7 @@ class Order:
     def note(
         self, parameter: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str
     ) -> None:
-        """Record a change that was found afterwards, in what the upstream delivered."""
+        """Record a change that is no reason to refuse: the same in other words, or found in what was delivered."""
         self.adjustments.append(
             generation_pb2.Adjustment(
                 parameter=parameter,
@@ -130,23 +134,26 @@ class Order:
 async def one_by_one(order: Order, make: Callable[[int], Awaitable[Picture]]) -> list[Picture]:
     """The pictures of an order whose upstream makes one per call, `AT_ONCE` at a time.
 
-    Delivers what exists where only some fail; where all do, raises the failure that got furthest,
-    since that one may have cost something. Leaving cancels the calls that are still under way.
+    After a failure that the next picture would meet too no further call begins. Delivers what exists
+    where only some failed; where all did, raises the failure that got furthest, since that one may
+    have cost something. Leaving cancels the calls that are still under way.
     """
     slots = asyncio.Semaphore(AT_ONCE)
+    failures: list[Failure] = []
 
-    async def one(index: int) -> Picture | Failure:
+    async def one(index: int) -> Picture | None:
         async with slots:
+            if any(failure.reason not in PASSING for failure in failures):
+                return None
             try:
                 return await make(index)
             except Failure as failure:
-                return failure
+                failures.append(failure)
+                return None
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(index)) for index in range(order.count)]
-    results = [task.result() for task in tasks]
-    pictures = [result for result in results if isinstance(result, Picture)]
+    pictures = [picture for task in tasks if (picture := task.result()) is not None]
     if not pictures:
-        failures = [result for result in results if isinstance(result, Failure)]
         raise max(failures, key=lambda failure: RISK.index(failure.dispatch))
     return pictures

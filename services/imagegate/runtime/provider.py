@@ -238,7 +238,7 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
             images=[await self._checked_picture(order, picture) for picture in delivery.pictures],
             provider=catalogue.provider,
             model=order.model.key,
-            upstream_model=order.model.upstream_model,
+            upstream_model=delivery.upstream_model or order.model.upstream_model,
             upstream_provider=delivery.upstream_provider,
             request_id=order.request_id,
             sandbox=delivery.sandbox,

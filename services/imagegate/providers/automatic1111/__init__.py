@@ -1,0 +1,10 @@
+"""AUTOMATIC1111's stable-diffusion-webui, run by oneself and started with --api.
+
+- Documentation: https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/API; every running one shows its own
+  at /docs.
+- It corrects silently: unknown fields and checkpoints are ignored, an unknown sampler becomes another one. So what is
+  installed is asked for, and what was used is checked afterwards.
+- Its prompts are code: `<lora:name:1>` loads a file. A caller's words are never taken for such an instruction.
+- It makes one picture at a time, whoever asks; who leaves stops nothing, and its interrupt would stop anybody's work.
+- Without --api every path of its API answers 404.
+"""

@@ -1,0 +1,220 @@
+"""The webui's words: what its txt2img is sent, and what its answers mean. Pure. What is installed: see `installed`."""
+
+import json
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.order import Order, Picture
+from imagegate.runtime.redaction import clip, one_line
+from imagegate.runtime.upstream import Answer
+
+TXT2IMG = "/sdapi/v1/txt2img"
+# More than anybody is shown: keys are scrubbed before the text is cut to its final length, lest one be cut in two.
+MAX_WORDS_BYTES = 4096
+# Our wire carries seeds as int64.
+MAX_SEED = 2**63 - 1
+
+# ── What is sent ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Ours and theirs; the scheduler is what an old sampler's name was split into.
+NAMES = {
+    "width": "width",
+    "height": "height",
+    "steps": "steps",
+    "guidance_scale": "cfg_scale",
+    "sampler": "sampler_name",
+    "scheduler": "scheduler",
+}
+# The pictures go back in the answer and nowhere else.
+CONSTANTS = {"send_images": True, "save_images": False, "do_not_save_samples": True, "do_not_save_grid": True}
+
+
+def to_payload(order: Order, checkpoint: str = "") -> dict[str, object]:
+    """The body of one txt2img for all pictures of the order; `checkpoint` is a title, empty for what is loaded."""
+    payload: dict[str, object] = {"prompt": plain(order.prompt), "n_iter": order.count, "batch_size": 1, **CONSTANTS}
+    if "negative_prompt" in order.parameters:
+        payload["negative_prompt"] = plain(str(order.parameters["negative_prompt"]))
+    payload |= {theirs: order.parameters[ours] for ours, theirs in NAMES.items() if ours in order.parameters}
+    seed = order.seed()
+    if seed is not None:
+        payload["seed"] = seed
+    if checkpoint:
+        payload["override_settings"] = {"sd_model_checkpoint": checkpoint}
+        payload["override_settings_restore_afterwards"] = True
+    return payload
+
+
+# The webui takes `<word:arguments>` for an instruction to one of its extra networks.
+_TAG_BEGINS = re.compile(r"<(?=\w+:)")
+_TAG = re.compile(r"<\w+:[^<>]*>?")
+
+
+def plain(text: str) -> str:
+    """The text without instructions to the webui: each loses the bracket that makes it one.
+
+    A space takes its place, so that nothing around it can close up to another instruction.
+    """
+    return _TAG_BEGINS.sub(" ", text)
+
+
+def tags(text: str) -> list[str]:
+    """What in the text the webui would take for instructions."""
+    return _TAG.findall(text)
+
+
+# ── What comes back ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def to_pictures(answer: Answer, order: Order) -> list[Picture]:
+    """The pictures of a success, in order, without a grid before or detected maps behind them.
+
+    Raises Failure(BAD_OUTPUT) where there is none, or what there is is not base64.
+    """
+    body = answer.json()
+    images = body.get("images") if isinstance(body, dict) else None
+    if not isinstance(images, list) or not images:
+        raise _described(answer, Reason.BAD_OUTPUT)
+    info = to_info(answer)
+    first = _whole(info.get("index_of_first_image")) or 0
+    told = info.get("all_seeds")
+    seeds = [_whole(seed) for seed in told] if isinstance(told, list) else []
+    pictures: list[Picture] = []
+    for index, data in enumerate(images[first : first + order.count]):
+        seed = seeds[index] if index < len(seeds) else None
+        pictures.append(Picture(_decoded(data), order.seed(index) if seed is None else seed))
+    if not pictures:
+        raise _described(answer, Reason.BAD_OUTPUT)
+    return pictures
+
+
+def to_info(answer: Answer) -> Mapping[str, Any]:
+    """What the webui says of the pictures it made; empty where it says nothing that can be read."""
+    body = _json(answer.body)
+    info = _json(body.get("info")) if isinstance(body, dict) else None
+    return info if isinstance(info, dict) else {}
+
+
+def to_checkpoint_name(info: Mapping[str, Any]) -> str:
+    """The checkpoint that made the pictures, at most 256 characters; empty where the webui does not say."""
+    name = info.get("sd_model_name")
+    return one_line(name)[:256] if isinstance(name, str) else ""
+
+
+def _decoded(data: object) -> bytes:
+    try:
+        return b64decode(data if isinstance(data, str) else "?", validate=True)
+    except ValueError as error:
+        raise Failure(
+            Reason.BAD_OUTPUT, "the webui's picture is not base64", dispatch=Dispatch.ACCEPTED, billed=False
+        ) from error
+
+
+def _whole(value: object) -> int | None:
+    """A number that is one of ours, or None."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= MAX_SEED else None
+
+
+# ── What an error means ──────────────────────────────────────────────────────────────────────────────────────────────
+
+BY_STATUS = {
+    400: Reason.UPSTREAM_REJECTED_INPUT,
+    401: Reason.CREDENTIALS_REJECTED,
+    403: Reason.CREDENTIALS_REJECTED,
+    404: Reason.UNREACHABLE,  # of the whole API: a model is never what a path names
+    413: Reason.UPSTREAM_REJECTED_INPUT,
+    422: Reason.UPSTREAM_REJECTED_INPUT,
+    429: Reason.RATE_LIMITED,
+    503: Reason.OVERLOADED,
+}
+OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|out of memory", re.IGNORECASE)
+# An ingress that gave up on the webui behind it, where the work goes on.
+GIVEN_UP = frozenset({502, 504})
+
+# What a reason is called in a sentence, and what to do about it.
+SAYINGS = {
+    Reason.UNREACHABLE: ("the webui's API is off", "start the webui with --api"),
+    Reason.CREDENTIALS_REJECTED: (
+        "the webui does not accept the user and password",
+        "set SD_API_AUTH=user:password to what the webui was given as --api-auth",
+    ),
+    Reason.UPSTREAM_REJECTED_INPUT: ("the webui refused the input", "correct what the webui names"),
+    Reason.RATE_LIMITED: ("the webui's front has had too many requests", "ask less often"),
+    Reason.OVERLOADED: ("the webui is overloaded", "try again later"),
+    Reason.UPSTREAM_ERROR: ("the webui failed", "look at its console"),
+    Reason.BAD_OUTPUT: ("the webui answered success without a picture", "look at its console"),
+}
+OUT_OF_MEMORY_SAYING = (
+    "the webui ran out of memory",
+    "ask for a smaller picture, or start the webui with --medvram",
+)
+NO_CONNECTION_REMEDY = "start the webui with --api, or set SD_API_URL"
+
+
+def to_error(answer: Answer) -> Failure:
+    """What an answer of 300 or more means. Nothing was taken, unless an ingress gave up waiting for the webui."""
+    failure = _described(answer, _reason(answer))
+    failure.phase = "submit"
+    failure.dispatch = Dispatch.UNKNOWN if answer.status in GIVEN_UP else Dispatch.REFUSED
+    return failure
+
+
+def explain(failure: Failure) -> None:
+    """Say what to do about a connection that could not be made."""
+    if failure.reason is Reason.UNREACHABLE:
+        failure.remedy = NO_CONNECTION_REMEDY
+        failure.phase = "submit"
+
+
+def _reason(answer: Answer) -> Reason:
+    if answer.status == 500 and OUT_OF_MEMORY.search(answer.text):
+        return Reason.OVERLOADED
+    return BY_STATUS.get(answer.status, Reason.UPSTREAM_ERROR)
+
+
+def _described(answer: Answer, reason: Reason) -> Failure:
+    saying, remedy = SAYINGS[reason]
+    if answer.status == 500 and reason is Reason.OVERLOADED:
+        saying, remedy = OUT_OF_MEMORY_SAYING
+    return Failure(
+        reason,
+        f"{saying} ({answer.status})",
+        remedy=remedy,
+        retry_after=answer.retry_after() if reason in (Reason.OVERLOADED, Reason.RATE_LIMITED) else None,
+        upstream_status=answer.status,
+        upstream_message=_words(answer),
+        billed=False,  # one's own machine
+    )
+
+
+def _words(answer: Answer) -> str:
+    """The webui's own words in a body of any shape, on one line and without markup."""
+    text = ": ".join(dict.fromkeys(_sentences(_json(answer.body)))) or answer.text
+    bare = re.sub(r"<(style|script|head)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    return clip(" ".join(one_line(bare).split()), MAX_WORDS_BYTES)
+
+
+def _sentences(body: object) -> Iterator[str]:
+    """An exception's class and text, or FastAPI's list of what is wrong where."""
+    if not isinstance(body, dict):
+        return
+    for name in ("error", "detail", "errors"):
+        told = body.get(name)
+        if isinstance(told, str) and told and told != "HTTPException":
+            yield told
+        for item in told if isinstance(told, list) else ():
+            if isinstance(item, dict):
+                where = ".".join(str(part) for part in item.get("loc") or () if part != "body")
+                yield f"{where} {item.get('msg', '')}".strip()
+
+
+def _json(text: object) -> Any:
+    """The value, or None where it is not JSON."""
+    try:
+        return json.loads(text) if isinstance(text, str | bytes) else None
+    except (ValueError, RecursionError):
+        return None

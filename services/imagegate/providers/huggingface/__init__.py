@@ -1,0 +1,10 @@
+"""Hugging Face Inference Providers: one router and one key in front of several companies' machines.
+
+- Documentation: https://huggingface.co/docs/inference-providers, who serves which model:
+  https://huggingface.co/docs/inference-providers/hub-api.
+- Who makes the picture is decided per model: the Hub's mapping names the inference providers that serve it now. Two
+  are spoken here, each with its own payload and answer: `hf-inference` (Hugging Face's own) and `fal-ai`.
+- What is served changes without notice; a model that was warm yesterday may be answered 404 or 410 today.
+- hf-inference takes a seed but does not report it, and reads any unknown parameter as an error (400).
+- One picture per call; there is no queue, no progress, and leaving is the only way to cancel.
+"""

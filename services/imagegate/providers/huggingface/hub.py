@@ -1,0 +1,172 @@
+"""Who serves a model, as the Hub's mapping says: how it is read, and how long it is believed.
+
+https://huggingface.co/docs/inference-providers/hub-api
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from imagegate.providers.huggingface.wire import FAL, HF_INFERENCE, SAYINGS, to_error
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.redaction import clip, one_line
+from imagegate.runtime.upstream import Answer, UpstreamClient
+
+log = structlog.get_logger()
+
+AUTO = "auto"
+# The first that serves a model is taken: with Hugging Face's own there is no second host to download from.
+SPOKEN = (HF_INFERENCE, FAL)
+
+# Seconds. The Hub itself checks its mappings every 6 hours; ours may be a little behind.
+BELIEVED_SECONDS = 600.0
+# Seconds for which a Hub that failed is not asked again.
+FAILED_SECONDS = 30.0
+# Seconds. A request for a model that is not remembered waits for the Hub, which usually takes a tenth of this.
+PATIENCE_SECONDS = 3.0
+# Anybody may name models of the Hub; those that were asked for longest ago are forgotten first.
+MAX_REMEMBERED = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Who makes a model's pictures, and the path below the router's address at which to ask."""
+
+    inference_provider: str
+    path: str
+
+
+class Hub:
+    """The Hub's word on who serves a model, remembered for a while by `clock` (seconds)."""
+
+    def __init__(self, client: UpstreamClient, url: str, clock: Callable[[], float]) -> None:
+        self._client = client
+        self._url = url
+        self._clock = clock
+        self._remembered: OrderedDict[str, tuple[float, Mapping[str, str] | None]] = OrderedDict()
+
+    async def served(self, hub_id: str, wanted: str) -> Served:
+        """Who makes this model's pictures: the `wanted` one, or with AUTO the first that does and is spoken.
+
+        While the Hub fails, hf-inference is taken for AUTO: it needs no mapping. Raises Failure: MODEL_NOT_FOUND where
+        nobody spoken serves the model, CREDENTIALS_REJECTED by the Hub's word, UPSTREAM_ERROR where `wanted` needs a
+        mapping that is not to be had.
+        """
+        if wanted == HF_INFERENCE:
+            return by_hf_inference(hub_id)
+        known = await self._mapping(hub_id)
+        if known is not None:
+            return choose(known, hub_id, wanted)
+        if wanted == AUTO:
+            return by_hf_inference(hub_id)
+        raise Failure(
+            Reason.UPSTREAM_ERROR,
+            f"the Hub does not tell under which name {wanted} serves {hub_id}",
+            remedy="set HUGGINGFACE_INFERENCE_PROVIDER=auto, or look at https://status.huggingface.co",
+            phase="submit",
+            dispatch=Dispatch.NOT_SENT,
+        )
+
+    def forget(self, hub_id: str) -> None:
+        """What was remembered of this model has turned out wrong."""
+        self._remembered.pop(hub_id, None)
+
+    async def _mapping(self, hub_id: str) -> Mapping[str, str] | None:
+        """What the Hub last told, asked again when that is too old; None while it fails and has never told."""
+        until, known = self._remembered.get(hub_id, (self._clock(), None))
+        if self._clock() < until:
+            return known
+        keep = BELIEVED_SECONDS
+        try:
+            known = await self._ask(hub_id)
+        except Failure as failure:
+            if failure.reason in (Reason.MODEL_NOT_FOUND, Reason.CREDENTIALS_REJECTED):
+                raise
+            log.warning("the hub does not tell who serves a model", model=hub_id, message=failure.message)
+            keep = FAILED_SECONDS
+        self._remember(hub_id, self._clock() + keep, known)
+        return known
+
+    async def _ask(self, hub_id: str) -> Mapping[str, str]:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                answer = await self._client.json_call("GET", self._url + mapping_path(hub_id))
+        except TimeoutError as error:
+            raise Failure(Reason.TIMEOUT, f"the Hub did not answer within {PATIENCE_SECONDS:g} s") from error
+        return to_mapping(answer, hub_id)
+
+    def _remember(self, hub_id: str, until: float, known: Mapping[str, str] | None) -> None:
+        self._remembered[hub_id] = (until, known)
+        self._remembered.move_to_end(hub_id)
+        while len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+
+def by_hf_inference(hub_id: str) -> Served:
+    """A model at Hugging Face's own inference provider, which needs no mapping."""
+    return Served(HF_INFERENCE, f"/hf-inference/models/{hub_id}")
+
+
+def mapping_path(hub_id: str) -> str:
+    """Where the Hub says who serves a model."""
+    return f"/api/models/{hub_id}?expand[]=inferenceProviderMapping"
+
+
+def to_mapping(answer: Answer, hub_id: str) -> Mapping[str, str]:
+    """Who serves the model now: by inference provider, what that one calls it.
+
+    The Hub has two shapes for it, an object by provider and a list. Left out is what is not live, is for another task
+    or is an adapter (LoRA), which takes more than a prompt. Raises Failure where the Hub does not tell.
+    """
+    if answer.status != 200:
+        failure = to_error(answer, hub_id)
+        failure.dispatch = Dispatch.NOT_SENT
+        raise failure
+    body = answer.json()
+    if not isinstance(body, dict):
+        raise Failure(Reason.BAD_OUTPUT, "the Hub answered JSON of another shape than it documents")
+    found = body.get("inferenceProviderMapping")  # absent where nobody serves the model
+    if isinstance(found, dict):
+        found = [{"provider": name, **entry} for name, entry in found.items() if isinstance(entry, dict)]
+    entries = found if isinstance(found, list) else []
+    return {str(entry["provider"]): str(entry.get("providerId") or "") for entry in entries if _is_usable(entry)}
+
+
+def choose(mapping: Mapping[str, str], hub_id: str, wanted: str = AUTO) -> Served:
+    """Whom to ask for the model: the `wanted` one, or the first of SPOKEN.
+
+    Raises Failure(MODEL_NOT_FOUND) naming who serves it instead.
+    """
+    candidates = SPOKEN if wanted == AUTO else (wanted,)
+    for name in candidates:
+        if name == HF_INFERENCE and name in mapping:
+            return by_hf_inference(hub_id)
+        if name in mapping and _PROVIDER_ID.fullmatch(mapping[name]):
+            return Served(name, f"/{name}/{mapping[name]}")
+    others = clip(one_line(", ".join(sorted(mapping))), 128) or "nobody"
+    raise Failure(
+        Reason.MODEL_NOT_FOUND,
+        f"{hub_id} is not served by {' or '.join(candidates)} now; the Hub's mapping names {others}",
+        remedy=SAYINGS[Reason.MODEL_NOT_FOUND][1],
+        phase="submit",
+        dispatch=Dispatch.NOT_SENT,
+    )
+
+
+# Foreign text that becomes a path: no part of it may begin with a dot.
+_PROVIDER_ID = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)
+
+
+def _is_usable(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and bool(entry.get("provider"))
+        and entry.get("status") == "live"
+        and entry.get("task") == "text-to-image"
+        and not entry.get("adapter")
+    )

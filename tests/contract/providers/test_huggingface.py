@@ -1,0 +1,443 @@
+"""The Hugging Face provider over real sockets, against the sandbox: what it asks for, what it makes of every fault."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+from aiohttp import web
+
+from imagegate.providers.huggingface.provider import HuggingFaceProvider, HuggingFaceSettings, create
+from imagegate.runtime import images
+from imagegate.runtime.deadline import Deadline
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.fitting import fit
+from imagegate.runtime.models import CatalogueError
+from imagegate.runtime.order import Order
+from imagegate.runtime.settings import Secret, SettingsError
+from imagegate.sandbox.app import Pace, serving
+from imagegate.v1 import generation_pb2
+
+KEY = "hf_test0123456789"
+SCHNELL = "black-forest-labs/FLUX.1-schnell"
+SUBMISSION = {"upstream": "huggingface", "method": "POST"}
+HUB = {"upstream": "huggingface-hub", "path": "/api/models/*"}
+DOWNLOAD = {"upstream": "fal", "method": "GET", "path": "/fal/cdn/*"}
+
+
+@pytest.fixture
+async def sandbox():
+    async with serving() as running:
+        yield running
+
+
+@asynccontextmanager
+async def a_provider(environment, clock=monotonic, **changes):
+    provider = create({**environment, "HUGGINGFACE_API_KEY": KEY, **changes}, lambda _: None, clock=clock)
+    try:
+        yield provider
+    finally:
+        await provider.close()
+
+
+@pytest.fixture
+async def provider(sandbox):
+    async with a_provider(sandbox.environment) as running:
+        yield running
+
+
+class Heard(list):
+    """What the caller is told early: the upstream's ids."""
+
+    async def tell(self, upstream_id):
+        self.append(upstream_id)
+
+
+def an_order(provider, name="", count=1, **fields):
+    model = provider.catalogue.find(name) or provider.catalogue.find_outside(name)
+    request = generation_pb2.GenerateRequest(prompt="a fox", **{"width": 256, "height": 256, "seed": 7, **fields})
+    parameters = fit(request, model, drawn_seed=1).parameters
+    return Order(model, "a fox", parameters, Deadline.after(20), count=count, tell_upstream_id=Heard().tell)
+
+
+async def generate(provider, order):
+    async with asyncio.timeout(20):
+        return await provider.generate(order)
+
+
+async def the_failure(provider, order=None):
+    with pytest.raises(Failure) as caught:
+        await generate(provider, order or an_order(provider))
+    assert KEY not in repr(caught.value.as_attempt("huggingface", "x"))
+    return caught.value
+
+
+def asked(sandbox, part, method="POST"):
+    return [each for each in sandbox.requests() if part in each["path"] and each["method"] == method]
+
+
+async def until(condition):
+    """Wait, for at most ten seconds, until `condition` holds."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+# ── Pictures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_picture_by_hf_inference(sandbox, provider):
+    """U1, R1, R2, R4: one submission with what the model takes, asking for a picture, and the seed that was sent."""
+    order = an_order(provider, guidance_scale=7.5, negative_prompt="cats")
+    delivery = await generate(provider, order)
+    (picture,) = delivery.pictures
+    assert (images.inspect(picture.data).width, picture.seed) == (256, 7)
+    assert (delivery.upstream_provider, delivery.sandbox) == ("hf-inference", True)
+    (submission,) = asked(sandbox, "/huggingface/")
+    assert submission["path"] == f"/huggingface/hf-inference/models/{SCHNELL}"
+    assert submission["body"] == {
+        "inputs": "a fox",
+        "parameters": {"width": 256, "height": 256, "num_inference_steps": 4, "guidance_scale": 0, "seed": 7},
+    }
+    assert submission["headers"]["accept"] == "image/png"
+    assert order.dispatch is Dispatch.ACCEPTED
+    assert order.tell_upstream_id.__self__ == [order.upstream_id]
+
+
+async def test_a_picture_by_fal(sandbox, provider):
+    """U1, R4, R14: what hf-inference does not serve comes from fal-ai, and its picture is fetched without the key."""
+    delivery = await generate(provider, an_order(provider, "sdxl", negative_prompt="cats"))
+    (picture,) = delivery.pictures
+    assert (images.inspect(picture.data).width, picture.seed) == (256, 7)
+    assert delivery.upstream_provider == "fal-ai"
+    assert delivery.download_seconds is not None
+    (submission,) = asked(sandbox, "/huggingface/")
+    assert submission["path"] == "/huggingface/fal-ai/fal-ai/fast-sdxl"
+    (download,) = asked(sandbox, "/fal/cdn/", "GET")
+    assert "authorization" not in download["headers"]
+    assert [each["headers"]["accept"] for each in (submission, download)] == ["image/png", "image/png"]
+
+
+async def test_an_alias_and_a_model_outside_the_catalogue(sandbox, provider):
+    """U1: any text-to-image model of the Hub can be named; nothing is sent to it that was not asked for."""
+    outside = an_order(provider, "stabilityai/stable-diffusion-3-medium-diffusers")
+    await generate(provider, outside)
+    (submission,) = asked(sandbox, "/huggingface/")
+    assert submission["body"]["parameters"] == {"width": 256, "height": 256, "seed": 7}
+
+
+async def test_several_pictures(sandbox, provider):
+    """R2: one call for each picture, with seeds that follow one another."""
+    delivery = await generate(provider, an_order(provider, count=3))
+    assert [picture.seed for picture in delivery.pictures] == [7, 8, 9]
+    assert len(asked(sandbox, "/huggingface/")) == 3
+
+
+async def test_what_there_is_is_delivered(sandbox, provider):
+    """Where one of several calls fails, it is not made again and the other pictures are delivered."""
+    sandbox.faults([{**SUBMISSION, "fault": "status", "code": 500, "times": 1}])
+    assert len((await generate(provider, an_order(provider, count=3))).pictures) == 2
+    assert len(asked(sandbox, "/huggingface/")) == 3
+
+
+@pytest.mark.parametrize("fault", ["truncate", "black"])
+async def test_a_spoilt_picture_is_handed_on(sandbox, provider, fault):
+    """Whether bytes are a picture is judged in one place for all providers, not here."""
+    sandbox.faults([{**SUBMISSION, "fault": fault}])
+    assert (await generate(provider, an_order(provider))).pictures
+
+
+async def test_fals_flag_goes_along(sandbox, provider):
+    """A picture that fal's safety check blanked is marked as such."""
+    sandbox.faults([{**SUBMISSION, "fault": "black"}])
+    assert (await generate(provider, an_order(provider, "sdxl"))).pictures[0].filtered
+
+
+# ── Who serves the model ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_hub_is_asked_once_in_ten_minutes(sandbox):
+    """U1: the Hub's mapping is asked for with the key and believed for ten minutes."""
+    now = [0.0]
+    async with a_provider(sandbox.environment, clock=lambda: now[0]) as provider:
+        for now[0] in (0.0, 1.0, 599.0):
+            await generate(provider, an_order(provider))
+        (look_up,) = asked(sandbox, "/huggingface-hub/", "GET")
+        assert look_up["query"] == {"expand[]": "inferenceProviderMapping"}
+        assert look_up["headers"]["accept"] == "application/json"
+        assert "authorization" in look_up["headers"]
+        now[0] = 601.0
+        await generate(provider, an_order(provider))
+    assert len(asked(sandbox, "/huggingface-hub/", "GET")) == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "status", "code": 500},
+        {"fault": "status", "code": 429},
+        {"fault": "status", "code": 307, "headers": {"Location": "/elsewhere"}},
+        {"fault": "html"},
+        {"fault": "json_200", "body": []},
+        {"fault": "reset"},
+    ],
+    ids=lambda fault: f"{fault['fault']} {fault.get('code', '')}",
+)
+async def test_a_hub_that_fails_is_no_reason_to_fail(sandbox, provider, fault):
+    """R10: while the Hub does not tell, hf-inference is asked, and the Hub is left alone for a while."""
+    sandbox.faults([{**HUB, **fault}])
+    assert (await generate(provider, an_order(provider))).upstream_provider == "hf-inference"
+    look_ups = len(asked(sandbox, "/huggingface-hub/", "GET"))
+    assert (await generate(provider, an_order(provider))).upstream_provider == "hf-inference"
+    assert len(asked(sandbox, "/huggingface-hub/", "GET")) == look_ups
+
+
+async def test_a_hub_that_hangs_is_not_waited_for(sandbox, provider):
+    """R10: a Hub that says nothing costs three seconds, once."""
+    sandbox.faults([{**HUB, "fault": "hang"}])
+    async with asyncio.timeout(8):
+        for _ in range(3):
+            await provider.generate(an_order(provider))
+
+
+async def test_a_mapping_survives_a_hub_that_fails(sandbox):
+    """R10: what the Hub said last is believed on while it fails, so that fal-ai is still found."""
+    now = [0.0]
+    async with a_provider(sandbox.environment, clock=lambda: now[0]) as provider:
+        await generate(provider, an_order(provider, "sdxl"))
+        sandbox.faults([{**HUB, "fault": "status", "code": 500}])
+        now[0] = 601.0
+        assert (await generate(provider, an_order(provider, "sdxl"))).upstream_provider == "fal-ai"
+
+
+async def test_a_model_that_is_gone_is_looked_up_again(sandbox, provider):
+    """R7: where a submission finds the model gone, the mapping was wrong and is not believed any longer."""
+    sandbox.faults([{**SUBMISSION, "fault": "status", "code": 410, "times": 1}])
+    assert (await the_failure(provider)).reason is Reason.MODEL_NOT_FOUND
+    await generate(provider, an_order(provider))
+    assert len(asked(sandbox, "/huggingface-hub/", "GET")) == 2
+
+
+@pytest.mark.parametrize(("name", "words"), [("nobody/nothing", "Repository not found"), ("sd15", "")])
+async def test_a_model_that_nobody_serves(sandbox, provider, name, words):
+    """R7, R10: nothing is submitted, and the error says where else to go."""
+    failure = await the_failure(provider, an_order(provider, name))
+    assert (failure.reason, failure.dispatch) == (Reason.MODEL_NOT_FOUND, Dispatch.NOT_SENT)
+    assert failure.upstream_message == words
+    assert "dedicated endpoint" in failure.remedy
+    assert not asked(sandbox, "/huggingface/")
+
+
+async def test_who_serves_it_can_be_set(sandbox):
+    """U1: the operator may take one inference provider for all models; hf-inference needs no Hub."""
+    async with a_provider(sandbox.environment, HUGGINGFACE_INFERENCE_PROVIDER="hf-inference") as provider:
+        assert (await generate(provider, an_order(provider))).upstream_provider == "hf-inference"
+        gone = await the_failure(provider, an_order(provider, "sdxl"))
+        assert (gone.reason, gone.dispatch, gone.upstream_status) == (Reason.MODEL_NOT_FOUND, Dispatch.REFUSED, 410)
+        assert not asked(sandbox, "/huggingface-hub/", "GET")
+    async with a_provider(sandbox.environment, HUGGINGFACE_INFERENCE_PROVIDER="fal-ai") as provider:
+        assert (await generate(provider, an_order(provider))).upstream_provider == "fal-ai"
+
+
+async def test_one_that_is_only_known_by_the_hub_needs_the_hub(sandbox):
+    """U1: without the mapping nobody knows what fal-ai calls a model; nothing is submitted then."""
+    sandbox.faults([{**HUB, "fault": "status", "code": 500}])
+    async with a_provider(sandbox.environment, HUGGINGFACE_INFERENCE_PROVIDER="fal-ai") as provider:
+        failure = await the_failure(provider)
+    assert (failure.reason, failure.dispatch) == (Reason.UPSTREAM_ERROR, Dispatch.NOT_SENT)
+    assert not asked(sandbox, "/huggingface/")
+
+
+async def test_a_models_entry_can_pin_it(sandbox, provider):
+    """U1: a model's own entry outweighs the setting."""
+    order = an_order(provider)
+    order.model = order.model.model_copy(update={"wire": {"inference_provider": "fal-ai"}})
+    assert (await generate(provider, order)).upstream_provider == "fal-ai"
+
+
+# ── Faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "dispatch"),
+    [
+        ({"fault": "status", "code": 400}, Reason.UPSTREAM_REJECTED_INPUT, Dispatch.REFUSED),
+        ({"fault": "status", "code": 401}, Reason.CREDENTIALS_REJECTED, Dispatch.REFUSED),
+        ({"fault": "status", "code": 402}, Reason.OUT_OF_CREDIT, Dispatch.REFUSED),
+        ({"fault": "status", "code": 404}, Reason.MODEL_NOT_FOUND, Dispatch.REFUSED),
+        ({"fault": "status", "code": 410}, Reason.MODEL_NOT_FOUND, Dispatch.REFUSED),
+        ({"fault": "status", "code": 500}, Reason.UPSTREAM_ERROR, Dispatch.REFUSED),
+        ({"fault": "status", "code": 503}, Reason.OVERLOADED, Dispatch.REFUSED),
+        ({"fault": "status", "code": 504}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),
+        ({"fault": "html", "code": 502}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),
+        ({"fault": "html"}, Reason.BAD_OUTPUT, Dispatch.ACCEPTED),
+        ({"fault": "json_200"}, Reason.BAD_OUTPUT, Dispatch.ACCEPTED),
+        ({"fault": "reset"}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),
+        ({"fault": "reset_mid_body"}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),
+    ],
+    ids=lambda value: f"{value['fault']} {value.get('code', '')}" if isinstance(value, dict) else None,
+)
+async def test_every_fault_is_reported_once(sandbox, provider, fault, reason, dispatch):
+    """R5, R10: one submission, one reason, how far it got, the upstream's words and id; nothing is tried again."""
+    sandbox.faults([{**SUBMISSION, **fault}])
+    failure = await the_failure(provider)
+    assert failure.reason is reason
+    assert failure.dispatch is dispatch
+    assert len(asked(sandbox, "/huggingface/")) == 1
+    if failure.upstream_status:
+        assert failure.upstream_message
+        assert failure.upstream_id
+        assert failure.remedy
+
+
+@pytest.mark.parametrize(
+    ("key", "reason", "words"),
+    [
+        ("hf_revoked00000", Reason.CREDENTIALS_REJECTED, "Invalid credentials"),
+        ("hf_broke0000000", Reason.OUT_OF_CREDIT, "monthly included credits"),
+        ("hf_unscoped0000", Reason.CREDENTIALS_REJECTED, "sufficient permissions"),
+    ],
+)
+async def test_a_key_that_does_not_do(sandbox, key, reason, words):
+    """R5, R10, R14: a refused key, an empty account and a missing permission are told apart, with where to go."""
+    async with a_provider(sandbox.environment, HUGGINGFACE_API_KEY=key) as provider:
+        failure = await the_failure(provider)
+    assert (failure.reason, failure.upstream_status) == (reason, {"r": 401, "b": 402, "u": 403}[key[3]])
+    assert words in failure.upstream_message
+    assert "https://huggingface.co/settings/" in failure.remedy
+    assert key not in str(failure) + failure.upstream_message
+
+
+async def test_a_model_for_pro_accounts(sandbox):
+    """R3: FLUX.1-dev denies a free key and serves a PRO one."""
+    async with a_provider(sandbox.environment) as provider:
+        failure = await the_failure(provider, an_order(provider, "flux-dev"))
+    assert (failure.reason, failure.upstream_message) == (Reason.MODEL_ACCESS_DENIED, "Model requires PRO subscription")
+    async with a_provider(sandbox.environment, HUGGINGFACE_API_KEY="hf_pro0123456789") as provider:
+        await generate(provider, an_order(provider, "flux-dev"))
+
+
+async def test_a_rate_limit(sandbox, provider):
+    """R9: a 429's Retry-After is told, and not slept on."""
+    sandbox.faults([{**SUBMISSION, "fault": "status", "code": 429, "headers": {"Retry-After": "7"}}])
+    failure = await the_failure(provider)
+    assert (failure.reason, failure.retry_after) == (Reason.RATE_LIMITED, 7)
+
+
+async def test_a_model_that_loads(sandbox, provider):
+    """R8: a cold model's estimate is told as it is."""
+    sandbox.faults([{**SUBMISSION, "fault": "loading", "seconds": 33.0}])
+    failure = await the_failure(provider)
+    assert (failure.reason, failure.retry_after) == (Reason.MODEL_LOADING, 33)
+
+
+async def test_leaving_cancels_upstream():
+    """R10: a caller who leaves breaks off the call, and the upstream's work with it."""
+    async with serving(pace=Pace(huggingface=30)) as sandbox, a_provider(sandbox.environment) as provider:
+        order = an_order(provider)
+        running = asyncio.create_task(provider.generate(order))
+        await until(lambda: asked(sandbox, "/huggingface/"))
+        assert (order.phase, order.dispatch) == ("run", Dispatch.UNKNOWN)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await until(lambda: [each["state"] for each in sandbox.billing()] == ["cancelled"])
+
+
+async def test_a_host_that_is_not_there(unused_tcp_port):
+    """R10: without a connection nothing was sent, and the error says what to look at."""
+    nowhere = f"http://127.0.0.1:{unused_tcp_port}"
+    async with a_provider({"HUGGINGFACE_BASE_URL": nowhere, "HUGGINGFACE_HUB_URL": nowhere}) as provider:
+        failure = await the_failure(provider)
+    assert (failure.reason, failure.dispatch) == (Reason.UNREACHABLE, Dispatch.NOT_SENT)
+    assert "HUGGINGFACE_BASE_URL" in failure.remedy
+
+
+# ── Downloads ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("times", [2, 3])
+async def test_a_download_that_breaks_off_is_tried_three_times(sandbox, provider, times):
+    """Fetching a finished picture is free, so it is tried twice more; the submission never is."""
+    sandbox.faults([{**DOWNLOAD, "fault": "reset_mid_body", "times": times}])
+    order = an_order(provider, "sdxl")
+    if times == 2:
+        assert (await generate(provider, order)).pictures
+    else:
+        failure = await the_failure(provider, order)
+        assert (failure.reason, failure.dispatch) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED)
+        assert failure.phase == "download"
+    assert len(asked(sandbox, "/huggingface/")) == 1
+    assert len(asked(sandbox, "/fal/cdn/", "GET")) == 3
+
+
+async def test_a_result_that_is_missing_is_no_missing_model(sandbox, provider):
+    """R7: a 404 on the finished picture is bad output, and is not asked for again."""
+    sandbox.faults([{**DOWNLOAD, "fault": "status", "code": 404}])
+    failure = await the_failure(provider, an_order(provider, "sdxl"))
+    assert (failure.reason, failure.dispatch, failure.billed) == (Reason.BAD_OUTPUT, Dispatch.ACCEPTED, True)
+    assert len(asked(sandbox, "/fal/cdn/", "GET")) == 1
+
+
+async def test_a_url_to_a_private_address_is_not_fetched(sandbox, provider, unused_tcp_port):
+    """R14: what an answer names is fetched only from public addresses, and never with the key."""
+    visits = []
+
+    async def visited(request):
+        visits.append(dict(request.headers))
+        return web.Response()
+
+    runner = web.AppRunner(app := web.Application())
+    app.router.add_get("/{any:.*}", visited)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    try:
+        body = {"images": [{"url": f"http://127.0.0.1:{unused_tcp_port}/x.png"}]}
+        sandbox.faults([{**SUBMISSION, "fault": "json_200", "body": body}])
+        failure = await the_failure(provider, an_order(provider, "sdxl"))
+    finally:
+        await runner.cleanup()
+    assert failure.reason is Reason.BAD_OUTPUT
+    assert not visits
+
+
+# ── Switches ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_without_a_key_it_is_off_and_says_why(tmp_path):
+    """R10, R13, R14: a provider without its key names the variable and where to get one; a mounted file will do."""
+    secrets = []
+    off = create({}, secrets.append)
+    assert "HUGGINGFACE_API_KEY" in off.disabled_reason
+    assert "https://huggingface.co/settings/tokens" in off.disabled_reason
+    file = tmp_path / "key"
+    file.write_text(f"{KEY}\n")
+    mounted = create({"HUGGINGFACE_API_KEY_FILE": str(file)}, secrets.append)
+    assert mounted.disabled_reason == ""
+    assert secrets == [KEY]
+    switched = create({"HUGGINGFACE_API_KEY": KEY, "IMAGEGATE_HUGGINGFACE_ENABLED": "false"}, secrets.append)
+    assert switched.disabled_reason == "switched off by IMAGEGATE_HUGGINGFACE_ENABLED=false"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"HUGGINGFACE_BASE_URL": "router.huggingface.co"},
+        {"HUGGINGFACE_HUB_URL": "https://user:pass@huggingface.co"},
+        {"HUGGINGFACE_INFERENCE_PROVIDER": "nebius"},
+    ],
+)
+def test_wrong_settings_are_named(wrong):
+    """R13, R14: a value that cannot be used stops the start and is named, without repeating it."""
+    with pytest.raises(SettingsError, match=next(iter(wrong))) as caught:
+        create(wrong, lambda _: None)
+    assert next(iter(wrong.values())) not in str(caught.value)
+
+
+def test_a_pin_to_nobody_known_is_refused():
+    """U1: a model's entry can only pin an inference provider that is spoken."""
+    catalogue = create({}, lambda _: None).catalogue
+    model = catalogue.models[0].model_copy(update={"wire": {"inference_provider": "nebius"}})
+    pinned = catalogue.model_copy(update={"models": (model,)})
+    with pytest.raises(CatalogueError, match="nebius"):
+        HuggingFaceProvider(HuggingFaceSettings(), Secret("X", {}, lambda _: None), pinned)

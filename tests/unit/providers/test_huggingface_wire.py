@@ -1,0 +1,330 @@
+"""What Hugging Face is sent, and what each of its answers means."""
+
+import json
+from pathlib import Path
+
+import pytest
+from multidict import CIMultiDict
+
+from imagegate.providers.huggingface import hub, wire
+from imagegate.runtime.deadline import Deadline
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.fitting import fit
+from imagegate.runtime.models import load_catalogue
+from imagegate.runtime.order import Order
+from imagegate.runtime.upstream import Answer
+from imagegate.v1 import generation_pb2
+
+CATALOGUE = load_catalogue("huggingface", Path(wire.__file__).with_name("models.yaml"))
+DEV = "black-forest-labs/FLUX.1-dev"
+LEGACY = (
+    "https://api-inference.huggingface.co is no longer supported. Please use https://router.huggingface.co instead."
+)
+NO_CREDIT = (
+    "You have exceeded your monthly included credits for Inference Providers. "
+    "Subscribe to PRO to get 20x more monthly included credits."
+)
+NO_SCOPE = (
+    "This authentication method does not have sufficient permissions to call Inference Providers on behalf of user x"
+)
+GATED = f"Access to model {DEV} is restricted and you are not in the authorized list."
+
+
+def order_for(name: str = "", **fields) -> Order:
+    request = generation_pb2.GenerateRequest(prompt="a fox", **fields)
+    model = CATALOGUE.find(name) or CATALOGUE.find_outside(name)
+    return Order(model, request.prompt, fit(request, model, 7).parameters, Deadline.after(20))
+
+
+def answer(status, body=b"", **headers) -> Answer:
+    """An answer whose body is bytes, or is sent as JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    kind = "text/html" if content.startswith(b"<") else "application/json"
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, CIMultiDict({"Content-Type": kind, **named}), content)
+
+
+# ── The catalogue ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_default_model_is_the_fast_one():
+    """R3: what is asked for without a model is FLUX.1-schnell, with its 4 steps, guidance 0 and no negative prompt."""
+    request = generation_pb2.GenerateRequest(prompt="a fox", guidance_scale=7.5, steps=50, negative_prompt="cats")
+    model = CATALOGUE.find("")
+    fitted = fit(request, model, 7)
+    assert model.upstream_model == "black-forest-labs/FLUX.1-schnell"
+    assert fitted.parameters == {"width": 1024, "height": 1024, "steps": 4, "guidance_scale": 0, "seed": 7}
+    assert {(each.parameter, each.applied) for each in fitted.adjustments} == {
+        ("negative_prompt", ""),
+        ("steps", "4"),
+        ("guidance_scale", "0"),
+    }
+
+
+@pytest.mark.parametrize("name", ["../../api/x", "a/..", "a/.b", ".a/b", "a/b/c", "a b/c", "a/b?c", "flux", "a/"])
+def test_a_name_that_is_no_hub_id_never_becomes_a_path(name):
+    """R7: only `owner/name` is taken for a model of the Hub."""
+    assert CATALOGUE.find_outside(name) is None
+
+
+def test_sd15_is_found_by_the_name_it_had_before_it_moved():
+    """U1: old configurations keep working."""
+    found = CATALOGUE.find("runwayml/stable-diffusion-v1-5")
+    assert found.upstream_model == "stable-diffusion-v1-5/stable-diffusion-v1-5"
+
+
+# ── What is sent ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_hf_inference_is_sent_what_the_model_takes_and_nothing_else():
+    """R1, R2: only declared parameters leave, whatever a caller asks for, under the upstream's names; 0 is a value."""
+    order = order_for("flux-dev", guidance_scale=0.0, negative_prompt="cats", sampler="LMS", steps=30)
+    assert wire.to_payload(order, 0, wire.HF_INFERENCE) == {
+        "inputs": "a fox",
+        "parameters": {"width": 1024, "height": 1024, "num_inference_steps": 30, "guidance_scale": 0, "seed": 7},
+    }
+
+
+def test_nothing_is_sent_that_nobody_asked_for():
+    """R2: a model of which nothing is known gets the prompt and a seed, nothing empty."""
+    assert wire.to_payload(order_for("a/b", negative_prompt=""), 0, wire.HF_INFERENCE) == {
+        "inputs": "a fox",
+        "parameters": {"seed": 7},
+    }
+
+
+def test_each_picture_has_its_own_seed():
+    """R2: picture i is made with seed + i, which is sent and returned."""
+    order = order_for("sdxl", seed=2**32 - 1)
+    payloads = [wire.to_payload(order, index, wire.HF_INFERENCE) for index in (0, 1)]
+    assert [payload["parameters"]["seed"] for payload in payloads] == [2**32 - 1, 0]
+
+
+def test_fal_is_sent_its_own_words():
+    """U1: through fal-ai the payload is flat and sizes stand together."""
+    order = order_for("sdxl", width=512, negative_prompt="cats")
+    assert wire.to_payload(order, 0, wire.FAL) == {
+        "prompt": "a fox",
+        "negative_prompt": "cats",
+        "num_inference_steps": 30,
+        "guidance_scale": 7.5,
+        "seed": 7,
+        "image_size": {"width": 512, "height": 1024},
+    }
+
+
+def test_fal_is_sent_no_guidance_for_a_model_without():
+    """R1: FLUX.1-schnell has no guidance, and fal refuses the 0 that says so elsewhere."""
+    assert "guidance_scale" not in wire.to_payload(order_for("flux-schnell"), 0, wire.FAL)
+
+
+def test_fal_takes_both_sides_or_none():
+    """R1: the side that a caller left open is as long as the one that was asked for."""
+    assert "image_size" not in wire.to_payload(order_for("a/b"), 0, wire.FAL)
+    payload = wire.to_payload(order_for("a/b", height=640), 0, wire.FAL)
+    assert payload["image_size"] == {"width": 640, "height": 640}
+
+
+# ── Who serves a model ───────────────────────────────────────────────────────────────────────────────────────────────
+
+LIVE = {"status": "live", "task": "text-to-image"}
+
+
+def served(mapping, wanted=hub.AUTO) -> hub.Served:
+    told = answer(200, {"id": DEV, "inferenceProviderMapping": mapping})
+    return hub.choose(hub.to_mapping(told, DEV), DEV, wanted)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_the_mapping_is_read_in_both_of_its_shapes(as_list):
+    """U1: an object by provider and a list of the same say the same; hf-inference is preferred."""
+    mapping = {"fal-ai": {**LIVE, "providerId": "fal-ai/flux/dev"}, "hf-inference": {**LIVE, "providerId": DEV}}
+    told = [{"provider": name, **entry} for name, entry in mapping.items()] if as_list else mapping
+    assert served(told) == hub.Served("hf-inference", f"/hf-inference/models/{DEV}")
+    assert served(told, "fal-ai") == hub.Served("fal-ai", "/fal-ai/fal-ai/flux/dev")
+
+
+@pytest.mark.parametrize(
+    "useless",
+    [
+        {"status": "staging"},
+        {"status": "error"},
+        {"task": "image-to-image"},
+        {"adapter": "lora", "adapterWeightsPath": "x.safetensors"},
+    ],
+)
+def test_only_what_is_live_for_the_task_is_asked(useless):
+    """U1: a mapping that is not live, for another task or an adapter's is passed over."""
+    mapping = {
+        "hf-inference": {**LIVE, "providerId": DEV, **useless},
+        "fal-ai": {**LIVE, "providerId": "fal-ai/flux/dev"},
+    }
+    assert served(mapping).inference_provider == "fal-ai"
+
+
+@pytest.mark.parametrize("foreign", ["../whoami-v2", "fal-ai/flux?x=1", "a//b", "/etc", "", None, ["x"]])
+def test_a_foreign_name_that_is_no_path_is_not_asked(foreign):
+    """R14: what the Hub calls a model elsewhere can steer the key to no other path."""
+    with pytest.raises(Failure) as failed:
+        served({"fal-ai": {**LIVE, "providerId": foreign}})
+    assert failed.value.reason is Reason.MODEL_NOT_FOUND
+
+
+def test_who_serves_it_instead_is_told():
+    """R7, R10: a model that nobody serves whom we can ask is not found, and the error says where it is."""
+    with pytest.raises(Failure) as failed:
+        served({"replicate": {**LIVE, "providerId": "x"}, "together": {**LIVE, "providerId": "y"}})
+    failure = failed.value
+    assert (failure.reason, failure.dispatch) == (Reason.MODEL_NOT_FOUND, Dispatch.NOT_SENT)
+    assert "replicate, together" in failure.message
+    assert "dedicated endpoint" in failure.remedy
+
+
+@pytest.mark.parametrize("mapping", [{}, [], None, "x", {"fal-ai": "x"}, [None, 3]])
+def test_a_mapping_of_any_other_shape_names_nobody(mapping):
+    """R7: nonsense from the Hub is nobody, never a crash."""
+    with pytest.raises(Failure) as failed:
+        served(mapping)
+    assert failed.value.reason is Reason.MODEL_NOT_FOUND
+
+
+# ── What comes back ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_seed_that_was_sent_is_returned():
+    """R2: hf-inference reports no seed, so the picture carries the one that was sent."""
+    picture = wire.to_picture(answer(200, b"\x89PNG...", Content_Type="image/png"), order_for(), 1)
+    assert (picture.data, picture.seed) == (b"\x89PNG...", 8)
+
+
+@pytest.mark.parametrize(("reported", "seed"), [(5, 5), (None, 7), (True, 7), (2**63, 7), (-1, 7)])
+def test_fals_picture_is_at_a_url(reported, seed):
+    """U1, R2: fal names a URL, the seed where it reports one, and whether its safety check blanked the picture."""
+    body = {"images": [{"url": "https://v3.fal.media/x.png"}], "seed": reported, "has_nsfw_concepts": [True]}
+    assert wire.to_file(answer(200, body), order_for(), 0) == wire.File("https://v3.fal.media/x.png", seed, True)
+
+
+@pytest.mark.parametrize("body", [b"", b"null", {"images": []}, {"images": [{"url": 3}]}, {"images": "x"}, [1]])
+def test_an_answer_of_fals_without_a_picture_is_bad_output(body):
+    """A success that names no picture was taken, and may have to be paid."""
+    with pytest.raises(Failure) as failed:
+        wire.to_file(answer(200, body), order_for(), 0)
+    failure = failed.value
+    assert (failure.reason, failure.dispatch, failure.billed) == (Reason.BAD_OUTPUT, Dispatch.ACCEPTED, True)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason", "words"),
+    [
+        (answer(200, b"<html><title>x</title><body>Sorry</body></html>"), Reason.BAD_OUTPUT, "Sorry"),
+        (answer(200, b"<html>Sorry</html>", Content_Type="image/png"), Reason.BAD_OUTPUT, "Sorry"),
+        (answer(200, b"", Content_Type="image/png"), Reason.BAD_OUTPUT, ""),
+        (answer(200, {"error": "who knows"}), Reason.BAD_OUTPUT, "who knows"),
+        (answer(200, {"error": "Model requires PRO subscription"}), Reason.MODEL_ACCESS_DENIED, "PRO"),
+        (answer(200, {"error": "Model x is currently loading", "estimated_time": 9}), Reason.MODEL_LOADING, "loading"),
+        (answer(200, {"error": NO_CREDIT}), Reason.OUT_OF_CREDIT, "credits"),
+    ],
+)
+def test_a_success_without_a_picture_is_read_by_its_words(told, reason, words):
+    """R5: text in the place of a picture is an error that says so, else bad output."""
+    with pytest.raises(Failure) as failed:
+        wire.to_picture(told, order_for(), 0)
+    failure = failed.value
+    assert (failure.reason, failure.dispatch) == (reason, Dispatch.ACCEPTED)
+    assert words in failure.upstream_message
+    assert failure.billed is (reason is Reason.BAD_OUTPUT)
+
+
+# ── What an error means ──────────────────────────────────────────────────────────────────────────────────────────────
+
+UNEXPECTED = "FluxPipeline.__call__() got an unexpected keyword argument 'lora'"
+FAL_422 = {"detail": [{"loc": ["body", "prompt"], "msg": "field required", "type": "missing"}]}
+FAL_POLICY = {"detail": [{"loc": ["body", "prompt"], "msg": "flagged", "type": "content_policy_violation"}]}
+FAL_TGI = {"error": "Input validation error", "error_type": "validation"}
+NO_PROVIDER = {"error": "The requested model 'X' is not supported by any provider you have enabled."}
+DEPRECATED = {"error": "The requested model is deprecated and no longer supported by provider hf-inference"}
+BAD_GATEWAY = b"<html><head><title>502</title></head><body><h1>Bad Gateway</h1></body></html>"
+PIPELINE = {"error": "unknown error", "warnings": ["There was an inference error: CUDA out of memory."]}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "words"),
+    [
+        (400, {"error": "Model requires PRO subscription"}, Reason.MODEL_ACCESS_DENIED, "Model requires PRO"),
+        (400, {"error": "Model access denied. Upgrade to PRO."}, Reason.MODEL_ACCESS_DENIED, "Upgrade to PRO."),
+        (400, {"error": UNEXPECTED, "warnings": ["w"]}, Reason.UPSTREAM_REJECTED_INPUT, f"{UNEXPECTED}; w"),
+        (400, {"error": ["Error in `inputs`", "and more"]}, Reason.UPSTREAM_REJECTED_INPUT, "Error in `inputs`; and"),
+        (400, {"error": {"message": "no"}}, Reason.UPSTREAM_REJECTED_INPUT, "no"),
+        (400, NO_PROVIDER, Reason.MODEL_NOT_FOUND, "not supported"),
+        (401, {"error": "Invalid username or password."}, Reason.CREDENTIALS_REJECTED, "Invalid username"),
+        (401, {"error": "Invalid credentials in Authorization header"}, Reason.CREDENTIALS_REJECTED, "Invalid cred"),
+        (402, {"error": NO_CREDIT}, Reason.OUT_OF_CREDIT, NO_CREDIT),
+        (403, {"error": NO_SCOPE}, Reason.CREDENTIALS_REJECTED, "sufficient permissions"),
+        (403, {"error": GATED}, Reason.MODEL_ACCESS_DENIED, "restricted"),
+        (404, {"error": "Model X does not exist"}, Reason.MODEL_NOT_FOUND, "Model X does not exist"),
+        (404, b"Not Found", Reason.MODEL_NOT_FOUND, "Not Found"),
+        (410, DEPRECATED, Reason.MODEL_NOT_FOUND, "deprecated"),
+        (410, {"error": LEGACY}, Reason.MODEL_NOT_FOUND, LEGACY),
+        (413, b"", Reason.UPSTREAM_REJECTED_INPUT, ""),
+        (422, FAL_422, Reason.UPSTREAM_REJECTED_INPUT, "prompt: field required"),
+        (422, FAL_POLICY, Reason.CONTENT_REJECTED, "flagged"),
+        (422, FAL_TGI, Reason.UPSTREAM_REJECTED_INPUT, "Input validation error"),
+        (429, {"error": "Rate limit reached. Please log in or use a HF access token"}, Reason.RATE_LIMITED, "Rate"),
+        (429, {"error": NO_CREDIT}, Reason.OUT_OF_CREDIT, "monthly"),
+        (451, b"", Reason.CONTENT_REJECTED, ""),
+        (500, PIPELINE, Reason.UPSTREAM_ERROR, "unknown error; There was an inference error: CUDA out of memory."),
+        (500, {"error": f"403 Client Error: Forbidden for url x. {GATED}"}, Reason.MODEL_ACCESS_DENIED, "403"),
+        (502, BAD_GATEWAY, Reason.UPSTREAM_ERROR, "Bad Gateway"),
+        (503, {"error": "Model X is currently loading", "estimated_time": 20.5}, Reason.MODEL_LOADING, "loading"),
+        (503, b"<html>Service Temporarily Unavailable</html>", Reason.OVERLOADED, "Service Temporarily Unavailable"),
+        (504, b"", Reason.UPSTREAM_ERROR, ""),
+        (307, b"", Reason.UPSTREAM_ERROR, ""),
+        (418, b"\xff\xfe\x00teapot", Reason.UPSTREAM_ERROR, "teapot"),
+    ],
+)
+def test_every_error_has_one_reason(status, body, reason, words):
+    """R3, R5: status and words together say why, and the upstream's own words are kept, whatever shape they come in."""
+    failure = wire.to_error(answer(status, body, X_Request_Id="r-1"), DEV)
+    assert failure.reason is reason
+    assert words in failure.upstream_message
+    assert "<" not in failure.upstream_message
+    assert (failure.upstream_status, failure.upstream_id, failure.phase) == (status, "r-1", "submit")
+    assert failure.dispatch is (Dispatch.UNKNOWN if status in (502, 504) else Dispatch.REFUSED)
+    assert failure.remedy
+    assert "{" not in failure.message + failure.remedy
+
+
+def test_remedies_say_where_to_go():
+    """R10: where to get a key, whose conditions to accept, and what to set instead of a host that is gone."""
+    assert "HUGGINGFACE_API_KEY" in wire.to_error(answer(401), DEV).remedy
+    assert f"https://huggingface.co/{DEV}" in wire.to_error(answer(400, {"error": "Upgrade to PRO"}), DEV).remedy
+    assert wire.to_error(answer(410, {"error": LEGACY}), DEV).remedy.startswith("set HUGGINGFACE_BASE_URL=")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "seconds"),
+    [
+        (429, {}, {"Retry_After": "7"}, 7),
+        (429, {}, {"RateLimit": '"api";r=0;t=123'}, 123),
+        (429, {}, {"RateLimit": '"api";r=0;t=99999'}, 600),
+        (429, {}, {"Retry_After": "7", "RateLimit": '"api";r=0;t=123'}, 7),
+        (429, {}, {}, None),
+        (503, {"error": "loading", "estimated_time": 20.5}, {"Retry_After": "7"}, 20.5),
+        (503, {"error": "loading", "estimated_time": 1e9}, {}, 600),
+        (503, {"error": "loading", "estimated_time": "soon"}, {"Retry_After": "7"}, 7),
+        (503, b'{"error": "loading", "estimated_time": NaN}', {}, None),
+        (503, {}, {"Retry_After": "3"}, 3),
+        (500, {}, {"Retry_After": "3"}, None),
+    ],
+)
+def test_how_long_to_wait(status, body, headers, seconds):
+    """R8, R9: the estimate of a model that loads, or the time that a limit asks for, in seconds and bounded."""
+    assert wire.to_error(answer(status, body, **headers), DEV).retry_after == seconds
+
+
+@pytest.mark.parametrize("body", [b"[" * 900 + b"]" * 900, b'{"error":' * 300 + b"1" + b"}" * 300, b"\x00" * 9000])
+def test_hostile_bodies_are_only_words(body):
+    """R5: no body breaks the reading of it, and what is kept of it is bounded."""
+    failure = wire.to_error(answer(500, body), DEV)
+    assert failure.reason is Reason.UPSTREAM_ERROR
+    assert len(failure.upstream_message.encode()) <= wire.MAX_WORDS_BYTES
