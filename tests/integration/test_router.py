@@ -1,15 +1,18 @@
 """The router and provider services over real sockets, around scripted providers."""
 
 import asyncio
+import io
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import grpc
 import pytest
 from grpc_status import rpc_status
+from PIL import Image
 
 from imagegate.runtime.errors import Failure, Reason, from_status
 from imagegate.runtime.limits import Limits
+from imagegate.runtime.order import Delivery, Picture
 from imagegate.testing import (
     Hang,
     Reply,
@@ -448,3 +451,39 @@ async def scraped(house: House) -> bytes:
     url = f"http://127.0.0.1:{house.router.running.http_port}/metrics"
     async with aiohttp.ClientSession() as session, session.get(url) as response:
         return await response.read()
+
+
+async def test_one_bad_picture_of_several_is_left_out_and_said(house: House) -> None:
+    """F21: of several pictures those that are good are delivered, and the answer says how many and why."""
+    good, bad = picture(64, 64, seed=1), b"<html>"
+    await house.build([Delivery([Picture(good, 1), Picture(bad, 2), Picture(good, 3)])])
+    answer = await house.generate(Request(prompt="x", count=3))
+    assert [image.seed for image in answer.images] == [1, 3]
+    assert [(a.parameter, a.requested, a.applied) for a in answer.adjustments] == [("count", "3", "2")]
+    assert "HTML" in answer.adjustments[0].why
+    assert answer.cost == 6
+
+
+async def test_another_size_than_asked_is_said_once(house: House) -> None:
+    """F13: pictures of another size are delivered, and each differing side is one adjustment."""
+    await house.build([Delivery([Picture(picture(96, 64)), Picture(picture(96, 64))])])
+    answer = await house.generate(Request(prompt="x", count=2))
+    assert (answer.images[0].width, answer.images[0].height) == (96, 64)
+    assert [(a.parameter, a.requested, a.applied) for a in answer.adjustments] == [("width", "64", "96")]
+
+
+async def test_a_picture_of_one_colour_is_delivered_with_a_warning(house: House) -> None:
+    """F15: a uniform picture without a flag is no failure, but the answer warns of it."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), (90, 90, 90)).save(buffer, "PNG")
+    await house.build([buffer.getvalue()])
+    answer = await house.generate()
+    assert "uniform throughout" in answer.warnings[0]
+
+
+async def test_a_picture_that_the_upstream_blanked_is_a_refusal(house: House) -> None:
+    """F14: a picture with the upstream's safety flag is CONTENT_REJECTED and shopped around nowhere."""
+    await house.build([Delivery([Picture(picture(), filtered=True)])], [])
+    error, told = await house.fail()
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert reasons(told.attempts) == ["a CONTENT_REJECTED"]

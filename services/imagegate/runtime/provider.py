@@ -6,7 +6,6 @@ time, check that what came back is a picture, tell the truth about it and log on
 """
 
 import asyncio
-import hashlib
 import random
 from collections.abc import Sequence
 from time import monotonic
@@ -15,15 +14,15 @@ from typing import Protocol
 import grpc
 import structlog
 
-from imagegate.runtime import images
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
 from imagegate.runtime.fitting import fit, forbidden
+from imagegate.runtime.inspection import Inspector
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProviderMetrics
 from imagegate.runtime.models import Catalogue, Model, nearest
-from imagegate.runtime.order import Delivery, Order, Picture
+from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.redaction import Redactor, clip
 from imagegate.runtime.server import Service
 from imagegate.runtime.validation import violations
@@ -35,7 +34,6 @@ log = structlog.get_logger()
 MAX_RESERVE_SECONDS = 3.0
 RESERVE_SHARE = 0.2
 LOGGED_PROMPT_CHARACTERS = 100
-INSPECTED_ON_LOOP_BYTES = 4 * 1024 * 1024
 
 # Set by a router that has another candidate waiting: do not queue for long, answer BUSY.
 FALLBACK_WAITS = "imagegate-fallback-waits"
@@ -97,7 +95,7 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
         self._redactor = redactor
         self._log_prompts = log_prompts
         self._random = random_source or random.SystemRandom()
-        self._decoding = asyncio.Semaphore(1)  # a decoded picture takes up to 64 MiB
+        self._inspector = Inspector()
 
     def services(self) -> Sequence[Service]:
         """What to add to a server."""
@@ -226,79 +224,31 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
                 f"{order.model.display_name} did not deliver in time (it was in phase {order.phase})",
                 remedy="give the request more time, or ask for fewer steps or a smaller picture",
             ) from error
-        response = await self._checked(order, delivery)
+        response = await self._answer(order, delivery)
         self._metrics.delivered(order, delivery)
         return response
 
-    async def _checked(self, order: Order, delivery: Delivery) -> generation_pb2.GenerateResponse:
-        """The answer, if every picture in it is one. What an upstream returned is hostile."""
-        order.phase = "inspect"
-        catalogue = self._provider.catalogue
+    async def _answer(self, order: Order, delivery: Delivery) -> generation_pb2.GenerateResponse:
+        """The answer, if there is a picture in it."""
+        checked = await self._inspector.inspect(order, delivery)
         response = generation_pb2.GenerateResponse(
-            images=[await self._checked_picture(order, picture) for picture in delivery.pictures],
-            provider=catalogue.provider,
+            images=checked,
+            provider=self._provider.catalogue.provider,
             model=order.model.key,
             upstream_model=delivery.upstream_model or order.model.upstream_model,
             upstream_provider=delivery.upstream_provider,
             request_id=order.request_id,
+            adjustments=order.adjustments,
+            warnings=order.warnings,
             sandbox=delivery.sandbox,
         )
-        if not response.images:
-            raise self._bad_output(order, "the upstream answered success without a picture")
-        if len(response.images) < order.count:
-            why = "the upstream delivered fewer pictures than asked"
-            order.note("count", order.count, len(response.images), generation_pb2.ACTION_CLAMPED, why)
-        response.adjustments.extend(order.adjustments)
-        response.warnings.extend(order.warnings)
         if order.model.credits is not None:
-            response.cost = order.model.credits * len(response.images)
+            response.cost = order.model.credits * len(checked)
         for phase in ("queue", "run", "download"):
             seconds: float | None = getattr(delivery, f"{phase}_seconds")
             if seconds is not None:
                 getattr(response.timings, phase).FromMilliseconds(round(seconds * 1000))
         return response
-
-    async def _checked_picture(self, order: Order, picture: Picture) -> generation_pb2.Image:
-        try:
-            seen = await _inspected(picture.data)
-            if picture.filtered or images.needs_decoding(seen, len(picture.data)):
-                async with self._decoding:
-                    appearance = await asyncio.to_thread(images.look, picture.data, seen)
-                self._judge(order, picture, appearance)
-        except images.NotAPicture as error:
-            raise self._bad_output(order, f"the upstream answered success, but not with a picture: {error}") from error
-        self._note_size(order, seen.width, seen.height)
-        image = generation_pb2.Image(
-            data=picture.data,
-            mime_type=seen.mime_type,
-            width=seen.width,
-            height=seen.height,
-            sha256=hashlib.sha256(picture.data).hexdigest(),
-        )
-        if picture.seed is not None:
-            image.seed = picture.seed
-        return image
-
-    def _judge(self, order: Order, picture: Picture, appearance: images.Appearance) -> None:
-        if picture.filtered:
-            raise Failure(
-                Reason.CONTENT_REJECTED,
-                "the upstream's safety check blanked the picture",
-                remedy="word the prompt differently",
-                dispatch=Dispatch.ACCEPTED,
-            )
-        if appearance is not images.Appearance.NORMAL:
-            order.warnings.append(f"a picture is {appearance.lower()} throughout: the model may have failed silently")
-
-    def _note_size(self, order: Order, width: int, height: int) -> None:
-        for name, got in (("width", width), ("height", height)):
-            sent = order.parameters.get(name)
-            if sent is not None and sent != got and all(a.parameter != name for a in order.adjustments):
-                why = "the upstream delivered another size than it was asked for"
-                order.note(name, sent, got, generation_pb2.ACTION_SUBSTITUTED, why)
-
-    def _bad_output(self, order: Order, message: str) -> Failure:
-        return Failure(Reason.BAD_OUTPUT, message, dispatch=Dispatch.ACCEPTED, phase=order.phase)
 
     def _complete(self, failure: Failure, request: generation_pb2.GenerateRequest, order: Order | None) -> None:
         """Fill in what only the order knows, scrub every word, and make it the record of one attempt."""
@@ -352,13 +302,6 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
         self._metrics.attempted(order, len(pictures), reason)
         if self._limits.quota is not None:
             self._metrics.quota(self._limits.quota.used, self._limits.quota.per_day)
-
-
-async def _inspected(data: bytes) -> images.Inspected:
-    """What the picture is; a large one is walked off the loop, where a hostile one could take half a second."""
-    if len(data) <= INSPECTED_ON_LOOP_BYTES:
-        return images.inspect(data)
-    return await asyncio.to_thread(images.inspect, data)
 
 
 def _metadata(context: Context, key: str) -> str:
