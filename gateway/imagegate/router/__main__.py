@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -62,19 +63,23 @@ async def serve(environ: Mapping[str, str]) -> None:
         await router.close()
 
 
-def check(files: Sequence[str]) -> int:
+def check(files: Sequence[str], as_json: bool) -> int:
     """Print every problem of the files; 2 where there is one."""
-    status = 0
-    for name in files:
-        try:
-            config = configuration.load(Path(name))
-        except ConfigError as error:
-            status = 2
-            for problem in error.problems:
-                _say(f"{name}: {problem}")
-        else:
-            _say(f"{name}: good ({len(config.providers)} providers, {len(config.routes)} routes)")
-    return status
+    found = {name: _problems(Path(name)) for name in files}
+    if as_json:
+        _say(json.dumps({"files": [{"file": name, "problems": problems} for name, problems in found.items()]}))
+    else:
+        for name, problems in found.items():
+            _say("\n".join(f"{name}: {problem}" for problem in problems or ["good"]))
+    return 2 if any(found.values()) else 0
+
+
+def _problems(file: Path) -> list[str]:
+    try:
+        configuration.load(file)
+    except ConfigError as error:
+        return error.problems
+    return []
 
 
 def show(config: RouterConfig, as_json: bool) -> int:
@@ -88,13 +93,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         if parsed.command == "config":
-            environ = os.environ
-            return check(parsed.files) if parsed.action == "check" else show(configuration.read(environ), parsed.json)
+            if parsed.action == "check":
+                return check(parsed.files, parsed.json)
+            return show(configuration.read(os.environ), parsed.json)
         malloc.tune()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(os.environ))
     except (SettingsError, ConfigError) as error:
-        print(f"the router cannot start: {error}", file=sys.stderr)  # noqa: T201
+        what = "the configuration cannot be used" if parsed.command == "config" else "the router cannot start"
+        print(f"{what}: {error}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
 
@@ -106,7 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     checking = actions.add_parser("check", help="say everything that is wrong with files")
     checking.add_argument("files", nargs="+", metavar="FILE")
     showing = actions.add_parser("show", help="print the configuration in force")
-    showing.add_argument("--json", action="store_true")
+    for action in (checking, showing):
+        action.add_argument("--json", action="store_true", help="for machines")
     return parser
 
 

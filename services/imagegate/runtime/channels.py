@@ -17,8 +17,12 @@ IDLE_CHANNELS = 2
 
 ChannelOptions = Sequence[tuple[str, str | int]]
 
-# Without a pool of its own, gRPC would give two channels to one target the same connection.
-OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
+OWN_OPTIONS = (
+    # Otherwise gRPC would give two channels to one target the same connection.
+    ("grpc.use_local_subchannel_pool", 1),
+    # Our hops are internal: a web proxy that the environment names is not meant for them.
+    ("grpc.enable_http_proxy", 0),
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -34,7 +38,7 @@ class ChannelPool:
 
     def __init__(self, target: str, options: ChannelOptions = ()) -> None:
         self.target = target
-        self._options = (*options, OWN_CONNECTION)
+        self._options = (*options, *OWN_OPTIONS)
         self._lines: list[_Line] = []
         self._closed = False
 

@@ -1,0 +1,75 @@
+"""What each process of `imagegate up` gets to see of the environment. Pure.
+
+A key is handed to the provider that needs it and to nobody else; a provider that talks to the
+sandbox gets a made-up key in its place, so that a real one never reaches a stand-in.
+"""
+
+from collections.abc import Mapping
+
+# The variables that are secret, by the provider that they belong to. Each may also be given as a file.
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "huggingface": ("HUGGINGFACE_API_KEY",),
+    "fal": ("FAL_KEY",),
+    "automatic1111": ("SD_API_AUTH",),
+    "replicate": ("REPLICATE_API_TOKEN",),
+    "runpod": ("RUNPOD_API_KEY",),
+}
+
+# How a provider is pointed at its stand-in; `{sandbox}` is the sandbox's address.
+STAND_INS: Mapping[str, Mapping[str, str]] = {
+    "huggingface": {
+        "HUGGINGFACE_BASE_URL": "{sandbox}/huggingface",
+        "HUGGINGFACE_HUB_URL": "{sandbox}/huggingface-hub",
+        "HUGGINGFACE_API_KEY": "hf_sandbox_free_account",
+    },
+    "fal": {
+        "FAL_QUEUE_URL": "{sandbox}/fal/queue",
+        "FAL_REST_URL": "{sandbox}/fal/rest",
+        "FAL_CDN_URL": "{sandbox}/fal/cdn",
+        "FAL_KEY": "sandbox-id:sandbox-secret",
+    },
+    "automatic1111": {"SD_API_URL": "{sandbox}/automatic1111", "SD_ENABLED": "true"},
+}
+# Real addresses that would be asked beside the stand-in.
+REAL_ADDRESSES: Mapping[str, tuple[str, ...]] = {"huggingface": ("HUGGINGFACE_ENDPOINTS",)}
+
+
+def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` for a process that needs no key: the router, the sandbox."""
+    return _without(environ, [key for keys in KEYS.values() for key in keys])
+
+
+def of_provider(provider: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` for `provider`: its own keys, nobody else's."""
+    return _without(environ, [key for owner, keys in KEYS.items() if owner != provider for key in keys])
+
+
+def of_sandboxed(provider: str, environ: Mapping[str, str], sandbox: str) -> dict[str, str]:
+    """`environ` for `provider` in front of the sandbox at the address `sandbox`: no real key, no real address."""
+    kept = {
+        name: value for name, value in without_keys(environ).items() if name not in REAL_ADDRESSES.get(provider, ())
+    }
+    return kept | {name: value.format(sandbox=sandbox) for name, value in STAND_INS[provider].items()}
+
+
+def of_process(environ: Mapping[str, str], *, grpc_port: int, http_port: int) -> dict[str, str]:
+    """`environ` with what `up` decides for every process: its ports, logs that it can read, and a quick end."""
+    decided = {
+        "IMAGEGATE_PORT": str(grpc_port),
+        "IMAGEGATE_HTTP_PORT": str(http_port),
+        "IMAGEGATE_LOG_FORMAT": "json",
+        "PYTHONUNBUFFERED": "1",
+    }
+    # Nobody balances load here, so nobody needs time to notice; calls under way get a moment.
+    defaults = {"IMAGEGATE_DRAIN_SECONDS": "0", "IMAGEGATE_GRACE_SECONDS": "1"}
+    return {**defaults, **environ, **decided}
+
+
+def target_variable(provider: str) -> str:
+    """The variable that tells the router where `provider` is."""
+    return f"IMAGEGATE_PROVIDERS__{provider.upper().replace('-', '_')}__TARGET"
+
+
+def _without(environ: Mapping[str, str], names: list[str]) -> dict[str, str]:
+    hidden = {*names, *(f"{name}_FILE" for name in names)}
+    return {name: value for name, value in environ.items() if name not in hidden}

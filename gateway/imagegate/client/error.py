@@ -1,0 +1,116 @@
+"""The one error of the SDK, and how it is read off a gRPC call that failed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from imagegate.client.plain import plain
+from imagegate.client.result import Attempt
+from imagegate.runtime.errors import Reason, Violation, from_status
+from imagegate.runtime.interceptors import REQUEST_ID_KEY
+
+START_IT = "start one with `imagegate up`, or name another with --router or IMAGEGATE_ROUTER"
+
+
+class GenerationError(Exception):
+    """A call that failed.
+
+    Decide on `reason` (`RATE_LIMITED`, `MODEL_NOT_FOUND`, …), never on `code` alone: gRPC itself makes up codes.
+    `message` is one readable paragraph that names every attempt and the remedy, `attempts` its record,
+    `retry_after` the seconds after which trying again makes sense (None: not known), `violations` the fields
+    that were wrong, `request_id` what to look for in the router's log.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        code: grpc.StatusCode,
+        attempts: Sequence[Attempt] = (),
+        retry_after: float | None = None,
+        request_id: str = "",
+        violations: Sequence[Violation] = (),
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.code = code
+        self.attempts = attempts
+        self.retry_after = retry_after
+        self.request_id = request_id
+        self.violations = violations
+
+    def __repr__(self) -> str:
+        return f"<GenerationError {self.reason} {self.code.name}: {self.message}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as plain values: what `--json` prints below `error`."""
+        shown: dict[str, Any] = {
+            "code": self.code.name,
+            "reason": str(self.reason),
+            "message": self.message,
+            "attempts": [plain(attempt.proto) for attempt in self.attempts],
+        }
+        if self.request_id:
+            shown["request_id"] = self.request_id
+        if self.retry_after is not None:
+            shown["retry_after"] = self.retry_after
+        if self.violations:
+            shown["violations"] = [{"field": each.field, "description": each.description} for each in self.violations]
+        return shown
+
+
+def invalid(field: str, description: str) -> GenerationError:
+    """The error for a value that cannot even be put on the wire."""
+    violation = Violation(field, description)
+    message = f"the request is not valid: {field}: {description}"
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    return GenerationError(Reason.INVALID_REQUEST, message, code=code, violations=[violation])
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError, target: str, timeout: float, request_id: str = "") -> GenerationError:
+    """The error of a call to `target` that had `timeout` seconds: the other side's own words where it sent any."""
+    status = _rich_status(error)
+    failure = from_status(status) if status is not None else None
+    request_id = str(dict(error.trailing_metadata() or ()).get(REQUEST_ID_KEY, request_id))
+    if status is None or failure is None:
+        reason, message = _made_up_by_transport(error, target, timeout)
+        return GenerationError(reason, message, code=error.code(), request_id=request_id)
+    return GenerationError(
+        failure.reason,
+        status.message,
+        code=error.code(),
+        attempts=[Attempt.of(attempt) for attempt in failure.attempts],
+        retry_after=failure.retry_after,
+        request_id=request_id,
+        violations=failure.violations,
+    )
+
+
+def _rich_status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
+    try:
+        status: status_pb2.Status | None = rpc_status.from_call(error)
+    except (ValueError, DecodeError):
+        return None  # details that contradict the status are nobody's word
+    return status
+
+
+def _made_up_by_transport(error: grpc.aio.AioRpcError, target: str, timeout: float) -> tuple[Reason, str]:
+    """The reason and a sentence with the remedy, by gRPC's own code: nobody of ours has answered."""
+    match error.code():
+        case grpc.StatusCode.UNAVAILABLE:
+            return Reason.UNREACHABLE, f"no router answers at {target}; {START_IT}"
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            remedy = "allow more time, or see what it is doing with `imagegate status`"
+            return Reason.TIMEOUT, f"no answer from {target} within {timeout:g} s; {remedy}"
+        case grpc.StatusCode.UNIMPLEMENTED:
+            remedy = "name a router with --router or IMAGEGATE_ROUTER"
+            return Reason.UNSUPPORTED, f"what listens at {target} is no router of this version; {remedy}"
+        case code:
+            words = error.details() or "no details"
+            return Reason.UNREACHABLE, f"the call to {target} was broken off ({code.name}: {words}); {START_IT}"

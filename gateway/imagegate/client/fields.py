@@ -1,0 +1,89 @@
+"""From keyword arguments to a request: the names are those of `GenerateRequest`, enums go by their bare names."""
+
+import difflib
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from google.protobuf.descriptor import EnumDescriptor
+
+from imagegate.client.error import invalid
+from imagegate.client.plain import prefix_of
+from imagegate.v1 import generation_pb2
+
+ROUTING = tuple(generation_pb2.Routing.DESCRIPTOR.fields_by_name)
+FIELDS = generation_pb2.GenerateRequest.DESCRIPTOR.fields_by_name
+KNOWN = (*(name for name in FIELDS if name != "routing"), *ROUTING)
+
+
+class GenerateFields(TypedDict, total=False):
+    """What `generate` takes besides prompt and model. None, or leaving it out, takes the model's own default."""
+
+    negative_prompt: str | None
+    width: int | None
+    height: int | None
+    steps: int | None
+    guidance_scale: float | None
+    seed: int | None
+    sampler: str | None
+    count: int | None
+    on_unsupported: Literal["ADJUST", "REFUSE"] | None
+    must_keep: Sequence[str]
+    request_id: str
+    allow_providers: Sequence[str]
+    deny_providers: Sequence[str]
+    no_fallback: bool
+
+
+def to_request(prompt: str, model: str, fields: Mapping[str, Any]) -> generation_pb2.GenerateRequest:
+    """The request. It gets an id here, so that a call that never arrives has one as well.
+
+    Raises TypeError for a name that is not a field or a value of the wrong type, and GenerationError
+    (INVALID_REQUEST) for a value that does not fit on the wire.
+    """
+    request = generation_pb2.GenerateRequest()
+    given = {"prompt": prompt, "model": model, **fields}
+    for name, value in given.items():
+        if name not in KNOWN:
+            raise TypeError(_unknown(name))
+        if value is not None:
+            _put(request.routing if name in ROUTING else request, name, value)
+    if not request.request_id:
+        request.request_id = uuid.uuid4().hex
+    return request
+
+
+def _put(message: Any, name: str, value: Any) -> None:
+    field = message.DESCRIPTOR.fields_by_name[name]
+    if field.enum_type is not None and isinstance(value, str):
+        value = _enum_number(name, field.enum_type, value)
+    if field.is_repeated and isinstance(value, str):
+        raise TypeError(f"{name} takes a list, not the one text {value!r}")
+    try:
+        if field.is_repeated:
+            getattr(message, name).extend(value)
+        else:
+            setattr(message, name, value)
+    except TypeError as error:
+        raise TypeError(f"{name} does not take {value!r}") from error
+    except ValueError as error:  # an integer beyond the field's bits, or half of a surrogate pair
+        raise invalid(name, f"{_clipped(value)} does not fit") from error
+
+
+def _enum_number(name: str, enum: EnumDescriptor, value: str) -> int:
+    names = {each.name.removeprefix(prefix_of(enum)): each.number for each in enum.values if each.number}
+    if value.upper() not in names:
+        raise invalid(name, f"{value!r} is not one of {', '.join(names)}")
+    return int(names[value.upper()])
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.5)
+    return f"generate() has no field {name!r}; " + (
+        f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(KNOWN)}"
+    )
+
+
+def _clipped(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"

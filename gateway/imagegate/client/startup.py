@@ -1,0 +1,173 @@
+"""In which order the processes of `imagegate up` start, and what each is told about the others."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from imagegate.client import environment
+from imagegate.client.client import AsyncClient
+from imagegate.client.fleet import Fleet
+from imagegate.client.health import until_serving
+from imagegate.client.ports import Pair, Ports
+from imagegate.client.process import Process, ProcessFailedError
+from imagegate.client.running import Options, Running, Service
+
+START_SECONDS = 20.0
+# Stopped in this order, so that nobody is asked by whoever still runs.
+ROUTER_TIER, PROVIDER_TIER, SANDBOX_TIER = 0, 1, 2
+# Needs no key and is in a route only where someone put it there: its being on switches nothing on.
+SKETCH = "sketch"
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}  # noqa: S104 - where to reach who listens there
+
+Answer = TypeVar("Answer")
+
+
+class CannotStartError(Exception):
+    """What was asked for cannot be started; the message is one sentence with the remedy."""
+
+    exit_code = 2
+
+
+class Startup:
+    """Starts sandbox, providers and router, in this order, in a fleet.
+
+    `environ` is the environment of `up` itself; each process gets the part that it needs.
+    """
+
+    def __init__(self, fleet: Fleet, options: Options, environ: Mapping[str, str]) -> None:
+        self._fleet = fleet
+        self._options = options
+        self._environ = environ
+        self._bind = environ.get("IMAGEGATE_BIND") or "127.0.0.1"
+
+    async def run(self) -> Running:
+        """Start everything and wait until it is healthy.
+
+        Raises CannotStartError before anything is started where the options or ports are wrong, and later
+        where no provider is switched on; ProcessFailedError where a process is not ready in time.
+        """
+        configured = await self._configured_providers()
+        names = [name for name, enabled in configured.items() if enabled]
+        not_started = {
+            name: f"providers.{name}.enabled is false in the configuration"
+            for name, enabled in configured.items()
+            if not enabled
+        }
+        sandboxed = self._sandboxed(names)
+        ports = self._ports(list(configured), names, with_sandbox=bool(sandboxed))
+        sandbox = await self._start_sandbox(ports.sandbox) if sandboxed else ""
+        services = await asyncio.gather(
+            *(self._start_provider(name, ports.providers[name], sandbox if name in sandboxed else "") for name in names)
+        )
+        providers = dict(zip(names, services, strict=True))
+        _check_any_is_on(providers, not_started)
+        router = await self._start_router(ports.router, providers)
+        return Running(router, providers, sandboxed, not_started, sandbox, self._options.world if sandbox else "")
+
+    async def _configured_providers(self) -> dict[str, bool]:
+        """The providers of the router's configuration in order, and whether each takes part."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "imagegate.router", "config", "show", "--json"),
+            env=environment.without_keys(self._environ),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            out, problems = await process.communicate()
+        finally:
+            if process.returncode is None:  # we were told to stop meanwhile
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise CannotStartError(problems.decode(errors="replace").strip() or "the configuration cannot be read")
+        providers = json.loads(out)["providers"]
+        return {name: bool(provider.get("enabled", True)) for name, provider in providers.items()}
+
+    def _sandboxed(self, names: Iterable[str]) -> frozenset[str]:
+        possible = frozenset(names) & environment.STAND_INS.keys()
+        if self._options.sandboxed is None:
+            return possible
+        for name in sorted(self._options.sandboxed - possible):
+            raise CannotStartError(f"--sandbox has no stand-in for {name!r}; it has: {', '.join(sorted(possible))}")
+        return self._options.sandboxed
+
+    def _ports(self, configured: Sequence[str], used: Sequence[str], *, with_sandbox: bool) -> Ports:
+        if self._options.free_ports:
+            return Ports.free(configured)
+        ports = Ports.fixed(configured)
+        taken = ports.taken(self._bind.strip("[]"), used, with_sandbox=with_sandbox)
+        if taken:
+            listed = ", ".join(f"port {port} ({whose})" for whose, port in taken)
+            raise CannotStartError(
+                f"cannot listen on {listed}: in use already, perhaps by another `imagegate up`; "
+                "stop that, or take free ports with --ports auto"
+            )
+        return ports
+
+    async def _start_sandbox(self, port: int) -> str:
+        """Start the sandbox and give its address. It listens on this machine only: it takes anybody's word."""
+        arguments = ["--bind", "127.0.0.1", "--port", str(port), "--world", self._options.world]
+        own = {**environment.without_keys(self._environ), "PYTHONUNBUFFERED": "1"}
+        process = await self._fleet.start("sandbox", ["-m", "imagegate.sandbox", *arguments], own, tier=SANDBOX_TIER)
+        event = await _in_time(process, process.listening())
+        return f"http://127.0.0.1:{event['http']}"
+
+    async def _start_provider(self, name: str, ports: Pair, sandbox: str) -> Service:
+        own = (
+            environment.of_sandboxed(name, self._environ, sandbox)
+            if sandbox
+            else environment.of_provider(name, self._environ)
+        )
+        service = await self._start_service(name, ["imagegate.providers", name], ports, own, PROVIDER_TIER)
+        async with AsyncClient(service.address) as client:
+            catalogue = await client.models()
+        off = next((provider.disabled_reason for provider in catalogue.providers if not provider.enabled), "")
+        return Service(service.address, service.metrics, service.pid, off)
+
+    async def _start_router(self, ports: Pair, providers: Mapping[str, Service]) -> Service:
+        targets = {environment.target_variable(name): service.address for name, service in providers.items()}
+        own = environment.without_keys(self._environ) | targets
+        return await self._start_service("router", ["imagegate.router"], ports, own, ROUTER_TIER)
+
+    async def _start_service(
+        self, name: str, module: Sequence[str], ports: Pair, environ: Mapping[str, str], tier: int
+    ) -> Service:
+        own = environment.of_process(environ, grpc_port=ports.grpc, http_port=ports.http)
+        process = await self._fleet.start(
+            name, ["-m", *module], own, tier=tier, essential=tier == ROUTER_TIER
+        )
+        return await _in_time(process, self._healthy(process))
+
+    async def _healthy(self, process: Process) -> Service:
+        event = await process.listening()
+        host = _reachable(self._bind)
+        address = f"{host}:{event['grpc']}"
+        await until_serving(address)
+        return Service(address, f"http://{host}:{event['http']}/metrics", process.pid)
+
+
+async def _in_time(process: Process, work: Awaitable[Answer]) -> Answer:
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            return await work
+    except TimeoutError as error:
+        raise ProcessFailedError(f"{process.name} was not ready within {START_SECONDS:g} s") from error
+
+
+def _check_any_is_on(providers: Mapping[str, Service], not_started: Mapping[str, str]) -> None:
+    if any(name != SKETCH and not service.off for name, service in providers.items()):
+        return
+    reasons = {name: service.off for name, service in providers.items() if service.off} | dict(not_started)
+    listed = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in reasons.items())
+    raise CannotStartError(
+        f"no provider is switched on ({listed}); switch one on, or play without keys: imagegate up --sandbox"
+    )
+
+
+def _reachable(bind: str) -> str:
+    """The host to reach who listens on `bind`, as it stands before a port."""
+    host = EVERY_ADDRESS.get(bind, bind)
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

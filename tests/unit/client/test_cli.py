@@ -1,0 +1,195 @@
+"""The command line against a scripted router on a real socket."""
+
+import asyncio
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagegate.client.cli import run
+from imagegate.runtime.errors import Failure, Reason
+from imagegate.v1 import generation_pb2
+
+NOBODY = "127.0.0.1:1"
+
+
+async def imagegate(*arguments: str) -> int:
+    """Run one command, as `main` does, beside the test's own event loop."""
+    return await asyncio.to_thread(run, arguments)
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def test_generate_writes_the_picture_and_tells_how_it_came_about(
+    router: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R6: file, provider, seed, attempts, adjustments, warnings, and that a stand-in drew it."""
+    assert await imagegate("generate", "a lighthouse", "--out", f"{tmp_path}/", "--router", router.address) == 0
+    out = capsys.readouterr().out
+    (path,) = files_in(tmp_path)
+    assert out.startswith(f"{path}\n")
+    assert path.name == f"imagegate-{router.requests[0].request_id}-1.png"
+    for told in (
+        "fal/flux-schnell · 64 × 48 · seed 7",
+        "SANDBOX",
+        "dropped: negative_prompt fog (FLUX takes none)",
+        "warning: it is one colour",
+        "MODEL_ACCESS_DENIED",
+        "skipped: BACKING_OFF",
+        "“Model requires PRO subscription”",
+        "cost not known",
+    ):
+        assert told in out
+
+
+async def test_generate_json_has_paths_in_place_of_data(
+    router: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """snake_case names, bare enum names, `images[].path`; nothing else on standard output."""
+    out = ("--out", str(tmp_path / "cat.png"), "--json")
+    assert await imagegate("generate", "x", "--count", "2", *out, "--router", router.address) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [Path(image["path"]).name for image in shown["images"]] == ["cat-1.png", "cat-2.png"]
+    assert "data" not in shown["images"][0]
+    assert shown["attempts"][0]["reason"] == "MODEL_ACCESS_DENIED"
+    assert shown["adjustments"][0]["action"] == "DROPPED"
+    assert shown["resolved_by"] == "ROUTE"
+    assert "cost" not in shown
+
+
+async def test_every_option_reaches_its_field(router: Any, tmp_path: Path) -> None:
+    """What is given is sent as given, and what is not given is not sent."""
+    options = (
+        "--model avatar --negative-prompt fog --width 512 --height 640 --steps 4 --guidance-scale 2.5 --seed -1 "
+        "--sampler Euler --count 1 --refuse --must-keep width --allow-provider fal --deny-provider sketch --no-fallback"
+    )
+    out = ("--out", str(tmp_path), "--router", router.address)
+    assert await imagegate("generate", "a cat", *options.split(), *out) == 0
+    assert await imagegate("generate", "a cat", *out) == 0
+    full, bare = router.requests
+    full.request_id = bare.request_id = ""
+    assert full == generation_pb2.GenerateRequest(
+        prompt="a cat",
+        model="avatar",
+        negative_prompt="fog",
+        width=512,
+        height=640,
+        steps=4,
+        guidance_scale=2.5,
+        seed=-1,
+        sampler="Euler",
+        count=1,
+        on_unsupported=generation_pb2.ON_UNSUPPORTED_REFUSE,
+        must_keep=["width"],
+        routing=generation_pb2.Routing(allow_providers=["fal"], deny_providers=["sketch"], no_fallback=True),
+    )
+    bare.ClearField("routing")
+    assert bare == generation_pb2.GenerateRequest(prompt="a cat")
+
+
+async def test_a_prompt_may_come_from_standard_input(
+    router: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prompt that is too long for a command line is still one."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("x" * 1_000_000))
+    assert await imagegate("generate", "-", "--out", str(tmp_path), "--router", router.address) == 0
+    assert len(router.requests[0].prompt) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        (Reason.INVALID_REQUEST, 2),
+        (Reason.MODEL_NOT_FOUND, 2),
+        (Reason.DISABLED, 2),
+        (Reason.RATE_LIMITED, 75),
+        (Reason.UPSTREAM_ERROR, 75),
+        (Reason.TIMEOUT, 75),
+        (Reason.INTERNAL, 1),
+    ],
+)
+async def test_a_failure_ends_with_its_code_and_one_sentence(
+    router: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], reason: Reason, code: int
+) -> None:
+    """0; 2 what the caller can mend; 75 what time can mend; else 1. Nothing was written."""
+    router.fail(Failure(reason, "it did not work", remedy="do something"))
+    arguments = ("generate", "x", "--out", f"{tmp_path}/", "--router", router.address)
+    assert await imagegate(*arguments) == code
+    assert capsys.readouterr() == ("", "imagegate: it did not work; try: do something\n")
+    assert await imagegate(*arguments, "--json") == code
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error.keys() >= {"code", "reason", "message", "attempts"}
+    assert error["reason"] == str(reason)
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["generate"], "prompt"),
+        (["generate", "x", "--width", "wide"], "--width"),
+        (["generate", "x", "--widht", "1"], "--width"),
+        (["generate", "x", "--timeout", "0"], "--timeout"),
+        (["generate", "x", "--timeout", "nan"], "--timeout"),
+        (["generate", "x", "--router", "http://a:1"], "HOST:PORT"),
+        (["generate", "x", "--out", "/dev/null/x.png"], "--out"),
+        (["generate", "x", "--width", "99999999999"], "width"),
+        (["paint"], "paint"),
+        (["sandbox", "--port", "99999"], "--port"),
+        (["up", "--world", "1999"], "--world"),
+    ],
+)
+async def test_bad_input_is_one_sentence_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], word: str
+) -> None:
+    """No traceback for what a user can type; with --json the same shape as any error."""
+    assert await imagegate(*arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert word in told.err
+    assert await imagegate(*arguments, "--json") == 2
+
+
+async def test_an_unwritable_place_is_found_before_anything_is_asked(router: Any) -> None:
+    """Nobody pays for a picture that cannot be kept."""
+    assert await imagegate("generate", "x", "--out", "/proc/x.png", "--router", router.address) == 2
+    assert router.requests == []
+
+
+async def test_models_and_status_print_tables_and_json(router: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is off says which variable switches it on."""
+    at = ("--router", router.address)
+    assert await imagegate("models", *at) == 0
+    out = capsys.readouterr().out
+    assert "fal/flux-schnell" in out
+    assert "huggingface is off: set HUGGINGFACE_API_KEY" in out
+    assert await imagegate("status", "--all", *at) == 0
+    out = capsys.readouterr().out
+    assert "half-open" in out
+    assert "3 made, 0 failed" in out
+    assert await imagegate("models", "--json", *at) == 0
+    assert json.loads(capsys.readouterr().out)["models"][0]["credits"] == 5
+    assert await imagegate("status", "--json", *at) == 0
+    assert json.loads(capsys.readouterr().out)["providers"][0]["breaker"] == "HALF_OPEN"
+
+
+async def test_no_router_names_the_address_and_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first thing a newcomer meets says what to do."""
+    assert await imagegate("status", "--router", NOBODY) == 75
+    err = capsys.readouterr().err
+    assert NOBODY in err
+    assert "imagegate up" in err
+
+
+async def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` names us; no command at all shows the help and counts as usage."""
+    assert await imagegate("--version") == 0
+    assert capsys.readouterr().out.startswith("imagegate ")
+    assert await imagegate() == 2
+    assert "generate" in capsys.readouterr().out
+    assert await imagegate("generate", "--help") == 0

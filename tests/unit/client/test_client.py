@@ -1,0 +1,198 @@
+"""The SDK against a scripted router on a real socket."""
+
+import asyncio
+import gc
+import threading
+from typing import Any
+
+import grpc
+import pytest
+
+from imagegate.client import AsyncClient, Client, GenerationError
+from imagegate.runtime.errors import Failure, Reason, Violation, invalid_request
+from imagegate.v1 import error_pb2
+
+NOBODY = "127.0.0.1:1"
+
+
+async def test_a_picture_comes_with_how_it_came_about(router: Any) -> None:
+    """R6: the answer has the picture, who made it, every attempt and every adjustment, in bare names."""
+    async with AsyncClient(router.address) as client:
+        result = await client.generate("a lighthouse", model="avatar", width=512, seed=0, deny_providers=["sketch"])
+    (request,) = router.requests
+    assert (request.prompt, request.model, request.width, request.seed) == ("a lighthouse", "avatar", 512, 0)
+    assert list(request.routing.deny_providers) == ["sketch"]
+    assert not request.HasField("height")
+    assert (result.provider, result.model, result.resolved_by) == ("fal", "flux-schnell", "ROUTE")
+    assert [attempt.reason for attempt in result.attempts] == ["MODEL_ACCESS_DENIED", "BACKING_OFF", ""]
+    assert [attempt.skipped for attempt in result.attempts] == [False, True, False]
+    assert result.adjustments[0].action == "DROPPED"
+    assert result.request_id == request.request_id
+    assert result.cost is None
+    assert result.sandbox
+    assert result.images[0].pil().size == (64, 48)
+
+
+async def test_an_error_carries_the_other_sides_own_words(router: Any) -> None:
+    """S3: reason, attempts, retry time, bad fields and request id arrive as the router told them."""
+    attempt = error_pb2.Attempt(provider="fal", model="flux-pro", reason=error_pb2.ERROR_REASON_RATE_LIMITED)
+    failure = Failure(Reason.RATE_LIMITED, "fal held us back", remedy="wait", retry_after=7.0, attempts=[attempt])
+    router.fail(failure)
+    async with AsyncClient(router.address) as client:
+        with pytest.raises(GenerationError) as caught:
+            await client.generate("x", request_id="mine-1")
+    error = caught.value
+    assert (error.reason, error.code) == (Reason.RATE_LIMITED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    assert error.message == "fal held us back; try: wait"
+    assert error.retry_after == 7.0
+    assert error.request_id == "mine-1"
+    assert [(a.provider, a.model, a.reason) for a in error.attempts] == [("fal", "flux-pro", "RATE_LIMITED")]
+
+
+async def test_every_bad_field_arrives(router: Any) -> None:
+    """S3: a refused request names its bad fields, for programs as well as for people."""
+    router.fail(invalid_request([Violation("width", "is 0"), Violation("steps", "is -1")]))
+    async with AsyncClient(router.address) as client:
+        with pytest.raises(GenerationError) as caught:
+            await client.generate("x", width=0, steps=-1)
+    assert [violation.field for violation in caught.value.violations] == ["width", "steps"]
+    assert caught.value.to_dict()["violations"][0] == {"field": "width", "description": "is 0"}
+
+
+async def test_nobody_there_is_unreachable_and_says_how_to_start_one() -> None:
+    """A transport's failure is told in our words: which address, and what to do."""
+    async with AsyncClient(NOBODY) as client:
+        with pytest.raises(GenerationError) as caught:
+            await client.generate("x")
+    assert caught.value.reason is Reason.UNREACHABLE
+    assert NOBODY in caught.value.message
+    assert "imagegate up" in caught.value.message
+    assert caught.value.request_id
+
+
+async def test_a_router_that_goes_away_is_unreachable() -> None:
+    """What breaks off in the middle of a call is told with the address as well, and is no CANCELLED of the caller's."""
+
+    async def hang(_request: bytes, _context: Any) -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        return b""
+
+    asked = asyncio.Event()
+    server = grpc.aio.server()
+    handlers = {"Generate": grpc.unary_unary_rpc_method_handler(hang)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("imagegate.v1.GenerationService", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with AsyncClient(f"127.0.0.1:{port}") as client:
+        call = asyncio.create_task(client.generate("x"))
+        await asked.wait()
+        await server.stop(None)
+        with pytest.raises(GenerationError, match=str(port)) as caught:
+            await call
+    assert caught.value.reason is Reason.UNREACHABLE
+
+
+async def test_the_callers_own_time_running_out_is_a_timeout(router: Any) -> None:
+    """The client's deadline reaches the server, and the error names the seconds."""
+    router.reply = router.hang
+    async with AsyncClient(router.address, timeout=0.3) as client:
+        with pytest.raises(GenerationError, match=r"within 0\.3 s") as caught:
+            await client.generate("x")
+    assert caught.value.reason is Reason.TIMEOUT
+    async with asyncio.timeout(5):
+        await router.cancelled.wait()
+
+
+async def test_a_bug_of_the_router_is_told_as_internal(router: Any) -> None:
+    """S3: an exception's text never reaches the caller."""
+    router.fail(RuntimeError("secret detail"))
+    async with AsyncClient(router.address) as client:
+        with pytest.raises(GenerationError) as caught:
+            await client.generate("x")
+    assert caught.value.reason is Reason.INTERNAL
+    assert "secret detail" not in caught.value.message
+
+
+async def test_a_server_that_is_no_router_is_named_as_such() -> None:
+    """A call that the other side does not know says that it is the wrong address, not that the network is down."""
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with AsyncClient(f"127.0.0.1:{port}") as client:
+        with pytest.raises(GenerationError, match="no router") as caught:
+            await client.status()
+    await server.stop(None)
+    assert caught.value.code is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_cancelling_reaches_the_router(router: Any) -> None:
+    """A caller who leaves cancels the call down the chain."""
+    router.reply = router.hang
+    async with AsyncClient(router.address) as client:
+        task = asyncio.create_task(client.generate("x"))
+        async with asyncio.timeout(5):
+            while not router.requests:
+                await asyncio.sleep(0.01)
+        task.cancel()
+        async with asyncio.timeout(5):
+            await router.cancelled.wait()
+    assert task.cancelled()
+
+
+async def test_four_hundred_calls_at_once_over_one_client(router: Any) -> None:
+    """No call of a burst is refused: full channels are not overfilled, further ones are opened."""
+    async with AsyncClient(router.address) as client:
+        results = await asyncio.gather(*(client.generate(f"picture {number}") for number in range(400)))
+    assert len(results) == 400
+    assert len(router.peers) == 4
+
+
+async def test_the_sync_client_serves_many_threads(router: Any) -> None:
+    """One `Client` may be shared by threads, inside a program whose event loop is running (a notebook)."""
+    with Client(router.address) as client:
+        calls = (asyncio.to_thread(client.generate, f"picture {number}") for number in range(20))
+        results = await asyncio.gather(*calls)
+        models = await asyncio.to_thread(client.models)
+        status = await asyncio.to_thread(client.status)
+    assert len({result.request_id for result in results}) == 20
+    assert models.models[0].key == "flux-schnell"
+    assert status.routes[0].available
+
+
+async def test_a_closed_client_says_so_and_leaves_no_thread(router: Any) -> None:
+    """Closing ends the thread, cancels what is under way, and a later call gets a clear error."""
+    router.reply = router.hang
+    client = Client(router.address)
+    waiting = asyncio.create_task(asyncio.to_thread(client.generate, "x"))
+    async with asyncio.timeout(5):
+        while not router.requests:
+            await asyncio.sleep(0.01)
+    await asyncio.to_thread(client.close)
+    client.close()
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - a CancelledError of concurrent.futures
+        await waiting
+    assert type(caught.value).__name__ in {"CancelledError", "GenerationError"}
+    assert not [thread for thread in threading.enumerate() if thread.name == "imagegate-client"]
+    with pytest.raises(RuntimeError, match="is closed"):
+        client.status()
+
+
+async def test_a_forgotten_client_is_closed_when_it_is_collected(router: Any) -> None:
+    """No thread is left behind by a client that nobody closed."""
+    client = Client(router.address)
+    await asyncio.to_thread(client.generate, "x")
+    del client
+    await asyncio.to_thread(gc.collect)
+    assert not [thread for thread in threading.enumerate() if thread.name == "imagegate-client"]
+
+
+def test_the_address_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """IMAGEGATE_ROUTER is the default, an argument goes before it, and a web address is refused."""
+    monkeypatch.setenv("IMAGEGATE_ROUTER", "router:50051")
+    assert AsyncClient().router == "router:50051"
+    assert AsyncClient("other:1").router == "other:1"
+    monkeypatch.delenv("IMAGEGATE_ROUTER")
+    assert AsyncClient().router == "127.0.0.1:50051"
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        AsyncClient("http://router:50051")

@@ -1,0 +1,58 @@
+"""From keyword arguments to a request. Pure."""
+
+import pytest
+
+from imagegate.client import GenerationError
+from imagegate.client.fields import KNOWN, GenerateFields, to_request
+from imagegate.v1 import generation_pb2
+
+
+def test_the_typed_fields_are_exactly_those_of_the_request() -> None:
+    """What a type checker offers is what the proto has: a new field may not be forgotten here."""
+    assert {*GenerateFields.__annotations__, "prompt", "model"} == set(KNOWN)
+
+
+@pytest.mark.parametrize(("name", "near"), [("widht", "width"), ("cfg_scale", "guidance_scale"), ("deny", "deny_prov")])
+def test_an_unknown_field_is_a_type_error_with_the_nearest_name(name: str, near: str) -> None:
+    """A typo is never sent, and never silently dropped."""
+    with pytest.raises(TypeError, match=f"{name}.*{near}"):
+        to_request("x", "", {name: 1})
+
+
+def test_absent_is_not_zero() -> None:
+    """R3: None leaves a field to the model's default; zero and the empty text are values."""
+    request = to_request("x", "", {"steps": None, "guidance_scale": 0.0, "seed": 0, "negative_prompt": ""})
+    assert not request.HasField("steps")
+    assert request.HasField("guidance_scale")
+    assert request.HasField("seed")
+    assert request.HasField("negative_prompt")
+    assert request.ByteSize() > 0
+
+
+def test_enums_go_by_their_bare_name() -> None:
+    """`on_unsupported="REFUSE"` is what people write; another word lists the possible ones."""
+    assert to_request("x", "", {"on_unsupported": "refuse"}).on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
+    with pytest.raises(GenerationError, match="ADJUST, REFUSE"):
+        to_request("x", "", {"on_unsupported": "MAYBE"})
+
+
+@pytest.mark.parametrize(("name", "value"), [("width", 2**40), ("seed", 2**63), ("prompt", "\udc80")])
+def test_a_value_that_does_not_fit_on_the_wire_is_an_invalid_request(name: str, value: object) -> None:
+    """Bad input has one error, wherever it is found out."""
+    fields = {"prompt": "x", name: value}
+    with pytest.raises(GenerationError, match=name) as caught:
+        to_request(str(fields.pop("prompt")), "", fields)
+    assert caught.value.to_dict()["reason"] == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize(("name", "value"), [("width", "wide"), ("deny_providers", "fal"), ("must_keep", [1])])
+def test_a_value_of_the_wrong_type_names_its_field(name: str, value: object) -> None:
+    """One text where a list belongs would be taken letter by letter."""
+    with pytest.raises(TypeError, match=name):
+        to_request("x", "", {name: value})
+
+
+def test_every_request_has_an_id() -> None:
+    """A call that never arrives can be looked for as well; an id of one's own is kept."""
+    assert len({to_request("x", "", {}).request_id for _ in range(10)}) == 10
+    assert to_request("x", "", {"request_id": "mine"}).request_id == "mine"
