@@ -10,10 +10,12 @@ import pytest
 from grpc_status import rpc_status
 from PIL import Image
 
+from imagegate.router.events import RequestFinished
 from imagegate.runtime.errors import Failure, Reason, from_status
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.order import Delivery, Picture
 from imagegate.testing import (
+    SCRIPTED_MODEL,
     Hang,
     Reply,
     ScriptedProvider,
@@ -247,7 +249,7 @@ async def test_a_provider_that_is_off_is_skipped_with_its_own_words(house: House
     await house.build([], [], disabled_reason="set SOME_KEY")
     error, told = await house.fail()
     assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert told.reason is Reason.DISABLED
+    assert told.reason is Reason.NO_CANDIDATE
     assert reasons(told.attempts) == ["[a DISABLED]", "[b DISABLED]"]
     assert "set SOME_KEY" in (error.details() or "")
 
@@ -487,3 +489,110 @@ async def test_a_picture_that_the_upstream_blanked_is_a_refusal(house: House) ->
     error, told = await house.fail()
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert reasons(told.attempts) == ["a CONTENT_REJECTED"]
+
+
+async def test_the_final_code_waits_for_candidates_that_only_rest(house: House) -> None:
+    """NOT_FOUND only if all say so: a candidate behind an open breaker may have the model."""
+    await house.build([failure(Reason.MODEL_NOT_FOUND)] * 2, [failure(Reason.MODEL_ACCESS_DENIED)])
+    await house.fail()
+    error, told = await house.fail(Request(prompt="x"))
+    assert reasons(told.attempts) == ["[a CIRCUIT_OPEN]", "[b CIRCUIT_OPEN]"]
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "after MODEL_ACCESS_DENIED" in (error.details() or "")
+
+
+async def test_all_held_back_always_says_for_how_long(house: House) -> None:
+    """R9: RESOURCE_EXHAUSTED carries RetryInfo even where the upstream named no time."""
+    await house.build([failure(Reason.RATE_LIMITED)])
+    error, told = await house.fail()
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert told.retry_after is not None
+    assert 0 < told.retry_after <= 2
+
+
+async def test_models_outside_the_catalogue_are_judged_one_by_one(house: House) -> None:
+    """R7, property 4: a mistyped upstream id takes out itself and no other id outside the catalogue."""
+    outside = SCRIPTED_MODEL.model_copy(update={"key": "outside"})
+    await house.build([failure(Reason.MODEL_NOT_FOUND)], outside=outside)
+    error, told = await house.fail(Request(prompt="x", model="a:org/typo"))
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+    assert told.attempts[0].model == "org/typo"
+    answer = await house.generate(Request(prompt="x", model="a:org/real"))
+    assert answer.upstream_model == "org/real"
+    assert house.router.router.admission.refusal("a", "org/typo", house.router.router.clock()) is not None
+
+
+async def test_a_moved_provider_ends_its_calls_as_unreachable_and_they_fall_back(house: House) -> None:
+    """A hot reload that moves a provider loses no request: calls under way there go on to the next candidate."""
+    await house.build([Hang()], [])
+    router = house.router.router
+    assert router.config is not None
+    waiting = asyncio.create_task(house.generate())
+    async with asyncio.timeout(10):
+        while not house.providers["a"].orders:
+            await asyncio.sleep(0.01)
+    moved = router.config.providers["a"].model_copy(update={"target": "127.0.0.1:9"})
+    await router.configure(router.config.model_copy(update={"providers": {**router.config.providers, "a": moved}}))
+    assert reasons((await waiting).attempts) == ["a UNREACHABLE", "b OK"]
+
+
+async def test_labels_come_from_the_catalogue_whatever_is_asked_for(house: House) -> None:
+    """S2: a hostile model name is no metric label and no entry of the status."""
+    outside = SCRIPTED_MODEL.model_copy(update={"key": "outside"})
+    await house.build([], outside=outside)
+    for index in range(5):
+        await house.generate(Request(prompt="x", model=f"a:hostile/name-{index}"))
+    text = (await scraped(house)).decode()
+    assert "hostile" not in text
+    assert 'model="_other",outcome="ok"' in text
+    assert 'imagegate_breaker_state{provider="a",scope="provider",state="closed"} 1.0' in text
+
+
+async def test_the_routers_own_time_is_told_apart(house: House) -> None:
+    """The overhead metric is the router's own time, without that of the attempts."""
+    await house.build([Hang()], [], attempt_timeout=0.6)
+    await house.generate()
+    finished = [event for event in house.router.events if isinstance(event, RequestFinished)]
+    assert 0 < finished[0].overhead < 0.3
+
+
+async def test_the_callers_routing_stays_with_the_router(house: House) -> None:
+    """What is meant for this router is not passed on: a router behind it would apply it again."""
+    inner = ScriptedProvider("c")
+    async with (
+        serving_provider(inner) as served,
+        serving_router({"c": served.target}, {"default": ["c/model"]}) as behind,
+        serving_router({"behind": behind.target}, {"default": ["behind/model"]}, wait_for_catalogues=False) as front,
+        front.stubs() as (generation, _),
+    ):
+        only = generation_pb2.Routing(allow_providers=["behind"])
+        answer = await generation.Generate(Request(prompt="x", routing=only), timeout=20)
+    assert [attempt.provider for attempt in answer.attempts] == ["c", "behind"]
+
+
+async def test_an_answer_that_contradicts_itself_falls_back() -> None:
+    """A provider in any language may answer nonsense: details that contradict the status are UNREACHABLE."""
+
+    class Odd(grpc.GenericRpcHandler):
+        def service(self, details: grpc.HandlerCallDetails) -> object:
+            async def refuse(_request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+                await context.abort(
+                    grpc.StatusCode.ABORTED, "odd", (("grpc-status-details-bin", b"\x08\x03\x12\x01x"),)
+                )
+                raise AssertionError
+
+            return grpc.unary_unary_rpc_method_handler(refuse)
+
+    odd = grpc.aio.server()
+    odd.add_generic_rpc_handlers((Odd(),))
+    port = odd.add_insecure_port("127.0.0.1:0")
+    await odd.start()
+    good = ScriptedProvider("b")
+    async with (
+        serving_provider(good) as served,
+        serving_router({"a": f"127.0.0.1:{port}", "b": served.target}, {"default": ["a/model", "b/model"]}) as router,
+        router.stubs() as (generation, _),
+    ):
+        answer = await generation.Generate(Request(prompt="x"), timeout=20)
+    await odd.stop(None)
+    assert reasons(answer.attempts) == ["a UNREACHABLE", "b OK"]

@@ -136,9 +136,7 @@ class Startup:
         self, name: str, module: Sequence[str], ports: Pair, environ: Mapping[str, str], tier: int
     ) -> Service:
         own = environment.of_process(environ, grpc_port=ports.grpc, http_port=ports.http)
-        process = await self._fleet.start(
-            name, ["-m", *module], own, tier=tier, essential=tier == ROUTER_TIER
-        )
+        process = await self._fleet.start(name, ["-m", *module], own, tier=tier, essential=tier == ROUTER_TIER)
         return await _in_time(process, self._healthy(process))
 
     async def _healthy(self, process: Process) -> Service:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from imagegate.router import config as configuration
 from imagegate.router.config import ConfigError, ModelOverrides, RouterConfig
-from imagegate.router.events import Event
+from imagegate.router.events import Listeners
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.reload import keep_reloading
 from imagegate.router.router import Router
@@ -37,23 +37,14 @@ async def serve(environ: Mapping[str, str]) -> None:
     redactor = Redactor()
     configure_logging(settings, redactor, service="router")
     metrics = ProcessMetrics(CollectorRegistry())
-    scoreboard = Scoreboard()
-
-    def is_known(provider: str, model: str) -> bool:
-        catalogue = router.catalogues.known.get(provider)
-        return catalogue is not None and any(entry.key == model for entry in catalogue.models)
-
-    listeners = (RouterMetrics(metrics.registry, is_known), scoreboard)
-
-    def emit(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-
-    router = Router(ModelOverrides.read(environ), emit)
+    listeners = Listeners()
+    router = Router(ModelOverrides.read(environ), listeners)
+    scoreboard = Scoreboard(router.catalogues.has)
+    listeners.add(RouterMetrics(metrics.registry, router), scoreboard)
     await router.configure(config)
     # Names of models are known from the first call on, if the providers are up; if not, later.
     await router.catalogues.asked_once(within=FIRST_READING_SECONDS)
-    reloading = asyncio.create_task(keep_reloading(router, path, environ, emit))
+    reloading = asyncio.create_task(keep_reloading(router, path, environ, listeners))
     try:
         async with serving(RouterFace(router, scoreboard, str(path)).services(), settings, metrics, redactor):
             await until_told_to_stop()

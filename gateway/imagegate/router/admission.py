@@ -4,7 +4,7 @@ Both scopes must admit an attempt. What an attempt's end means for each is read 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from imagegate.router.breaker import (
@@ -54,46 +54,36 @@ class Admission:
         self._models: OrderedDict[tuple[str, str], CircuitBreaker] = OrderedDict()
         self._gates = Gates()
 
-    def breaker(self, provider: str, model: str = "") -> CircuitBreaker:
-        """The breaker of a provider, or of one of its models."""
-        if not model:
-            return self._providers.setdefault(provider, CircuitBreaker(provider))
-        breaker = self._models.setdefault((provider, model), CircuitBreaker(f"{provider}/{model}"))
-        self._models.move_to_end((provider, model))
-        while len(self._models) > MAX_MODELS:
-            self._models.popitem(last=False)
-        return breaker
-
     def refusal(self, provider: str, model: str, now: float) -> Refusal | None:
-        """Why the candidate may not be asked now; None where it may. Changes nothing that counts."""
-        for breaker in self._both(provider, model):
-            until = breaker.until(now)
-            if until is not None:
+        """Why the candidate may not be asked now; None where it may. An unknown name leaves no trace."""
+        for breaker in (self._providers.get(provider), self._models.get((provider, model))):
+            until = breaker.until(now) if breaker else None
+            if breaker and until is not None:
                 return Refusal(Reason.CIRCUIT_OPEN, until - now, breaker.because)
         closed = self._gates.closed(provider, model, now)
         return Refusal(closed.skip, closed.until - now, closed.because) if closed else None
 
     def acquire(self, provider: str, model: str, now: float) -> Permits:
         """The permits for one attempt, right after `refusal` was None."""
-        of_provider = self.breaker(provider).acquire(now)
-        of_model = self.breaker(provider, model).acquire(now)
+        of_provider = self._provider(provider).acquire(now)
+        of_model = self._model(provider, model, now).acquire(now)
         if of_provider is None or of_model is None:
             raise RuntimeError(f"{provider}/{model} was acquired although it is refused")
         return Permits(provider, model, of_provider, of_model)
 
     def delivered(self, permits: Permits, now: float) -> None:
         """The attempt delivered."""
-        with_state = self._states(permits, now)
-        self.breaker(permits.provider).succeeded(permits.of_provider)
-        self.breaker(permits.provider, permits.model).succeeded(permits.of_model)
+        self._provider(permits.provider).succeeded(permits.of_provider)
+        self._model(permits.provider, permits.model, now).succeeded(permits.of_model)
         self._gates.open(permits.provider, permits.model)
-        self._tell(permits, with_state, None, now)
 
     def failed(self, permits: Permits, failure: Failure, now: float) -> None:
-        """The attempt failed; what that means is the verdict on its reason."""
+        """The attempt failed; what that means is the verdict on its reason.
+
+        A failure that closes a gate without saying for how long gets that time as its `retry_after`.
+        """
         verdict = verdict_on(failure.reason)
-        with_state = self._states(permits, now)
-        provider, model = self._both(permits.provider, permits.model)
+        provider, model = self._provider(permits.provider), self._model(permits.provider, permits.model, now)
         jitter = self._jitter()
         match verdict.effect:
             case Effect.OPENS_PROVIDER:
@@ -106,41 +96,54 @@ class Admission:
                 model.failed(permits.of_model, now, jitter, failure)
             case Effect.NEUTRAL:
                 pass
-        self.release(permits)
+        self.release(permits, now)
         if verdict.gates:
-            until = self._gates.close(
-                permits.provider, permits.model, failure.reason, failure.retry_after, now, jitter, failure
-            )
-            self._emit(GateClosed(permits.provider, permits.model, until - now))
-        self._tell(permits, with_state, failure.reason, now)
+            self._close_gate(permits, failure, now, jitter)
 
-    def release(self, permits: Permits) -> None:
+    def release(self, permits: Permits, now: float) -> None:
         """The attempt ended in a way that says nothing; a permit that was used up takes no notice."""
-        self.breaker(permits.provider).release(permits.of_provider)
-        self.breaker(permits.provider, permits.model).release(permits.of_model)
+        self._provider(permits.provider).release(permits.of_provider)
+        self._model(permits.provider, permits.model, now).release(permits.of_model)
+
+    def state(self, provider: str, model: str, now: float) -> State:
+        """The state of a provider's breaker (`model` empty) or a model's, for whoever only looks."""
+        breaker = self._models.get((provider, model)) if model else self._providers.get(provider)
+        return breaker.peek(now) if breaker else State.CLOSED
 
     def worst(self, provider: str, now: float) -> State:
-        """The worst state among the models of a provider."""
-        states = [breaker.state(now) for (owner, _), breaker in self._models.items() if owner == provider]
+        """The worst state among the models of a provider, for whoever only looks."""
+        states = [breaker.peek(now) for (owner, _), breaker in list(self._models.items()) if owner == provider]
         return max(states, key=WORSE.index, default=State.CLOSED)
 
-    def _both(self, provider: str, model: str) -> tuple[CircuitBreaker, CircuitBreaker]:
-        return self.breaker(provider), self.breaker(provider, model)
+    def _close_gate(self, permits: Permits, failure: Failure, now: float, jitter: float) -> None:
+        provider, model = permits.provider, permits.model
+        until = self._gates.close(provider, model, failure.reason, failure.retry_after, now, jitter, failure)
+        if failure.retry_after is None:
+            failure.retry_after = until - now
+        if failure.reason is not Reason.MODEL_LOADING:  # which holds back one model only
+            self._emit(GateClosed(provider, until - now))
 
-    def _states(self, permits: Permits, now: float) -> tuple[State, State]:
-        provider, model = self._both(permits.provider, permits.model)
-        return provider.state(now), model.state(now)
+    def _provider(self, provider: str) -> CircuitBreaker:
+        if provider not in self._providers:
+            self._providers[provider] = CircuitBreaker(provider, self._teller(provider, ""))
+        return self._providers[provider]
 
-    def _tell(self, permits: Permits, before: tuple[State, State], reason: Reason | None, now: float) -> None:
-        for moved in self._moves(permits, before, reason, now):
-            self._emit(moved)
+    def _model(self, provider: str, model: str, now: float) -> CircuitBreaker:
+        place = (provider, model)
+        if place not in self._models:
+            self._models[place] = CircuitBreaker(f"{provider}/{model}", self._teller(provider, model))
+            if len(self._models) > MAX_MODELS:
+                del self._models[self._least_missed(now)]
+        self._models.move_to_end(place)
+        return self._models[place]
 
-    def _moves(
-        self, permits: Permits, before: tuple[State, State], reason: Reason | None, now: float
-    ) -> Iterator[BreakerMoved]:
-        of_provider, of_model = self._states(permits, now)
-        if of_provider is not before[0]:
-            yield BreakerMoved(permits.provider, "", of_provider.value, of_provider.value, reason)
-        if of_model is not before[1]:
-            worst = self.worst(permits.provider, now).value
-            yield BreakerMoved(permits.provider, permits.model, of_model.value, worst, reason)
+    def _least_missed(self, now: float) -> tuple[str, str]:
+        """The least recently used breaker, one that is closed if there is any: an open one knows something."""
+        closed = (place for place, breaker in self._models.items() if breaker.peek(now) is State.CLOSED)
+        return next(closed, next(iter(self._models)))
+
+    def _teller(self, provider: str, model: str) -> Callable[[State, Failure | None], None]:
+        def tell(state: State, because: Failure | None) -> None:
+            self._emit(BreakerMoved(provider, model, state.value, because.reason if because else None))
+
+        return tell

@@ -15,6 +15,13 @@ from imagegate.v1 import error_pb2, generation_pb2
 
 NANOS = 1_000_000_000
 
+# After one of these nothing else decides.
+FINAL = frozenset({Reason.TIMEOUT, Reason.CONTENT_REJECTED, Reason.INVALID_REQUEST, Reason.INTERNAL})
+# Candidates skipped for these may deliver later, so what the others said is not the last word.
+RESTING = frozenset({
+    Reason.CIRCUIT_OPEN, Reason.BACKING_OFF, Reason.WARMING, Reason.OVER_QUOTA, Reason.BUSY, Reason.DEADLINE_TOO_SHORT,
+})  # fmt: skip
+
 
 def skipped(
     provider: str, model: str, reason: Reason, message: str, remedy: str, wait: float | None
@@ -84,23 +91,17 @@ def exhausted(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]
 
 
 def _final(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -> tuple[Reason, int]:
-    """The reason and the gRPC code: that of all where they agree, else UNAVAILABLE and the last one's."""
-    if failures:
-        reasons = [failure.reason for failure in failures]
-        last = reasons[-1]
-        held_back = {Reason.RATE_LIMITED, Reason.OVER_QUOTA, Reason.BUSY, Reason.BACKING_OFF}
-        if last is Reason.TIMEOUT or last in (Reason.CONTENT_REJECTED, Reason.INVALID_REQUEST, Reason.INTERNAL):
-            return last, code_of(last)
-        skips = {Reason.from_proto(a.skipped.reason) for a in attempts if a.HasField("skipped")}
-        if {*reasons, *skips} <= held_back or len({code_of(reason) for reason in reasons}) == 1:
-            return last, code_of(last)
-        return last, code_of(Reason.UPSTREAM_ERROR)
-    skips = {Reason.from_proto(attempt.skipped.reason) for attempt in attempts}
-    codes = {code_of(reason) for reason in skips}
-    if len(codes) == 1:
-        only = skips.pop() if len(skips) == 1 else Reason.NO_CANDIDATE
-        return only, codes.pop()
-    return Reason.NO_CANDIDATE, code_of(Reason.NO_CANDIDATE)
+    """The reason and the gRPC code: the code that everything agrees on, else UNAVAILABLE."""
+    skips = {Reason.from_proto(attempt.skipped.reason) for attempt in attempts if attempt.HasField("skipped")}
+    if not failures:
+        codes = {code_of(reason) for reason in skips}
+        return Reason.NO_CANDIDATE, codes.pop() if len(codes) == 1 else code_of(Reason.NO_CANDIDATE)
+    last = failures[-1].reason
+    reasons = {failure.reason for failure in failures}
+    if last in FINAL or reasons == {Reason.UPSTREAM_REJECTED_INPUT}:
+        return last, code_of(last)
+    codes = {code_of(reason) for reason in reasons | (skips & RESTING)}
+    return last, codes.pop() if len(codes) == 1 else code_of(Reason.UPSTREAM_ERROR)
 
 
 def _earliest(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -> float | None:

@@ -4,6 +4,7 @@ Time and randomness are arguments: `now` is the monotonic clock in seconds, `jit
 -1 to 1. A permit is the right to make one attempt; whoever holds one says how it ended, exactly once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -39,11 +40,16 @@ class Permit:
     probe: bool = False
 
 
+def _nobody_hears(_state: State, _because: Failure | None) -> None:
+    """A breaker that nobody watches."""
+
+
 class CircuitBreaker:
     """One breaker, for a provider or for one of its models."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, moved: Callable[[State, Failure | None], None] = _nobody_hears) -> None:
         self.name = name
+        self._moved = moved  # hears every transition, and what opened it
         self._state = State.CLOSED
         self._generation = 0
         self._failures = 0
@@ -61,6 +67,11 @@ class CircuitBreaker:
         if self._state is State.OPEN and now >= self._until:
             self._move(State.HALF_OPEN)
         return self._state
+
+    def peek(self, now: float) -> State:
+        """The state at `now`, without the transition that it may imply: for whoever only looks."""
+        is_due = self._state is State.OPEN and now >= self._until
+        return State.HALF_OPEN if is_due else self._state
 
     def until(self, now: float) -> float | None:
         """When it may be asked again; None where that is now."""
@@ -127,3 +138,4 @@ class CircuitBreaker:
         self._generation += 1
         self._failures = self._successes = 0
         self._probe_until = None
+        self._moved(state, self.because if state is State.OPEN else None)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
-from pydantic import ValidationError
 
 from imagegate.router.endpoint import Endpoint
 from imagegate.runtime.errors import Failure
@@ -45,12 +44,20 @@ class Catalogues:
         """The catalogues that were read, by provider."""
         return {name: offer.catalogue for name, offer in self._offers.items() if offer.catalogue is not None}
 
+    def has(self, provider: str, model: str) -> bool:
+        """Whether `model` is the key of an entry: what may be a label."""
+        catalogue = self._offers.get(provider, Offer()).catalogue
+        return catalogue is not None and any(entry.key == model for entry in catalogue.models)
+
     def offer(self, provider: str) -> Offer:
         """What is known of a provider."""
         return self._offers.get(provider, Offer())
 
     def watch(self, endpoint: Endpoint) -> None:
-        """Begin to ask this provider."""
+        """Begin to ask this provider, at this endpoint instead of a former one."""
+        former = self._tasks.pop(endpoint.provider, None)
+        if former is not None:
+            former.cancel()
         self._offers.setdefault(endpoint.provider, Offer())
         self._asked[endpoint.provider] = asyncio.Event()
         self._tasks[endpoint.provider] = asyncio.create_task(self._keep_asking(endpoint))
@@ -77,7 +84,11 @@ class Catalogues:
 
     async def _keep_asking(self, endpoint: Endpoint) -> None:
         while True:
-            await self._ask(endpoint)
+            try:
+                await self._ask(endpoint)
+            except Exception:
+                # A bug of ours in reading one answer must not end the asking for ever.
+                log.exception("a catalogue could not be read", provider=endpoint.provider)
             self._asked[endpoint.provider].set()
             await asyncio.sleep(READ_SECONDS if self._offers[endpoint.provider].reachable else UNREAD_SECONDS)
 
@@ -99,7 +110,7 @@ class Catalogues:
                 offer.disabled_reason = "" if told.enabled else told.disabled_reason or "switched off"
         except Failure as failure:
             problem = failure.message
-        except ValidationError as error:
+        except ValueError as error:  # what it told is no catalogue
             problem = f"its catalogue makes no sense: {' '.join(str(error).split())[:500]}"
         if (offer.reachable, offer.problem) != (not problem, problem):
             log.info(

@@ -5,10 +5,12 @@ upstream's id, which the provider sends as initial metadata the moment it has it
 answer and survive a cancel. The answer itself is never parsed here.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from imagegate.runtime.channels import ChannelPool
@@ -37,6 +39,17 @@ CHANNEL_OPTIONS = (
 )
 
 
+# How gRPC says that there was no connection to begin with; everything else broke one that there was.
+NEVER_CONNECTED = (
+    "failed to connect",
+    "connection refused",
+    "connections to all",
+    "dns",
+    "errors resolving",
+    "lookup failed",
+)
+
+
 @dataclass(slots=True)
 class Sighting:
     """What is known of an attempt under way: the upstream's id, once it was seen."""
@@ -51,9 +64,11 @@ class Endpoint:
         self.provider = provider
         self.target = target
         self._channels = ChannelPool(target, CHANNEL_OPTIONS)
+        self._is_closed = False
 
     async def close(self) -> None:
-        """Close every connection; calls under way end."""
+        """Close every connection; calls under way end as UNREACHABLE."""
+        self._is_closed = True
         await self._channels.close()
 
     async def generate(self, request: bytes, timeout: float, metadata: Mapping[str, str], sighting: Sighting) -> bytes:
@@ -71,6 +86,11 @@ class Endpoint:
                 return answer
             except grpc.aio.AioRpcError as error:
                 raise _failure(error, self, sighting) from error
+            except asyncio.CancelledError:
+                if not self._is_closed:
+                    raise
+                # Closing the channel cancels its calls, which is not the caller's doing.
+                raise _gone(self, "was taken out of the configuration", sighting) from None
             finally:
                 call.cancel()  # a call that has ended takes no notice
 
@@ -89,8 +109,11 @@ class Endpoint:
 
 def _failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting) -> Failure:
     """The provider's own failure, or what the transport's words mean."""
-    status = rpc_status.from_call(error)
-    failure = from_status(status) if status is not None else None
+    try:
+        status = rpc_status.from_call(error)
+        failure = from_status(status) if status is not None else None
+    except (ValueError, DecodeError):  # details that contradict the status, or are none
+        failure = None
     return failure if failure is not None else _transport_failure(error, endpoint, sighting)
 
 
@@ -103,15 +126,19 @@ def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting
         return Failure(Reason.INTERNAL, f"a message between the router and {endpoint.provider} was too large")
     if "refused_stream" in words or "error code 7" in words or "concurrent rpc limit" in words:
         return Failure(Reason.BUSY, f"{endpoint.provider} takes no more calls just now", dispatch=Dispatch.NOT_SENT)
-    never_connected = code is grpc.StatusCode.UNAVAILABLE and (
-        "failed to connect" in words or "connection refused" in words or "dns" in words or "connections to all" in words
-    )
+    never_connected = code is grpc.StatusCode.UNAVAILABLE and any(sign in words for sign in NEVER_CONNECTED)
+    failure = _gone(endpoint, "cannot be reached" if never_connected else f"went away ({code.name})", sighting)
+    if never_connected:
+        failure.dispatch = Dispatch.NOT_SENT
+    return failure
+
+
+def _gone(endpoint: Endpoint, how: str, sighting: Sighting) -> Failure:
     return Failure(
         Reason.UNREACHABLE,
-        f"the provider service {endpoint.provider} at {endpoint.target} "
-        + ("cannot be reached" if never_connected else f"went away ({code.name})"),
+        f"the provider service {endpoint.provider} at {endpoint.target} {how}",
         remedy=f"start it, or correct providers.{endpoint.provider}.target",
-        dispatch=Dispatch.NOT_SENT if never_connected else sent,
+        dispatch=Dispatch.ACCEPTED if sighting.upstream_id else Dispatch.UNKNOWN,
     )
 
 

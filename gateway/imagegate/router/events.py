@@ -16,13 +16,12 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFinished:
-    """It ended: `failure` is None where it delivered, and `cancelled` where the caller left."""
+    """It ended: `failure` is None where it delivered, CANCELLED where the caller left."""
 
     provider: str
     model: str
     seconds: float
     failure: Failure | None = None
-    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +44,19 @@ class FellBack:
 
 @dataclass(frozen=True, slots=True)
 class BreakerMoved:
-    """A breaker changed its state; `model` is empty for the provider's own.
-
-    `worst` is the worst state among the breakers of that scope at this provider.
-    """
+    """A breaker changed its state; `model` is empty for the provider's own, `reason` is what opened it."""
 
     provider: str
     model: str
     state: str
-    worst: str
     reason: Reason | None
 
 
 @dataclass(frozen=True, slots=True)
 class GateClosed:
-    """Nobody asks `provider` before `until` (monotonic seconds)."""
+    """Nobody asks `provider` for this many seconds."""
 
     provider: str
-    model: str
     seconds: float
 
 
@@ -91,3 +85,19 @@ Event = (
     | ConfigLoaded
 )
 Listener = Callable[[Event], None]
+
+
+class Listeners:
+    """Everybody who wants to hear; called like one listener."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def add(self, *listeners: Listener) -> None:
+        """From now on these hear every event, in this order."""
+        self._listeners += listeners
+
+    def __call__(self, event: Event) -> None:
+        """Tell everybody."""
+        for listener in self._listeners:
+            listener(event)

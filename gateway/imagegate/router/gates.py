@@ -8,6 +8,9 @@ from imagegate.runtime.errors import Failure, Reason
 FIRST_SECONDS = 1.0
 MAX_GUESSED_SECONDS = 60.0
 JITTER = 0.5
+# What is asked for is honoured up to this: a quota ends with its day, nothing else is that patient.
+LONGEST_SECONDS = 600.0
+LONGEST_QUOTA_SECONDS = 86_400.0
 
 # What a caller is told about a candidate behind a gate, by what closed it.
 SKIPS = {Reason.MODEL_LOADING: Reason.WARMING, Reason.OVER_QUOTA: Reason.OVER_QUOTA}
@@ -52,12 +55,14 @@ class Gates:
         """
         place = (provider, model if reason is Reason.MODEL_LOADING else "")
         gate = self._gates.setdefault(place, _Gate(now, Reason.BACKING_OFF))
+        longest = LONGEST_QUOTA_SECONDS if reason is Reason.OVER_QUOTA else LONGEST_SECONDS
         if retry_after is None:
             guessed = min(FIRST_SECONDS * 2**gate.guesses, MAX_GUESSED_SECONDS)
             retry_after = guessed * (1 + JITTER * jitter)
             gate.guesses = min(gate.guesses + 1, 16)
-        if now + retry_after >= gate.until:
-            gate.until = now + retry_after
+        until = now + min(max(retry_after, 0.0), longest)
+        if until >= gate.until:
+            gate.until = until
             gate.skip = SKIPS.get(reason, Reason.BACKING_OFF)
             gate.because = because
         return gate.until

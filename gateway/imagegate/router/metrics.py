@@ -1,9 +1,11 @@
 """The router's metric names, fed by its events. Labels come from closed sets only."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from imagegate.router.breaker import State
 from imagegate.router.events import (
@@ -17,16 +19,17 @@ from imagegate.router.events import (
     GateClosed,
     RequestFinished,
 )
+from imagegate.router.router import Router
 from imagegate.router.verdict import Group, verdict_on
-from imagegate.runtime.errors import Reason
 from imagegate.runtime.metrics import DURATION_BUCKETS, OTHER
 
 
 class RouterMetrics:
-    """Counts the events. `is_known` says whether (provider, model) is in a catalogue."""
+    """Counts the events of `router`, whose catalogues close the set of labels."""
 
-    def __init__(self, registry: CollectorRegistry, is_known: Callable[[str, str], bool]) -> None:
-        self._is_known = is_known
+    def __init__(self, registry: CollectorRegistry, router: Router) -> None:
+        self._is_known = router.catalogues.has
+        registry.register(BreakerStates(router))
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"imagegate_{name}", text, labels, registry=registry)
@@ -53,7 +56,6 @@ class RouterMetrics:
             "fallbacks", "Attempts after a failure elsewhere.", "from_provider", "to_provider", "reason"
         )
         self._skips = counter("skips", "Candidates passed over.", "provider", "reason")
-        self._state = gauge("breaker_state", "1 for the state a breaker is in.", "provider", "scope", "state")
         self._moves = counter("breaker_transitions", "Transitions of breakers.", "provider", "scope", "to", "reason")
         self._gates = gauge("gate_until_timestamp_seconds", "Until when a provider is not asked.", "provider")
         self._inflight = gauge("inflight", "Attempts under way.", "provider")
@@ -79,7 +81,7 @@ class RouterMetrics:
                 self._fallbacks.labels(origin, destination, reason.lower()).inc()
             case BreakerMoved():
                 self._moved(event)
-            case GateClosed(provider, _, seconds):
+            case GateClosed(provider, seconds):
                 self._gates.labels(provider).set(time.time() + seconds)
             case RequestFinished(overhead):
                 self._overhead.observe(overhead)
@@ -88,7 +90,7 @@ class RouterMetrics:
 
     def _finished(self, event: AttemptFinished) -> None:
         self._inflight.labels(event.provider).dec()
-        reason = Reason.CANCELLED if event.cancelled else event.failure.reason if event.failure else None
+        reason = event.failure.reason if event.failure else None
         outcome = reason.lower() if reason else "ok"
         group = verdict_on(reason).group.value if reason else Group.OK.value
         model = event.model if self._is_known(event.provider, event.model) else OTHER
@@ -97,8 +99,6 @@ class RouterMetrics:
 
     def _moved(self, event: BreakerMoved) -> None:
         scope = "model" if event.model else "provider"
-        for state in State:
-            self._state.labels(event.provider, scope, state.value).set(state.value == event.worst)
         self._moves.labels(event.provider, scope, event.state, event.reason.lower() if event.reason else "").inc()
 
     def _loaded(self, digest: str) -> None:
@@ -106,3 +106,25 @@ class RouterMetrics:
         if digest:
             self._config.clear()
             self._config.labels(digest).set(1)
+
+
+class BreakerStates(Collector):
+    """The states of the breakers at the time of scraping: a breaker becomes half open by time alone."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """One series per configured provider, scope and state; scope `model` is the worst of its models."""
+        states = GaugeMetricFamily(
+            "imagegate_breaker_state", "1 for the state a breaker is in.", labels=["provider", "scope", "state"]
+        )
+        admission, now = self._router.admission, self._router.clock()
+        for provider in self._router.config.providers if self._router.config else ():
+            for scope, current in (
+                ("provider", admission.state(provider, "", now)),
+                ("model", admission.worst(provider, now)),
+            ):
+                for state in State:
+                    states.add_metric([provider, scope, state.value], float(state is current))
+        yield states

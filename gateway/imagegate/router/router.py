@@ -4,6 +4,7 @@ Everything that decides is pure and lives in its own module; here it is put into
 and the network around it.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -89,26 +90,33 @@ class Router:
         self._endpoints: dict[str, Endpoint] = {}
 
     async def configure(self, config: RouterConfig) -> None:
-        """Take `config` from now on. Calls under way at a provider that moved end with UNREACHABLE."""
-        stale = [
-            name
-            for name, endpoint in self._endpoints.items()
-            if name not in config.providers or config.providers[name].target != endpoint.target
-        ]
-        for name in stale:
-            await self._drop(name)
-        for name, settings in config.providers.items():
-            if name not in self._endpoints:
-                self._endpoints[name] = Endpoint(name, settings.target)
-                self.catalogues.watch(self._endpoints[name])
+        """Take `config` from now on. Calls under way at a provider that moved fall back as UNREACHABLE.
+
+        New requests see the new configuration at once: nothing is awaited before it stands.
+        """
+        former = self._endpoints
+        self._endpoints = {
+            name: former[name]
+            if name in former and former[name].target == settings.target
+            else Endpoint(name, settings.target)
+            for name, settings in config.providers.items()
+        }
         self.config = config
+        for name, endpoint in self._endpoints.items():
+            if former.get(name) is not endpoint:
+                self.catalogues.watch(endpoint)
         self._emit(ConfigLoaded(config.hash))
+        for name, endpoint in former.items():
+            if self._endpoints.get(name) is not endpoint:
+                if name not in self._endpoints:
+                    await self.catalogues.forget(name)
+                await endpoint.close()
 
     async def close(self) -> None:
         """Close every connection."""
-        for name in list(self._endpoints):
-            await self._drop(name)
         await self.catalogues.close()
+        for endpoint in self._endpoints.values():
+            await endpoint.close()
 
     async def generate(self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str) -> Answered:
         """The answer of the first candidate that delivers. Raises Failure."""
@@ -176,22 +184,24 @@ class Router:
         began = self.clock()
         self._emit(AttemptStarted(candidate.provider, candidate.key))
         failure: Failure | None = None
-        settled = False
         try:
             body = await self._call(run, candidate, following, sighting)
-        except Failure as error:
-            failure = error
-            settled = True
-            self.admission.failed(permits, failure, self.clock())
-        else:
-            settled = True
             self.admission.delivered(permits, self.clock())
+        except Failure as error:
+            failure = _remembered(error)
+            self.admission.failed(permits, failure, self.clock())
+        except asyncio.CancelledError:  # the caller left, which says nothing about the provider
+            self.admission.release(permits, self.clock())
+            failure = Failure(Reason.CANCELLED, "the caller left")
+            raise
+        except BaseException:  # a bug of ours, which does not either
+            self.admission.release(permits, self.clock())
+            failure = Failure(Reason.INTERNAL, "the router failed by a bug of its own")
+            raise
         finally:
-            if not settled:  # the caller left, or a bug: neither says anything about the provider
-                self.admission.release(permits)
             seconds = self.clock() - began
             run.inside_attempts += seconds
-            self._emit(AttemptFinished(candidate.provider, candidate.key, seconds, failure, cancelled=not settled))
+            self._emit(AttemptFinished(candidate.provider, candidate.key, seconds, failure))
         if failure is not None:
             run.failures.append(failure)
             run.failed_at = candidate.provider
@@ -243,10 +253,6 @@ class Router:
         why = f"after {cause.reason}: {cause.message}" if cause else ""
         return Obstacle(refusal.reason, why, cause.remedy if cause else "", refusal.wait)
 
-    async def _drop(self, name: str) -> None:
-        await self.catalogues.forget(name)
-        await self._endpoints.pop(name).close()
-
 
 def _in_play(run: _Run) -> Sequence[Candidate]:
     """The candidates in order; without fallback only the first that the request allows."""
@@ -260,6 +266,12 @@ def _goes_on(failures: Sequence[Failure]) -> bool:
     """Whether another candidate may follow: an input that two refused is not shown to a third."""
     verdicts = [verdict_on(failure.reason).next for failure in failures]
     return verdicts[-1] is not Next.NONE and verdicts.count(Next.ONE) < 2
+
+
+def _remembered(failure: Failure) -> Failure:
+    """The failure without its traceback, which would keep the whole request alive for as long as it is told."""
+    failure.__cause__ = failure.__context__ = None
+    return failure.with_traceback(None)
 
 
 def _not_allowed(candidate: Candidate, request: generation_pb2.GenerateRequest) -> Obstacle | None:

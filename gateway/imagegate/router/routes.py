@@ -19,16 +19,20 @@ ResolvedBy = generation_pb2.ResolvedBy
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A provider and what it is asked for; `model` is its entry, None where no catalogue has it (yet)."""
+    """A provider and what it is asked for; `model` is its entry, None where no catalogue has it (yet).
+
+    `listed` is whether that entry is the model's own: all upstream ids outside a catalogue share one.
+    """
 
     provider: str
     asked: str
     model: Model | None = None
+    listed: bool = True
 
     @property
     def key(self) -> str:
-        """The model's key, or what is asked for where that is not known."""
-        return self.model.key if self.model else self.asked
+        """The model's key, or what is asked for where the catalogue does not have it."""
+        return self.model.key if self.model and self.listed else self.asked
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.key}"
@@ -53,8 +57,10 @@ def resolve(
     def candidate(provider: str, asked: str, *, in_route: bool = False) -> Candidate:
         meant = overrides.apply(provider, asked, in_route=in_route)
         catalogue = catalogues.get(provider)
-        found = (catalogue.find(meant) or catalogue.find_outside(meant)) if catalogue else None
-        return Candidate(provider, meant, found)
+        if catalogue is None:
+            return Candidate(provider, meant)
+        listed = catalogue.find(meant)
+        return Candidate(provider, meant, listed or catalogue.find_outside(meant), listed=listed is not None)
 
     def from_route(route: str) -> tuple[Candidate, ...]:
         return tuple(candidate(*entry.split("/", 1), in_route=True) for entry in config.routes[route])

@@ -1,5 +1,6 @@
 """The router's gRPC face: the same GenerationService and CatalogService as a provider's, and RouterService."""
 
+import asyncio
 from collections.abc import Sequence
 from time import monotonic
 
@@ -70,8 +71,11 @@ class RouterFace(catalog_pb2_grpc.CatalogServiceServicer, router_pb2_grpc.Router
         except Failure as failure:
             outcome, message, attempts = failure.reason, failure.message, failure.attempts
             raise
-        except BaseException:
-            outcome = "cancelled"
+        except asyncio.CancelledError:
+            outcome = Reason.CANCELLED
+            raise
+        except Exception:
+            outcome = Reason.INTERNAL
             raise
         finally:
             log.info(

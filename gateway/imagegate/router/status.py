@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -11,7 +12,8 @@ from imagegate.router.breaker import State
 from imagegate.router.config import RouterConfig
 from imagegate.router.events import AttemptFinished, AttemptStarted, Event
 from imagegate.router.router import Router
-from imagegate.runtime.errors import Failure
+from imagegate.runtime.errors import Failure, Reason
+from imagegate.runtime.metrics import OTHER
 from imagegate.v1 import router_pb2
 
 BREAKER_STATES = {
@@ -32,8 +34,11 @@ class _Score:
 
 @dataclass(slots=True)
 class Scoreboard:
-    """Remembers what the events told, by provider and by model (both from closed sets)."""
+    """Remembers what the events told, by provider and by model. `is_known` says whether (provider, model) is in
+    a catalogue: requests may name anything, and what is not there is scored together.
+    """
 
+    is_known: Callable[[str, str], bool]
     scores: defaultdict[tuple[str, str], _Score] = field(default_factory=lambda: defaultdict(_Score))
 
     def __call__(self, event: Event) -> None:
@@ -42,15 +47,16 @@ class Scoreboard:
             self.scores[event.provider, ""].in_flight += 1
         elif isinstance(event, AttemptFinished):
             self.scores[event.provider, ""].in_flight -= 1
-            for key in (event.provider, ""), (event.provider, event.model):
+            model = event.model if self.is_known(event.provider, event.model) else OTHER
+            for key in (event.provider, ""), (event.provider, model):
                 self._note(self.scores[key], event)
 
     def _note(self, score: _Score, event: AttemptFinished) -> None:
-        if event.failure is not None:
+        if event.failure is None:
+            score.succeeded += 1
+        elif event.failure.reason is not Reason.CANCELLED:
             score.failed += 1
             score.last_failure, score.failed_at = event.failure, time.time()
-        elif not event.cancelled:
-            score.succeeded += 1
 
 
 def status_of(router: Router, scoreboard: Scoreboard, config: RouterConfig, source: str) -> router_pb2.RouterStatus:
@@ -71,7 +77,7 @@ def _provider(name: str, router: Router, scoreboard: Scoreboard, config: RouterC
         enabled=not disabled,
         disabled_reason=disabled,
         reachable=offer.reachable,
-        breaker=BREAKER_STATES[router.admission.breaker(name).state(now)],
+        breaker=BREAKER_STATES[router.admission.state(name, "", now)],
         in_flight=score.in_flight,
         target=settings.target,
         problem=offer.problem,
@@ -96,7 +102,7 @@ def _model(
         key=key,
         enabled=not disabled_reason,
         disabled_reason=disabled_reason,
-        breaker=BREAKER_STATES[router.admission.breaker(provider, key).state(now)],
+        breaker=BREAKER_STATES[router.admission.state(provider, key, now)],
         succeeded=score.succeeded,
         failed=score.failed,
     )

@@ -8,7 +8,7 @@ import grpc
 from prometheus_client import CollectorRegistry
 
 from imagegate.router.config import ModelOverrides, ProviderConfig, RouterConfig
-from imagegate.router.events import Event
+from imagegate.router.events import Event, Listeners
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.router import Router
 from imagegate.router.service import RouterFace
@@ -101,15 +101,11 @@ async def serving_router(
         routes={name: list(candidates) for name, candidates in routes.items()},
     )
     metrics = ProcessMetrics(CollectorRegistry())
-    scoreboard = Scoreboard()
+    listeners = Listeners()
+    router = Router(overrides or ModelOverrides(), listeners)
+    scoreboard = Scoreboard(router.catalogues.has)
     events: list[Event] = []
-    listeners = (RouterMetrics(metrics.registry, lambda _provider, _model: True), scoreboard, events.append)
-
-    def emit(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-
-    router = Router(overrides or ModelOverrides(), emit)
+    listeners.add(RouterMetrics(metrics.registry, router), scoreboard, events.append)
     await router.configure(config)
     try:
         if wait_for_catalogues:
@@ -119,4 +115,3 @@ async def serving_router(
             yield ServedRouter(router, running, metrics, events)
     finally:
         await router.close()
-

@@ -122,6 +122,25 @@ def test_a_refused_account_opens_at_once_for_ten_minutes() -> None:
     assert breaker.until(clock()) == clock() + 600
 
 
+def test_a_late_refusal_does_not_open_what_has_closed_since() -> None:
+    """Property 8: a 401 of an attempt from before the last transition changes nothing."""
+    clock = FakeClock()
+    breaker = CircuitBreaker("fal")
+    late = breaker.acquire(clock())
+    assert late is not None
+    for _ in range(FAILURES_TO_TRIP):
+        permit = breaker.acquire(clock())
+        assert permit is not None
+        breaker.failed(permit, clock(), jitter=0)
+    clock.advance(OPEN_SECONDS)
+    for _ in range(2):
+        probe = breaker.acquire(clock())
+        assert probe is not None
+        breaker.succeeded(probe)
+    breaker.refused(late, clock(), jitter=0, longest=3600)
+    assert breaker.state(clock()) is State.CLOSED
+
+
 def test_its_repr_tells_name_and_state() -> None:
     """A breaker in a log line says whose it is and how it stands."""
     assert repr(tripped(FakeClock())) == "<CircuitBreaker fal OPEN>"

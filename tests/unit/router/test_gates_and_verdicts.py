@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagegate.router.admission import Admission
-from imagegate.router.events import Event
+from imagegate.router.breaker import State
+from imagegate.router.events import BreakerMoved, Event, GateClosed
 from imagegate.router.gates import Gates
 from imagegate.router.verdict import VERDICTS, Effect, Group, Next, verdict_on
 from imagegate.runtime.errors import Failure, Reason
@@ -95,8 +96,49 @@ def test_a_missing_model_never_changes_anothers_admissibility(reasons: list[Reas
 
 
 def test_any_number_of_model_names_takes_bounded_memory() -> None:
-    """Requests may name any upstream id; the breakers of the least recent are forgotten."""
+    """Requests may name any upstream id: idle breakers are forgotten, and an open one is not pushed out by names."""
     guard = admission()
+    guard.failed(guard.acquire("huggingface", "gone", 0.0), Failure(Reason.MODEL_NOT_FOUND, ""), 0.0)
     for index in range(2000):
-        guard.release(guard.acquire("huggingface", f"someone/{index}", 0.0))
+        guard.release(guard.acquire("huggingface", f"someone/{index}", 0.0), 0.0)
     assert len(guard._models) == 512
+    assert guard.refusal("huggingface", "gone", 1.0) is not None
+    for index in range(2000):
+        guard.refusal("huggingface", f"asked-only/{index}", 0.0)
+    assert len(guard._models) == 512
+
+
+def test_every_transition_is_told_once_with_its_reason() -> None:
+    """R11: OPEN with the reason that opened it, HALF_OPEN when the first probe leaves, CLOSED after two successes."""
+    clock = FakeClock()
+    events: list[Event] = []
+    guard = admission(events)
+    for _ in range(5):
+        guard.failed(guard.acquire("fal", "m", clock()), Failure(Reason.UPSTREAM_ERROR, ""), clock())
+    clock.advance(15)
+    assert guard.state("fal", "m", clock()) is State.HALF_OPEN
+    for _ in range(2):
+        guard.delivered(guard.acquire("fal", "m", clock()), clock())
+    moves = [(event.model, event.state, event.reason) for event in events if isinstance(event, BreakerMoved)]
+    assert moves == [("m", "open", Reason.UPSTREAM_ERROR), ("m", "half_open", None), ("m", "closed", None)]
+
+
+def test_a_model_that_is_warming_does_not_show_as_a_gate_of_its_provider() -> None:
+    """R8: only what holds the whole provider back is told as its gate."""
+    events: list[Event] = []
+    guard = admission(events)
+    guard.failed(guard.acquire("hf", "cold", 0.0), Failure(Reason.MODEL_LOADING, "", retry_after=20.0), 0.0)
+    assert events == []
+    limited = Failure(Reason.RATE_LIMITED, "")
+    guard.failed(guard.acquire("hf", "warm", 0.0), limited, 0.0)
+    assert events == [GateClosed("hf", 1.0)]
+    assert limited.retry_after == 1.0
+
+
+def test_an_until_never_moves_back() -> None:
+    """Property 2: a later, shorter hint does not shorten an earlier one, and no hint reaches beyond its bound."""
+    gates = Gates()
+    gates.close("fal", "m", Reason.RATE_LIMITED, 100.0, now=0.0, jitter=0)
+    assert gates.close("fal", "m", Reason.RATE_LIMITED, 5.0, now=1.0, jitter=0) == 100.0
+    assert gates.close("fal", "m", Reason.RATE_LIMITED, 1e12, now=0.0, jitter=0) == 600.0
+    assert gates.close("sd", "m", Reason.OVER_QUOTA, 1e12, now=0.0, jitter=0) == 86_400.0

@@ -59,7 +59,7 @@ def names(requested: str, overrides: ModelOverrides | None = None) -> tuple[str,
         ("black-forest-labs/FLUX.1-schnell", "ALIAS", ["huggingface/flux-schnell"]),
         ("runwayml/stable-diffusion-v1-5", "ALIAS", ["huggingface/sd15"]),
         ("fal-ai/flux/schnell", "ALIAS", ["fal/flux-schnell"]),
-        ("huggingface:someone/model", "UPSTREAM_ID", ["huggingface/outside"]),
+        ("huggingface:someone/model", "UPSTREAM_ID", ["huggingface/someone/model"]),
         ("automatic1111:any.safetensors", "UPSTREAM_ID", ["automatic1111/any.safetensors"]),
     ],
 )
