@@ -11,8 +11,10 @@ from enum import StrEnum
 from urllib.parse import quote
 
 from google.protobuf import duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from imagegate.runtime.redaction import clip
 from imagegate.v1 import error_pb2
 
 DOMAIN = "imagegate"
@@ -22,6 +24,24 @@ DOMAIN = "imagegate"
 MAX_DETAILS_BYTES = 4096
 MAX_MESSAGE_BYTES = 2048
 MAX_UPSTREAM_MESSAGE_BYTES = 512
+# The bounds of an attempt's other texts, so that the last attempt always fits.
+MAX_ATTEMPT_BYTES = {
+    "message": 512,
+    "remedy": 256,
+    "upstream_message": MAX_UPSTREAM_MESSAGE_BYTES,
+    "upstream_id": 128,
+    "phase": 32,
+    "provider": 64,
+    "model": 256,
+}
+# What upstream messages are cut to before whole attempts go.
+SHORT_UPSTREAM_MESSAGE_BYTES = 64
+MAX_REQUEST_ID_BYTES = 128
+# Together at most this much of the details; what does not fit is counted in the last one.
+MAX_VIOLATIONS_BYTES = 1280
+MAX_VIOLATION_BYTES = 512
+# A Duration ends at 315,576,000,000 s; a day says as much.
+MAX_RETRY_AFTER_SECONDS = 86_400.0
 
 
 class Reason(StrEnum):
@@ -81,6 +101,14 @@ class Dispatch(StrEnum):
     def to_proto(self) -> "error_pb2.Dispatch.ValueType":
         """The same value on the wire."""
         return error_pb2.Dispatch.Value(f"DISPATCH_{self}")
+
+    @classmethod
+    def from_proto(cls, value: "error_pb2.Dispatch.ValueType") -> "Dispatch":
+        """The member of an enum value; one that this version does not know tells nothing: UNKNOWN."""
+        try:
+            return cls(error_pb2.Dispatch.Name(value).removeprefix("DISPATCH_"))
+        except ValueError:
+            return cls.UNKNOWN
 
 
 # The gRPC code of a reason where it alone decides the answer. A provider's own credentials are
@@ -182,14 +210,14 @@ def to_status(failure: Failure, request_id: str) -> status_pb2.Status:
     """`failure` as it goes over the wire, in at most `MAX_DETAILS_BYTES`.
 
     What does not fit is cut in this order: upstream messages, skipped candidates, the oldest
-    attempts. The message itself already names every attempt.
+    attempts; the last that was made always stays. The message itself already names every attempt.
     """
+    request_id = clip(request_id, MAX_REQUEST_ID_BYTES)
     attempts = [_clipped(attempt) for attempt in failure.attempts]
-    while True:
-        status = _assemble(failure, request_id, attempts)
-        if status.ByteSize() <= MAX_DETAILS_BYTES or not attempts:
-            return status
-        _shorten(attempts)
+    status = _assemble(failure, request_id, ())
+    room = MAX_DETAILS_BYTES - status.ByteSize() - len(request_id.encode()) - _ENVELOPE_BYTES
+    _fit_into(room, attempts)
+    return _assemble(failure, request_id, attempts) if attempts else status
 
 
 def from_status(status: status_pb2.Status) -> Failure | None:
@@ -200,15 +228,19 @@ def from_status(status: status_pb2.Status) -> Failure | None:
         error_details_pb2.BadRequest(),
         error_pb2.GenerationFailure(),
     )
-    found = {
-        type(kind): detail.Unpack(kind)
-        for detail in status.details
-        for kind in (info, retry, bad, record)
-        if detail.Is(kind.DESCRIPTOR)
-    }
+    try:
+        found = {
+            type(kind): detail.Unpack(kind)
+            for detail in status.details
+            for kind in (info, retry, bad, record)
+            if detail.Is(kind.DESCRIPTOR)
+        }
+    except DecodeError:
+        return None
     if info.domain != DOMAIN or info.reason not in Reason.__members__:
         return None
-    last = record.attempts[-1] if record.attempts else error_pb2.Attempt()
+    made = [attempt for attempt in record.attempts if not attempt.HasField("skipped")]
+    last = made[-1] if made else error_pb2.Attempt()
     return Failure(
         Reason(info.reason),
         last.message or status.message,
@@ -219,7 +251,7 @@ def from_status(status: status_pb2.Status) -> Failure | None:
         upstream_message=last.upstream_message,
         upstream_id=last.upstream_id,
         phase=last.phase,
-        dispatch=Dispatch(error_pb2.Dispatch.Name(last.dispatch).removeprefix("DISPATCH_")),
+        dispatch=Dispatch.from_proto(last.dispatch),
         billed=last.billed if last.HasField("billed") else None,
         attempts=list(record.attempts),
         code=status.code,
@@ -232,12 +264,12 @@ def _assemble(failure: Failure, request_id: str, attempts: Sequence[error_pb2.At
     status.details.add().Pack(info)
     if failure.retry_after is not None:
         delay = duration_pb2.Duration()
-        delay.FromNanoseconds(int(failure.retry_after * 1e9))
+        delay.FromNanoseconds(round(_bounded_seconds(failure.retry_after) * 1e9))
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
     if failure.violations:
         fields = [
             error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
-            for v in failure.violations
+            for v in _bounded_violations(failure.violations)
         ]
         status.details.add().Pack(error_details_pb2.BadRequest(field_violations=fields))
     if attempts:
@@ -245,30 +277,70 @@ def _assemble(failure: Failure, request_id: str, attempts: Sequence[error_pb2.At
     return status
 
 
+# Tags and lengths around the record of the attempts, and the name of its type.
+_ENVELOPE_BYTES = 80
+
+
 def _clipped(attempt: error_pb2.Attempt) -> error_pb2.Attempt:
     copy = error_pb2.Attempt()
     copy.CopyFrom(attempt)
-    copy.upstream_message = _cut(copy.upstream_message, MAX_UPSTREAM_MESSAGE_BYTES)
+    for name, limit in MAX_ATTEMPT_BYTES.items():
+        setattr(copy, name, clip(getattr(copy, name), limit))
     return copy
 
 
-def _shorten(attempts: list[error_pb2.Attempt]) -> None:
-    """Take away the least useful of what is left."""
-    talkative = max(attempts, key=lambda attempt: len(attempt.upstream_message))
-    if len(talkative.upstream_message) > 64:
-        talkative.upstream_message = _cut(talkative.upstream_message, len(talkative.upstream_message.encode()) // 2)
-        return
-    skipped = [index for index, attempt in enumerate(attempts) if attempt.HasField("skipped")]
-    del attempts[skipped[0] if skipped else 0]
+def _fit_into(room: int, attempts: list[error_pb2.Attempt]) -> None:
+    """Take away the least useful first, until what is left takes at most `room` bytes."""
+    over = sum(map(_size, attempts)) - room
+    while over > 0 and (talkative := _most_talkative(attempts)) is not None:
+        before = _size(talkative)
+        half = max(len(talkative.upstream_message.encode()) // 2, SHORT_UPSTREAM_MESSAGE_BYTES)
+        talkative.upstream_message = clip(talkative.upstream_message, half)
+        over -= before - _size(talkative)
+    while over > 0 and len(attempts) > 1:
+        over -= _size(attempts.pop(_least_useful(attempts)))
+    if over > 0 and attempts:
+        # The status's own message says the same.
+        attempts[0].ClearField("message")
+        attempts[0].ClearField("remedy")
+
+
+def _most_talkative(attempts: Sequence[error_pb2.Attempt]) -> error_pb2.Attempt | None:
+    longest = max(attempts, key=lambda attempt: len(attempt.upstream_message.encode()), default=None)
+    is_long = longest is not None and len(longest.upstream_message.encode()) > SHORT_UPSTREAM_MESSAGE_BYTES
+    return longest if is_long else None
+
+
+def _least_useful(attempts: Sequence[error_pb2.Attempt]) -> int:
+    """The oldest skipped one, else the oldest."""
+    return next((index for index, attempt in enumerate(attempts) if attempt.HasField("skipped")), 0)
+
+
+def _size(attempt: error_pb2.Attempt) -> int:
+    """Bytes of one attempt within the record, tag and length included."""
+    return attempt.ByteSize() + 4
+
+
+def _bounded_seconds(seconds: float) -> float:
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if seconds == seconds else 0.0  # noqa: PLR0124 NaN
+
+
+def _bounded_violations(violations: Sequence[Violation]) -> list[Violation]:
+    """As many as fit, the last one saying how many do not."""
+    kept: list[Violation] = []
+    size = 0
+    for violation in violations:
+        cut = Violation(clip(violation.field, 64), clip(violation.description, MAX_VIOLATION_BYTES))
+        size += len(cut.field.encode()) + len(cut.description.encode()) + 8
+        if size > MAX_VIOLATIONS_BYTES:
+            kept.append(Violation("", f"and {len(violations) - len(kept)} more"))
+            break
+        kept.append(cut)
+    return kept
 
 
 def _bounded_message(text: str) -> str:
-    while len(quote(text, safe=" ")) > MAX_MESSAGE_BYTES or len(text.encode()) > MAX_MESSAGE_BYTES - 512:
-        text = _cut(text, len(text.encode()) * 9 // 10)
+    text = clip(text, MAX_MESSAGE_BYTES - 512)
+    while len(quote(text, safe=" ")) > MAX_MESSAGE_BYTES:
+        text = clip(text, len(text.encode()) * 9 // 10)
     return text
-
-
-def _cut(text: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8, ending in an ellipsis where something was cut."""
-    encoded = text.encode()
-    return text if len(encoded) <= limit else encoded[: max(limit - 3, 0)].decode(errors="ignore") + "…"

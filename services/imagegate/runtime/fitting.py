@@ -7,13 +7,22 @@ model's entry gives a default, and no change goes unrecorded.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from imagegate.runtime.models import FITTED_FIELDS, TEXT_FIELDS, Model, Parameter
+from imagegate.runtime.models import (
+    FITTED_FIELDS,
+    INTEGER_FIELDS,
+    TEXT_FIELDS,
+    Model,
+    Parameter,
+    nearest_on_grid,
+    shortest,
+)
 from imagegate.v1 import generation_pb2
 
 Value = int | float | str
 Adjustment = generation_pb2.Adjustment
 
-INTEGER_FIELDS = ("width", "height", "steps", "seed")
+# Of a longer text adjustments show the beginning, and its length.
+SHOWN_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,11 @@ def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjust
 
 def text_of(value: Value) -> str:
     """A parameter's value as adjustments and logs show it."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = f"{value:.10g}" if isinstance(value, float) else str(value)
+    if len(text) <= SHOWN_CHARACTERS:
+        return text
+    length = f"… ({len(text):,} characters)"
+    return text[: SHOWN_CHARACTERS - len(length)] + length
 
 
 def _asked(request: generation_pb2.GenerateRequest) -> dict[str, Value]:
@@ -71,6 +84,8 @@ def _asked(request: generation_pb2.GenerateRequest) -> dict[str, Value]:
     }
     if asked.get("seed") == -1:
         del asked["seed"]
+    if "guidance_scale" in asked:
+        asked["guidance_scale"] = shortest(request.guidance_scale)
     if request.sampler:
         asked["sampler"] = request.sampler
     return asked
@@ -96,37 +111,29 @@ def _fit_one(name: str, value: Value, parameter: Parameter) -> tuple[Value | Non
 
 def _fit_number(name: str, value: float, parameter: Parameter) -> tuple[Value, Adjustment | None]:
     whole = name in INTEGER_FIELDS
-    low = parameter.minimum if parameter.minimum is not None else value
-    high = parameter.maximum if parameter.maximum is not None else value
-    clamped = min(max(value, low), high)
-    if clamped != value:
-        why = f"the model takes {low:g} to {high:g}"
-        action = generation_pb2.ACTION_CLAMPED
-    else:
-        why = f"the model takes multiples of {parameter.multiple_of:g}" if parameter.multiple_of else ""
-        action = generation_pb2.ACTION_ROUNDED
-    fitted = _on_grid(clamped, parameter)
+    fitted = nearest_on_grid(value, parameter)
     result: Value = round(fitted) if whole else fitted
     if fitted == value:
         return result, None
     requested: Value = round(value) if whole else value
-    return result, _adjustment(name, requested, result, action, why)
+    if parameter.allows(value):
+        why = f"the model takes multiples of {parameter.multiple_of:g}"
+        return result, _adjustment(name, requested, result, generation_pb2.ACTION_ROUNDED, why)
+    why = f"the model takes {_range_of(parameter)}"
+    return result, _adjustment(name, requested, result, generation_pb2.ACTION_CLAMPED, why)
 
 
-def _on_grid(value: float, parameter: Parameter) -> float:
-    """The nearest multiple of the grid that the range allows."""
-    grid = parameter.multiple_of
-    if grid is None:
-        return value
-    nearest = round(value / grid) * grid
-    if parameter.maximum is not None and nearest > parameter.maximum:
-        nearest -= grid
-    if parameter.minimum is not None and nearest < parameter.minimum:
-        nearest += grid
-    return nearest
+def _range_of(parameter: Parameter) -> str:
+    if parameter.minimum is None:
+        return f"at most {parameter.maximum:.10g}"
+    if parameter.maximum is None:
+        return f"at least {parameter.minimum:.10g}"
+    return f"{parameter.minimum:.10g} to {parameter.maximum:.10g}"
 
 
 def _fit_text(name: str, value: str, parameter: Parameter) -> tuple[Value | None, Adjustment | None]:
+    if not value:
+        return None, None
     if parameter.choices:
         return _choose(name, value, parameter)
     if parameter.maximum is not None and len(value) > parameter.maximum:
@@ -137,6 +144,7 @@ def _fit_text(name: str, value: str, parameter: Parameter) -> tuple[Value | None
 
 
 def _choose(name: str, value: str, parameter: Parameter) -> tuple[Value | None, Adjustment | None]:
+    # Another spelling of the same name is no change.
     for choice in parameter.choices:
         if choice.casefold() == value.casefold():
             return choice, None
@@ -167,6 +175,4 @@ def _dropped(name: str, value: Value, model: Model) -> Adjustment:
 def _adjustment(
     name: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str
 ) -> Adjustment:
-    return Adjustment(
-        parameter=name, requested=text_of(requested)[:256], applied=text_of(applied)[:256], action=action, why=why
-    )
+    return Adjustment(parameter=name, requested=text_of(requested), applied=text_of(applied), action=action, why=why)

@@ -74,39 +74,54 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         _request_id.set(request_id)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
+        patience = asyncio.timeout(self._default_timeout if context.time_remaining() is None else None)
         try:
-            async with asyncio.timeout(self._default_timeout if context.time_remaining() is None else None):
+            async with patience:
                 response = await behaviour(request, context)
-        except asyncio.CancelledError:
-            if context.cancelled() or _is_cancelling():
-                self._metrics.answered(method, "CANCELLED", monotonic() - began)
+        except asyncio.CancelledError as cancelled:
+            # Nothing tells a caller who left from a task that was cancelled by mistake, except an answer:
+            # it cannot be sent to the former, and the latter would wait for one until its deadline.
+            try:
+                await self._refuse(method, _internal(), request_id, context, began)
+            except grpc.aio.AbortError:
+                log.exception("a call was cancelled by nobody", method=method)
                 raise
-            log.exception("a call was cancelled by nobody", method=method)
-            failure = _internal()
+            except Exception:  # noqa: BLE001 -- gRPC has several words for "the caller is gone"
+                self._metrics.answered(method, "CANCELLED", monotonic() - began)
+                raise cancelled from None
+        except grpc.aio.AbortError:
+            # The library's own services (health, channelz) have ended the call themselves.
+            code = context.code()
+            self._metrics.answered(method, getattr(code, "name", "UNKNOWN"), monotonic() - began)
+            raise
         except Failure as error:
             failure = error
-        except TimeoutError:
-            failure = Failure(Reason.TIMEOUT, f"no answer within the default of {self._default_timeout:g} s")
-        except Exception:
-            log.exception("a call failed by a bug", method=method)
-            failure = _internal()
+        except Exception as error:
+            if isinstance(error, TimeoutError) and patience.expired():
+                failure = Failure(Reason.TIMEOUT, f"no answer within the default of {self._default_timeout:g} s")
+            else:
+                log.exception("a call failed by a bug", method=method)
+                failure = _internal()
         else:
             self._metrics.answered(method, "OK", monotonic() - began)
             return response
         return await self._refuse(method, failure, request_id, context, began)
 
     async def _refuse(self, method: str, failure: Failure, request_id: str, context: Any, began: float) -> None:
-        """End the call with `failure`; always raises, as abort does."""
+        """End the call with `failure`; always raises, as abort does: AbortError where it was sent."""
         failure.message = self._redactor.scrub(failure.message)
+        failure.remedy = self._redactor.scrub(failure.remedy)
         status = to_status(failure, request_id)
-        code = code_pb2.Code.Name(status.code)
-        self._metrics.answered(method, code, monotonic() - began)
         rich = rpc_status.to_status(status)
-        await context.abort(
-            rich.code,
-            rich.details,
-            (*rich.trailing_metadata, (REASON_KEY, str(failure.reason)), (REQUEST_ID_KEY, request_id)),
-        )
+        try:
+            await context.abort(
+                rich.code,
+                rich.details,
+                (*rich.trailing_metadata, (REASON_KEY, str(failure.reason)), (REQUEST_ID_KEY, request_id)),
+            )
+        except grpc.aio.AbortError:
+            self._metrics.answered(method, code_pb2.Code.Name(status.code), monotonic() - began)
+            raise
 
 
 def _chosen_request_id(request: Any, context: Any) -> str:
@@ -114,12 +129,6 @@ def _chosen_request_id(request: Any, context: Any) -> str:
     offered = [getattr(request, "request_id", "")]
     offered += [str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY]
     return next((value for value in offered if value and REQUEST_ID.fullmatch(value)), uuid.uuid4().hex)
-
-
-def _is_cancelling() -> bool:
-    """Whether somebody asked for this task to end (the server is stopping, the caller left)."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _internal() -> Failure:

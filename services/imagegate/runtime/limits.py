@@ -37,6 +37,10 @@ class Rate:
         self._tokens -= 1.0
         return wait
 
+    def give_back(self) -> None:
+        """Return a token that was taken and not used."""
+        self._tokens = min(self._tokens + 1.0, self._capacity)
+
 
 class DailyQuota:
     """A number of requests per UTC day. It is kept in memory: a restart begins anew."""
@@ -47,7 +51,8 @@ class DailyQuota:
         self._day: date | None = None
 
     def take(self, now: datetime) -> None:
-        """Count one request, or raise Failure(OVER_QUOTA) with the time until the next day."""
+        """Count one request, or raise Failure(OVER_QUOTA) with the time until the next UTC day."""
+        now = now.astimezone(UTC)
         if now.date() != self._day:
             self._day, self.used = now.date(), 0
         if self.used >= self.per_day:
@@ -55,6 +60,10 @@ class DailyQuota:
             wait = (midnight - now).total_seconds()
             raise _held_back(Reason.OVER_QUOTA, f"its {self.per_day} requests of today are used up", wait)
         self.used += 1
+
+    def give_back(self) -> None:
+        """Return a request that was counted and not made."""
+        self.used = max(self.used - 1, 0)
 
 
 class Limits:
@@ -84,14 +93,31 @@ class Limits:
         """
         await self._acquire(patience)
         try:
-            wait = self._rate.take(self._clock(), patience) if self._rate else 0.0
-            if self.quota is not None:
-                self.quota.take(self._today())
-            if wait > 0:
-                await asyncio.sleep(wait)
+            await self._take(patience)
             yield
         finally:
             self._slots.release()
+
+    async def _take(self, patience: float | None) -> None:
+        """Count one request and wait for its turn; who is refused or leaves before it has used nothing up."""
+        if self.quota is not None:
+            self.quota.take(self._today())
+        try:
+            await self._turn(patience)
+        except BaseException:
+            if self.quota is not None:
+                self.quota.give_back()
+            raise
+
+    async def _turn(self, patience: float | None) -> None:
+        wait = self._rate.take(self._clock(), patience) if self._rate is not None else 0.0
+        if self._rate is None or wait <= 0:
+            return
+        try:
+            await asyncio.sleep(wait)
+        except asyncio.CancelledError:
+            self._rate.give_back()
+            raise
 
     async def _acquire(self, patience: float | None) -> None:
         try:

@@ -6,20 +6,29 @@ it from `ListModels`) and in a client, so that all of them fit a request the sam
 
 import difflib
 import hashlib
+import math
 import re
-from collections.abc import Mapping
+import struct
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from imagegate.v1 import catalog_pb2
 
 # The request fields that a model may declare, in the order in which they are fitted.
 FITTED_FIELDS = ("negative_prompt", "width", "height", "steps", "guidance_scale", "seed", "sampler")
 TEXT_FIELDS = ("negative_prompt", "sampler")
+INTEGER_FIELDS = ("width", "height", "steps", "seed")
+# Longer names are not compared: it takes time that grows with the square of the length.
+COMPARED_CHARACTERS = 256
 
+# Strict: neither a text nor YAML's true is a number.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
@@ -34,11 +43,84 @@ class _Strict(BaseModel):
 class Parameter(_Strict):
     """A request field that a model takes: for numbers a range and a grid, for texts a length and choices."""
 
-    minimum: float | None = None
-    maximum: float | None = None
-    multiple_of: float | None = Field(default=None, gt=0)
-    default: float | str | None = None
-    choices: tuple[str, ...] = ()
+    minimum: Number | None = None
+    maximum: Number | None = None
+    multiple_of: Annotated[Number, Field(gt=0)] | None = None
+    default: Number | str | None = None
+    choices: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    def allows(self, value: float) -> bool:
+        """Whether the range, not regarding the grid, has room for `value`."""
+        return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
+
+    def problems(self, name: str) -> Iterator[str]:
+        """What is wrong with this as the declaration of the request field `name`."""
+        if None not in (low := self.minimum, high := self.maximum) and low > high:  # type: ignore[operator]
+            yield "minimum is above maximum"
+        elif name in TEXT_FIELDS:
+            yield from self._text_problems(name)
+        else:
+            yield from self._number_problems(name)
+
+    def _text_problems(self, name: str) -> Iterator[str]:
+        if self.minimum is not None or self.multiple_of is not None:
+            yield "a text takes neither minimum nor multiple_of"
+        if self.maximum is not None and (self.maximum < 1 or self.maximum % 1):
+            yield "maximum, the number of characters, must be a whole number above 0"
+        if self.choices and (name == "negative_prompt" or self.maximum is not None):
+            yield "choices are for a sampler, without a maximum"
+        if len({choice.casefold() for choice in self.choices}) < len(self.choices):
+            yield "two choices are the same"
+        if self.default is None:
+            return
+        if not isinstance(self.default, str) or not self.default:
+            yield "default must be a text that is not empty"
+        elif self.choices and self.default not in self.choices:
+            yield "default is not one of the choices"
+        elif self.maximum is not None and len(self.default) > self.maximum:
+            yield "default is longer than maximum"
+
+    def _number_problems(self, name: str) -> Iterator[str]:
+        if self.choices:
+            yield "a number takes no choices"
+        bounds = (self.minimum, self.maximum, self.multiple_of)
+        if name in INTEGER_FIELDS and any(bound is not None and bound % 1 for bound in bounds):
+            yield "minimum, maximum and multiple_of must be whole numbers"
+        elif name == "seed":
+            if self.minimum or self.multiple_of is not None or self.default is not None:
+                yield "a seed begins at 0 and has neither multiple_of nor default: it is drawn, and wraps at maximum"
+            if self.maximum is not None and self.maximum < 0:
+                yield "maximum must not be below 0"
+        elif self.minimum is not None and not self.allows(nearest_on_grid(self.minimum, self)):
+            yield "no multiple of multiple_of lies between minimum and maximum"
+        elif isinstance(self.default, str):
+            yield "default must be a number"
+        elif self.default is not None and nearest_on_grid(self.default, self) != self.default:
+            yield "default lies outside the range, or off the grid"
+        elif name in INTEGER_FIELDS and self.default is not None and self.default % 1:
+            yield "default must be a whole number"
+
+
+def nearest_on_grid(value: float, parameter: Parameter) -> float:
+    """The number nearest to `value` that `parameter` takes."""
+    low = -math.inf if parameter.minimum is None else parameter.minimum
+    high = math.inf if parameter.maximum is None else parameter.maximum
+    value = min(max(value, low), high)
+    grid = parameter.multiple_of
+    if grid is None:
+        return value
+    steps = round(value / grid)
+    # Written in ten digits, 71 · 0.1 is 7.1 and not 7.1000000000000005.
+    candidates = [float(f"{count * grid:.10g}") for count in (steps - 1, steps, steps + 1)]
+    allowed = [candidate for candidate in candidates if low <= candidate <= high]
+    return min(allowed or candidates, key=lambda candidate: abs(candidate - value))
+
+
+def shortest(value: float) -> float:
+    """The shortest decimal number that is the single-precision `value`: 7.1 for 7.099999904632568."""
+    single = struct.pack("f", value)
+    texts = (f"{value:.{digits}g}" for digits in range(6, 10))
+    return next((float(text) for text in texts if struct.pack("f", float(text)) == single), value)
 
 
 class Model(_Strict):
@@ -58,22 +140,40 @@ class Model(_Strict):
     use_case: str = ""
     licence_note: str = ""
     enabled: bool = True
-    disabled_reason: str = ""
+    disabled_reason: str = Field(default="", validate_default=True)
     parameters: Mapping[str, Parameter] = Field(default_factory=dict)
     # What only the provider's own wire module understands; never leaves its process.
     wire: Mapping[str, str] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Model":
-        unknown = [name for name in self.parameters if name not in FITTED_FIELDS]
-        if unknown:
-            raise ValueError(f"no such request field: {', '.join(unknown)} (known: {', '.join(FITTED_FIELDS)})")
-        low, high = self.typical_seconds
-        if not 0 < low <= high:
-            raise ValueError("typical_seconds must be two rising numbers above 0")
-        if not self.enabled and not self.disabled_reason:
+    # Each field is judged by itself, so that one problem does not hide another.
+    @field_validator("parameters")
+    @classmethod
+    def _declarations(cls, parameters: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
+        problems = [
+            f"no such request field: {name} (known: {', '.join(FITTED_FIELDS)})"
+            for name in parameters
+            if name not in FITTED_FIELDS
+        ]
+        for name in FITTED_FIELDS:
+            if name in parameters:
+                problems += (f"{name}: {problem}" for problem in parameters[name].problems(name))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return parameters
+
+    @field_validator("typical_seconds")
+    @classmethod
+    def _rising(cls, seconds: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < seconds[0] <= seconds[1] < math.inf:
+            raise ValueError("must be two rising numbers above 0")
+        return seconds
+
+    @field_validator("disabled_reason")
+    @classmethod
+    def _says_why(cls, reason: str, info: ValidationInfo) -> str:
+        if info.data.get("enabled") is False and not reason:
             raise ValueError("a disabled model needs a disabled_reason")
-        return self
+        return reason
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,7 +208,7 @@ class Model(_Strict):
     def from_proto(cls, message: catalog_pb2.Model) -> "Model":
         """The model that a provider told; raises ValueError where it told nonsense.
 
-        Tasks and fields that this version does not know are left out: they cannot be asked for.
+        Tasks, qualities and fields that this version does not know are left out: they cannot be asked for.
         """
         known_tasks = {catalog_pb2.TASK_TEXT_TO_IMAGE: "text_to_image"}
         return cls.model_validate(
@@ -121,8 +221,8 @@ class Model(_Strict):
                 "aliases": tuple(message.aliases),
                 "tier": message.tier,
                 "credits": message.credits if message.HasField("credits") else None,
-                "quality": catalog_pb2.Quality.Name(message.quality).removeprefix("QUALITY_").lower(),
-                "typical_seconds": (message.typical_seconds_low, message.typical_seconds_high),
+                "quality": _quality_from_proto(message.quality),
+                "typical_seconds": (shortest(message.typical_seconds_low), shortest(message.typical_seconds_high)),
                 "tasks": tuple(known_tasks[task] for task in message.tasks if task in known_tasks),
                 "use_case": message.use_case,
                 "licence_note": message.licence_note,
@@ -148,23 +248,32 @@ class Catalogue(_Strict):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Catalogue":
-        owner: dict[str, str] = {}
+        owners: dict[str, list[str]] = {}
         for model in self.models:
             for name in dict.fromkeys(model.names):
-                if name in owner:
-                    raise ValueError(f"{model.key} and {owner[name]} are both called {name!r}")
-                owner[name] = model.key
-        try:
-            re.compile(self.outside_pattern)
-        except re.error as error:
-            raise ValueError(f"outside_pattern is not a regular expression: {error}") from error
+                owners.setdefault(name, []).append(model.key)
+        problems = [f"{' and '.join(keys)} are both called {name!r}" for name, keys in owners.items() if len(keys) > 1]
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
+
+    @field_validator("outside_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"is not a regular expression: {error}") from error
+        return pattern
 
     @property
     def revision(self) -> str:
         """Changes whenever anything a caller can see does."""
-        told = b"".join(model.to_proto().SerializeToString(deterministic=True) for model in self.models)
-        return hashlib.sha256(told).hexdigest()[:12]
+        told = catalog_pb2.ListModelsResponse(models=[model.to_proto() for model in self.models])
+        if self.outside is not None:
+            outside, pattern = self.outside.to_proto(), self.outside_pattern
+            told.providers.add(outside_catalogue=outside, outside_pattern=pattern)
+        return hashlib.sha256(told.SerializeToString(deterministic=True)).hexdigest()[:12]
 
     def find(self, name: str) -> Model | None:
         """The model called `name` (key, upstream id or alias); the first that is enabled for an empty name."""
@@ -182,7 +291,7 @@ class Catalogue(_Strict):
 def nearest(name: str, known: list[str]) -> list[str]:
     """The three names of `known` that look most like `name`, best first."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    matches = difflib.get_close_matches(name.casefold(), list(by_folded), n=3, cutoff=0.0)
+    matches = difflib.get_close_matches(name[:COMPARED_CHARACTERS].casefold(), list(by_folded), n=3, cutoff=0.0)
     return [by_folded[match] for match in matches]
 
 
@@ -192,22 +301,69 @@ def load_catalogue(provider: str, path: Path) -> Catalogue:
     Raises CatalogueError with every problem at once.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Catalogue.model_validate(_named(provider, content))
-    except (yaml.YAMLError, TypeError, AttributeError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 a SafeLoader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CatalogueError(f"{path.name} of {provider} cannot be read: {error}") from error
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise CatalogueError(f"{path.name} of {provider}: {problems}") from error
+    problems = list(_misshapen(content))
+    if not problems:
+        try:
+            return Catalogue.model_validate(_named(provider, content))
+        except ValidationError as error:
+            problems = [_told(problem, list(content["models"])) for problem in error.errors()]
+    raise CatalogueError(f"{path.name} of {provider}: {'; '.join(problems)}")
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is written twice: plain YAML would forget the first entry without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        twice = [key for key, count in Counter(keys).items() if count > 1]
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"written more than once: {', '.join(twice)}", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def _misshapen(content: object) -> Iterator[str]:
+    """What keeps the file from being a mapping of models at all."""
+    if not isinstance(content, dict) or not isinstance(content.get("models"), dict):
+        yield "it needs a mapping `models` of key to entry"
+        return
+    entries = {f"models.{key}": entry for key, entry in content["models"].items()}
+    if content.get("outside") is not None:
+        entries["outside"] = content["outside"]
+    if "provider" in content:
+        yield "provider: is known from the file's place, not written in it"
+    for place, entry in entries.items():
+        if not isinstance(entry, dict):
+            yield f"{place}: is no mapping"
+            continue
+        yield from (f"{place}.{name}: is known from the entry's place" for name in ("key", "provider") if name in entry)
 
 
 def _named(provider: str, content: dict[str, Any]) -> dict[str, Any]:
     """The file's mapping of key → entry as a list of entries that know their key and provider."""
-    models = [{"key": key, "provider": provider, **entry} for key, entry in content.pop("models").items()]
-    outside = content.pop("outside", None)
+    models = [{"key": key, "provider": provider, **entry} for key, entry in content["models"].items()]
+    outside = content.get("outside")
     if outside is not None:
         outside = {"key": "outside", "provider": provider, "display_name": "", "upstream_model": "", **outside}
-    return {"provider": provider, "models": models, "outside": outside, **content}
+    return {**content, "provider": provider, "models": models, "outside": outside}
+
+
+def _told(problem: ErrorDetails, keys: list[Any]) -> str:
+    """One problem with its place in the file, a model by its key."""
+    place = list(problem["loc"])
+    if len(place) > 1 and place[0] == "models" and isinstance(place[1], int):
+        place[1] = keys[place[1]]
+    where = ".".join(map(str, place))
+    return f"{where}: {problem['msg']}" if where else problem["msg"]
+
+
+def _quality_from_proto(value: "catalog_pb2.Quality.ValueType") -> str:
+    known = value in catalog_pb2.Quality.values()
+    return catalog_pb2.Quality.Name(value).removeprefix("QUALITY_").lower() if known else "unspecified"
 
 
 def _parameter_to_proto(name: str, parameter: Parameter) -> catalog_pb2.Parameter:
@@ -217,7 +373,8 @@ def _parameter_to_proto(name: str, parameter: Parameter) -> catalog_pb2.Paramete
         if value is not None:
             setattr(message, bound, value)
     if parameter.default is not None:
-        message.default = parameter.default if isinstance(parameter.default, str) else f"{parameter.default:.10g}"
+        text = parameter.default if isinstance(parameter.default, str) else repr(parameter.default)
+        message.default = text.removesuffix(".0") if name not in TEXT_FIELDS else text
     return message
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import grpc
 import structlog
-from grpc_channelz.v1 import channelz
+from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from imagegate.runtime.deadline import DEFAULT_TIMEOUT
 from imagegate.runtime.interceptors import CallInterceptor
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
@@ -61,16 +62,20 @@ class Running:
 
 @asynccontextmanager
 async def serving(
-    services: Sequence[Service], settings: ProcessSettings, metrics: ProcessMetrics, redactor: Redactor
+    services: Sequence[Service],
+    settings: ProcessSettings,
+    metrics: ProcessMetrics,
+    redactor: Redactor,
+    default_timeout: float = DEFAULT_TIMEOUT,
 ) -> AsyncIterator[Running]:
-    """Serve until the block is left, then drain.
+    """Serve until the block is left, then drain. A call without a deadline gets `default_timeout` seconds.
 
     Raises SettingsError where a port is in use.
     """
-    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, redactor)], options=SERVER_OPTIONS)
+    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, redactor, default_timeout)], options=SERVER_OPTIONS)
     for service in services:
         service.add(server)
-    checks = health.aio.HealthServicer()
+    checks = _Health()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     names = ["", *(service.name for service in services)]
     _add_debugging(server, names, settings)
@@ -88,6 +93,7 @@ async def serving(
             ready.clear()
             await checks.enter_graceful_shutdown()
             await asyncio.sleep(settings.drain_seconds)
+            checks.stop_watching()
             await server.stop(settings.grace_seconds)
             log.info("stopped")
 
@@ -102,11 +108,35 @@ async def until_told_to_stop() -> None:
     log.info("stopping")
 
 
+class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # no types
+    """The library's health service, whose watchers do not keep a server from stopping for its whole grace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._over = asyncio.Event()
+
+    def stop_watching(self) -> None:
+        """End every `Watch`: whoever watches has heard NOT_SERVING by now."""
+        self._over.set()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: object) -> None:
+        """Tell each change of a service's health until the caller leaves or the server stops."""
+        watching = asyncio.ensure_future(super().Watch(request, context))
+        over = asyncio.ensure_future(self._over.wait())
+        try:
+            await asyncio.wait((watching, over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            over.cancel()
+            watching.cancel()
+            await asyncio.gather(watching, over, return_exceptions=True)
+
+
 def _add_debugging(server: grpc.aio.Server, names: Sequence[str], settings: ProcessSettings) -> None:
     if settings.channelz:
         channelz.add_channelz_servicer(server)
     if settings.reflection:
         shown = [name for name in names if name]
+        shown += [channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name] if settings.channelz else []
         reflection.enable_server_reflection([*shown, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
 
 

@@ -20,7 +20,7 @@ class SettingsError(ValueError):
 class EnvironmentSettings(BaseModel):
     """Settings whose fields' aliases are the names of environment variables, less a prefix."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
     @classmethod
     def read(cls, environ: Mapping[str, str], prefix: str = "") -> Self:
@@ -59,7 +59,7 @@ class ProviderSettings(EnvironmentSettings):
 
     enabled: bool = Field(default=True, alias="ENABLED")
     concurrency: int | None = Field(default=None, ge=1, le=1000, alias="CONCURRENCY")
-    requests_per_second: float | None = Field(default=None, gt=0, alias="REQUESTS_PER_SECOND")
+    requests_per_second: float | None = Field(default=None, gt=0, allow_inf_nan=False, alias="REQUESTS_PER_SECOND")
     requests_per_day: int | None = Field(default=None, ge=1, alias="REQUESTS_PER_DAY")
 
     @classmethod
@@ -89,7 +89,9 @@ class Secret:
     def value(self) -> str:
         """The key as it is now; empty where there is none."""
         if self._file is not None and not self._is_current(self._file):
-            self._value = self._file.read_text(encoding="utf-8").strip() if self._stamp else ""
+            content = _content(self._file)
+            self._stamp = self._stamp if content is not None else None
+            self._value = content or ""
             if self._value:
                 self._on_value(self._value)
         return self._value
@@ -104,3 +106,11 @@ class Secret:
         unchanged = stamp == self._stamp and stamp is not None
         self._stamp = stamp
         return unchanged
+
+
+def _content(file: Path) -> str | None:
+    """What a secret's file holds; None where it cannot be read (it may go at any moment)."""
+    try:
+        return file.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError):
+        return None

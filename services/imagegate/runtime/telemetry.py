@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from aiohttp import web
@@ -26,7 +26,9 @@ def configure_logging(settings: ProcessSettings, redactor: Redactor, service: st
     """Send every log line to standard output, as JSON or for a console, scrubbed, naming `service`."""
 
     def scrub(_logger: object, _method: str, event: Event) -> Event:
-        return {key: redactor.scrub_object(value) for key, value in event.items()}
+        # Whole, since what is hidden depends on a field's name as well.
+        scrubbed = redactor.scrub_object(event)
+        return scrubbed if isinstance(scrubbed, dict) else {}
 
     def name_service(_logger: object, _method: str, event: Event) -> Event:
         return {"service": service, **event}
@@ -50,7 +52,7 @@ def configure_logging(settings: ProcessSettings, redactor: Redactor, service: st
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _Handler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -59,7 +61,17 @@ def configure_logging(settings: ProcessSettings, redactor: Redactor, service: st
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    # Of the libraries only what needs somebody's attention; they all say too much at info.
+    root.setLevel(max(logging.getLevelNamesMapping()[settings.log_level.upper()], logging.WARNING))
+    logging.getLogger("imagegate").setLevel(settings.log_level.upper())
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """A handler that does not print the arguments of a line that cannot be formatted: they may hold a key."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say where the line comes from, and nothing of what is in it."""
+        print(f"a log line of {record.pathname}:{record.lineno} could not be written", file=sys.stderr)  # noqa: T201
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from imagegate.runtime.addresses import is_public
@@ -29,19 +31,34 @@ from imagegate.runtime.errors import Dispatch, Failure, Reason
 ACCEPT_PICTURE = "image/png"
 ACCEPT_JSON = "application/json"
 
-CONNECT_SECONDS = 10.0
-# A body may take this long plus its size at the minimum rate: `sock_read` alone never sees a drip.
-BODY_GRACE_SECONDS = 10.0
 MINIMUM_BYTES_PER_SECOND = 8 * 1024
 # A picture of 32 MiB in base64 with a little JSON around it.
 MAX_BODY_BYTES = 45 * 1024 * 1024
 MAX_ERROR_BODY_BYTES = 64 * 1024
 MAX_REDIRECTS = 3
+REDIRECTS = (301, 302, 303, 307, 308)
 MAX_RETRY_AFTER_SECONDS = 600.0
 # Below the 5 s after which common servers close an idle connection: a submission must not meet a stale one.
 KEEPALIVE_SECONDS = 4.0
 
+# What a decoded path may not hold: backslashes, a second layer of encoding, controls, the start of a query.
+_TWISTED = re.compile(r"[\\%?#\x00-\x1f\x7f]")
+
 SANDBOX_HEADER = "x-imagegate-sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long, in seconds, and how large, in bytes, parts of a conversation may be.
+
+    A body may take `grace` plus its size at the minimum rate: a bound between two reads alone never
+    sees a drip. A download's headers have `grace` as well; those of a call that makes a picture come
+    when it is made, so only the attempt's own deadline ends it.
+    """
+
+    connect: float = 10.0
+    grace: float = 10.0
+    body: int = MAX_BODY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +107,9 @@ class Answer:
         return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None
 
 
+DEFAULT_BOUNDS = Bounds()
+
+
 class AddressRefusedError(OSError):
     """An address that is not public, where only public ones may be reached."""
 
@@ -101,9 +121,15 @@ class UpstreamClient:
     at every call so that a rotated key works at once.
     """
 
-    def __init__(self, base_urls: Iterable[str], authorization: Callable[[], Mapping[str, str]]) -> None:
-        self._origins = {URL(base).origin() for base in base_urls}
+    def __init__(
+        self,
+        base_urls: Iterable[str],
+        authorization: Callable[[], Mapping[str, str]],
+        bounds: Bounds = DEFAULT_BOUNDS,
+    ) -> None:
+        self._origins = {_origin_of(URL(base)) for base in base_urls}
         self._authorization = authorization
+        self._bounds = bounds
         self._trusted: aiohttp.ClientSession | None = None
         self._public: aiohttp.ClientSession | None = None
 
@@ -145,10 +171,7 @@ class UpstreamClient:
             answer, location = await self._fetch(target)
             if location is None:
                 return answer
-            following = _checked_url(str(target.join(URL(location))))
-            if target.scheme == "https" and following.scheme != "https":
-                raise _unfetchable("its address redirects from https to http")
-            target = following
+            target = redirected(target, location)
         raise _unfetchable(f"its address redirects more than {MAX_REDIRECTS} times")
 
     def own_url(self, base_url: str, named: str) -> str:
@@ -159,9 +182,9 @@ class UpstreamClient:
         base = URL(base_url)
         try:
             path = URL(named).path
-        except ValueError:
+        except (TypeError, ValueError):
             path = ""
-        if not path.startswith(base.path.rstrip("/") + "/") or ".." in path.split("/"):
+        if not path.startswith(base.path.rstrip("/") + "/") or not _is_plain(path):
             raise Failure(
                 Reason.UPSTREAM_ERROR,
                 "the upstream named a URL outside its own API for following the request",
@@ -173,9 +196,12 @@ class UpstreamClient:
         self, method: str, url: str, accept: str, body: object, headers: Mapping[str, str] | None
     ) -> Answer:
         target = URL(url)
-        if target.origin() not in self._origins:
+        if _origin_of(target) not in self._origins:
             raise ValueError(f"a key would leave for {target.origin()}, which is not a configured base URL")
-        sent = {"Accept": accept, **(headers or {}), **self._authorization()}
+        # Case-insensitive, and in this order: no caller's header can take the place of these two.
+        sent = CIMultiDict(headers or {})
+        sent.update(self._authorization())
+        sent["Accept"] = accept
         data = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         if data is not None:
             sent["Content-Type"] = "application/json"
@@ -183,24 +209,30 @@ class UpstreamClient:
             async with self._session(trusted=True).request(
                 method, target, data=data, headers=sent, allow_redirects=False
             ) as response:
-                return Answer(response.status, response.headers, await _read(response))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _transport_failure(error, target) from error
+                return Answer(response.status, response.headers, await _read(response, self._bounds))
+        except (aiohttp.ClientError, OSError) as error:
+            # Without the cause: its text holds the URL with its query.
+            raise _transport_failure(error, target) from None
 
     async def _fetch(self, target: URL) -> tuple[Answer, str | None]:
         """One hop of a download: the picture, or where it went."""
-        session = self._session(trusted=target.origin() in self._origins)
+        session = self._session(trusted=_origin_of(target) in self._origins)
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=self._bounds.connect, sock_read=self._bounds.grace)
         try:
-            async with session.get(target, headers={"Accept": ACCEPT_PICTURE}, allow_redirects=False) as response:
-                if response.status in (301, 302, 303, 307, 308):
+            async with session.get(
+                target, headers={"Accept": ACCEPT_PICTURE}, allow_redirects=False, timeout=patience
+            ) as response:
+                if response.status in REDIRECTS:
                     return Answer(response.status, response.headers, b""), response.headers.get("Location", "")
-                body = await _read(response)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                body = await _read(response, self._bounds)
+        except Failure as failure:
+            raise _of_download(failure) from None
+        except (aiohttp.InvalidURL, UnicodeError):
+            raise _unfetchable("its address is not a URL") from None
+        except (aiohttp.ClientError, OSError) as error:
             if _was_refused(error):
-                raise _unfetchable("its address is not a public one") from error
-            failure = _transport_failure(error, target)
-            failure.phase, failure.dispatch, failure.billed = "download", Dispatch.ACCEPTED, None
-            raise failure from error
+                raise _unfetchable("its address is not a public one") from None
+            raise _of_download(_transport_failure(error, target)) from None
         if response.status != HTTPStatus.OK:
             raise _unfetchable(f"its address answers {response.status}", response.status)
         return Answer(response.status, response.headers, body), None
@@ -209,7 +241,7 @@ class UpstreamClient:
         """The session for configured origins, or the one that reaches public addresses only."""
         session = self._trusted if trusted else self._public
         if session is None:
-            session = _new_session(None if trusted else _public_socket)
+            session = _new_session(None if trusted else _public_socket, self._bounds.connect)
             if trusted:
                 self._trusted = session
             else:
@@ -217,13 +249,15 @@ class UpstreamClient:
         return session
 
 
-def _new_session(socket_factory: Callable[[Any], socket.socket] | None) -> aiohttp.ClientSession:
+def _new_session(
+    socket_factory: Callable[[Any], socket.socket] | None, connect_seconds: float
+) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=0, keepalive_timeout=KEEPALIVE_SECONDS, socket_factory=socket_factory, happy_eyeballs_delay=None
         ),
         # The attempt's own deadline ends a call; only connecting has a bound of its own.
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": f"imagegate/{version('imagegate')}", "Accept-Encoding": "identity"},
         auto_decompress=False,
@@ -240,40 +274,55 @@ def _public_socket(addr_info: tuple[Any, ...]) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, bounded in bytes and in time. An error's body is cut instead of refused."""
+async def _read(response: aiohttp.ClientResponse, bounds: Bounds) -> bytes:
+    """The body, bounded in bytes and in time. Of an error's body whatever can be had: its status counts."""
     failed = response.status >= HTTPStatus.BAD_REQUEST
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if any(each.strip().lower() != "identity" for each in response.headers.getall("Content-Encoding", ())):
+        response.close()
+        if failed:
+            return b""
         raise Failure(Reason.BAD_OUTPUT, "the upstream compressed its answer although asked not to")
-    limit = MAX_ERROR_BODY_BYTES if failed else MAX_BODY_BYTES
+    limit = min(MAX_ERROR_BODY_BYTES, bounds.body) if failed else bounds.body
     chunks: list[bytes] = []
-    size = 0
-    loop = asyncio.get_running_loop()
-    began = loop.time()
     try:
-        async with asyncio.timeout(BODY_GRACE_SECONDS) as patience:
-            async for chunk in response.content.iter_any():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > limit:
-                    break
-                patience.reschedule(began + BODY_GRACE_SECONDS + size / MINIMUM_BYTES_PER_SECOND)
-    except TimeoutError as error:
-        raise Failure(
-            Reason.TIMEOUT,
-            f"the upstream sent its answer more slowly than {MINIMUM_BYTES_PER_SECOND // 1024} KiB/s",
-            upstream_status=response.status,
-        ) from error
-    if size > limit:
+        await _receive(response, chunks, limit, bounds.grace)
+    except TimeoutError:
+        response.close()
+        if not failed:
+            raise Failure(
+                Reason.TIMEOUT,
+                f"the upstream sent its answer more slowly than {MINIMUM_BYTES_PER_SECOND // 1024} KiB/s",
+                upstream_status=response.status,
+            ) from None
+    except (aiohttp.ClientError, OSError):
+        if not failed:
+            raise
+    body = b"".join(chunks)
+    if len(body) > limit:
         response.close()
         if not failed:
             raise Failure(Reason.BAD_OUTPUT, f"the upstream's answer is larger than {limit // 2**20} MiB")
-    return b"".join(chunks)[:limit]
+    return body[:limit]
+
+
+async def _receive(response: aiohttp.ClientResponse, chunks: list[bytes], limit: int, grace: float) -> None:
+    """Append to `chunks` until the body ends or exceeds `limit`. Raises TimeoutError below the minimum rate."""
+    began = asyncio.get_running_loop().time()
+    size = 0
+    async with asyncio.timeout(grace) as patience:
+        async for chunk in response.content.iter_any():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                return
+            patience.reschedule(began + grace + size / MINIMUM_BYTES_PER_SECOND)
 
 
 def _transport_failure(error: Exception, target: URL) -> Failure:
     """What a broken conversation means. The error's own text is not used: it may hold the key."""
     place = str(target.origin())
+    if isinstance(error, aiohttp.InvalidURL):
+        return Failure(Reason.UNREACHABLE, f"{place} is no address", dispatch=Dispatch.NOT_SENT)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Failure(Reason.UNREACHABLE, f"{target.host} has no address (DNS)", dispatch=Dispatch.NOT_SENT)
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
@@ -282,8 +331,20 @@ def _transport_failure(error: Exception, target: URL) -> Failure:
         return Failure(Reason.UNREACHABLE, f"no connection to {place} could be made", dispatch=Dispatch.NOT_SENT)
     if isinstance(error, TimeoutError):
         return Failure(Reason.TIMEOUT, f"{place} did not answer in time", dispatch=Dispatch.UNKNOWN)
-    what = "broke off its answer" if isinstance(error, aiohttp.ClientPayloadError) else "closed the connection"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        what = "broke off its answer"
+    elif isinstance(error, aiohttp.ClientResponseError):
+        what = "answered with something that is not HTTP, or with headers that are too large"
+    else:
+        what = "closed the connection"
     return Failure(Reason.UPSTREAM_ERROR, f"{place} {what}", dispatch=Dispatch.UNKNOWN)
+
+
+def _of_download(failure: Failure) -> Failure:
+    """The same failure, met while fetching what the upstream has finished."""
+    failure.phase, failure.dispatch = "download", Dispatch.ACCEPTED
+    failure.billed = True if failure.reason is Reason.BAD_OUTPUT else None
+    return failure
 
 
 def _was_refused(error: BaseException | None) -> bool:
@@ -297,11 +358,35 @@ def _was_refused(error: BaseException | None) -> bool:
     return False
 
 
+def _origin_of(url: URL) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port, the scheme's own where none is written."""
+    return url.scheme, url.host, url.port
+
+
+def _is_plain(path: str) -> bool:
+    """Whether no server can take the (decoded) path for another one."""
+    inner = path.removeprefix("/").removesuffix("/").split("/")
+    return not _TWISTED.search(path) and not any(segment in ("", ".", "..") for segment in inner)
+
+
+def redirected(target: URL, location: str) -> URL:
+    """Where a download goes on to from `target`. Raises Failure(BAD_OUTPUT) where it may not."""
+    if not location:
+        raise _unfetchable("its address redirects without saying where")
+    try:
+        following = _checked_url(str(target.join(URL(location))))
+    except ValueError:
+        raise _unfetchable("its address redirects to something that is not a URL") from None
+    if target.scheme == "https" and following.scheme != "https":
+        raise _unfetchable("its address redirects from https to http")
+    return following
+
+
 def _checked_url(url: str) -> URL:
     try:
         target = URL(url)
-    except ValueError as error:
-        raise _unfetchable("its address is not a URL") from error
+    except (TypeError, ValueError):
+        raise _unfetchable("its address is not a URL") from None
     if target.scheme not in ("http", "https") or not target.host:
         raise _unfetchable("its address is neither http nor https")
     if target.user is not None or target.password is not None:
@@ -324,5 +409,5 @@ def _seconds_until(value: str, now: datetime) -> float:
     """Seconds until an HTTP date; -1 where it is none."""
     try:
         return max((parsedate_to_datetime(value) - now).total_seconds(), 0.0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return -1.0

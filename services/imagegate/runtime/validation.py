@@ -52,12 +52,15 @@ def _numbers(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
         value = getattr(request, name)
         if math.isnan(value) or not low <= value <= high:
             limits = f"{low} to {high}" if high < 2**31 else f"{low} (random) or more"
-            yield Violation(name, f"is {value:g}; allowed is {limits}{f' {unit}' if unit else ''}")
+            shown = f"{value:g}" if isinstance(value, float) else f"{value}"
+            yield Violation(name, f"is {shown}; allowed is {limits}{f' {unit}' if unit else ''}")
 
 
 def _choices(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
     if request.on_unsupported not in generation_pb2.OnUnsupported.values():
         yield Violation("on_unsupported", "takes ADJUST or REFUSE")
-    for name in request.must_keep:
-        if name not in KEEPABLE:
-            yield Violation("must_keep", f"has {name[:64]!r}; it takes {', '.join(KEEPABLE)}")
+    unknown = [name for name in dict.fromkeys(request.must_keep) if name not in KEEPABLE]
+    if unknown:
+        listed = ", ".join(repr(name[:32]) for name in unknown[:3])
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        yield Violation("must_keep", f"has {listed}{more}; it takes {', '.join(KEEPABLE)}")
