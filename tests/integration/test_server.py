@@ -20,12 +20,13 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
+from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason, Violation, from_status
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
-from imagegate.runtime.server import MESSAGE_OPTIONS, Running, Service, serving
+from imagegate.runtime.server import Running, Service, serving
 from imagegate.runtime.settings import ProcessSettings, SettingsError
 from imagegate.v1 import error_pb2, generation_pb2, generation_pb2_grpc
 

@@ -168,7 +168,8 @@ async def test_the_well_known_variables_choose_the_models() -> None:
         web = await client.generate("a portrait", model="web")
     assert not status["automatic1111"].enabled
     assert "SD_ENABLED" in status["automatic1111"].disabled_reason
-    assert caught.value.reason == "DISABLED"
+    assert caught.value.reason == "NO_CANDIDATE"
+    assert caught.value.attempts[0].reason == "DISABLED"
     assert avatar.upstream_model == "stabilityai/stable-diffusion-3-medium-diffusers"
     assert web.upstream_model == "stabilityai/stable-diffusion-xl-base-1.0"
 

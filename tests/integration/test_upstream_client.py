@@ -16,15 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, MAX_TEXT_BYTES, Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.upstream import (
-    MAX_ERROR_BODY_BYTES,
-    MAX_RETRY_AFTER_SECONDS,
-    Answer,
-    Bounds,
-    UpstreamClient,
-    redirected,
-)
+from imagegate.runtime.upstream import Bounds, UpstreamClient
+from imagegate.runtime.urls import own_url, redirected
 
 KEY = "hf_madeUpKey0123456789"
 QUERY = "signature=madeUpSignature"
@@ -205,8 +200,7 @@ async def test_a_redirect_takes_no_key_along(house: House) -> None:
 
 async def test_a_default_port_is_the_same_origin(house: House) -> None:
     """S4: an origin is scheme, host and port: written out or not, in capitals or not, it is the same one."""
-    client = await house.client("https://QUEUE.example:443/base")
-    assert client.own_url("https://queue.example", "https://queue.example/x") == "https://queue.example/x"
+    assert own_url("https://queue.example", "https://queue.example/x") == "https://queue.example/x"
     port = await free_port()
     other = await house.client(f"http://LOCALHOST:{port}/base")
     assert (await failed(other.json_call("GET", f"http://localhost:{port}/base/x"))).reason is Reason.UNREACHABLE
@@ -236,11 +230,10 @@ async def test_a_download_carries_no_key(house: House) -> None:
         ("https://queue.example/api/ein%20bild/%C3%A9", "https://queue.example/api/ein%20bild/%C3%A9"),
     ],
 )
-async def test_only_the_path_counts(house: House, named: str, own: str) -> None:
+def test_only_the_path_counts(named: str, own: str) -> None:
     """S4: of a URL that the upstream names only the path is used, at the configured origin: no host, user or query."""
-    client = await house.client("https://queue.example/api")
     for base in ("https://queue.example/api", "https://queue.example/api/"):
-        assert client.own_url(base, named) == own
+        assert own_url(base, named) == own
 
 
 PATHS_ELSEWHERE = [
@@ -255,11 +248,10 @@ PATHS_ELSEWHERE = [
 
 
 @pytest.mark.parametrize("named", PATHS_ELSEWHERE)
-async def test_paths_outside_the_api(house: House, named: str) -> None:
+def test_paths_outside_the_api(named: str) -> None:
     """S4: a path outside the base URL, or one that could be taken for such, is refused without being repeated."""
-    client = await house.client("https://queue.example/api")
     with pytest.raises(Failure) as caught:
-        client.own_url("https://queue.example/api", named)
+        own_url("https://queue.example/api", named)
     assert (caught.value.reason, caught.value.dispatch) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED)
     assert "evil" not in str(caught.value)
 
@@ -269,16 +261,15 @@ async def test_what_is_no_url_at_all(house: House, named: Any) -> None:
     """S4: JSON may hold anything in a URL's place; that is the upstream's failure, not our bug."""
     client = await house.client("https://queue.example")
     with pytest.raises(Failure):
-        client.own_url("https://queue.example", named)
+        own_url("https://queue.example", named)
     assert (await failed(client.download(named))).reason is Reason.BAD_OUTPUT
 
 
 @given(st.text(max_size=40) | st.from_regex(r"(https?://)?[a-z@:.]{0,9}/(api|\.\.|%2e|%25|\\|/){1,6}", fullmatch=True))
 def test_own_url_stays_home(named: str) -> None:
     """S4: whatever is named, the result lies below the base URL, or there is none."""
-    client = UpstreamClient(["https://queue.example/api"], dict)
     try:
-        own = client.own_url("https://queue.example/api", named)
+        own = own_url("https://queue.example/api", named)
     except Failure:
         return
     assert own.startswith("https://queue.example/api/")
@@ -583,7 +574,7 @@ async def test_an_error_body_is_cut(house: House) -> None:
     """R5: of an error's body 64 KiB are kept."""
     origin = await house.origin(answer("é".encode() * 100_000, 400))
     told = await (await house.client(origin.url)).picture_call("POST", origin.url, json={})
-    assert (told.status, len(told.body)) == (400, MAX_ERROR_BODY_BYTES)
+    assert (told.status, len(told.body)) == (400, MAX_TEXT_BYTES)
     assert told.text.startswith("éé")
 
 
@@ -756,3 +747,12 @@ async def test_answers_are_read_whole(house: House) -> None:
     assert (told.status, told.content_type, told.sandbox, told.json()) == (201, "application/json", True, {"a": "é"})
     seen: Mapping[str, str] = told.headers
     assert seen["content-TYPE"] == headers["Content-Type"]
+
+
+async def test_json_of_countless_values_is_not_parsed(house: House) -> None:
+    """A 200 whose JSON would take seconds and hundreds of megabytes to parse is BAD_OUTPUT, unparsed."""
+    assert Answer(200, {}, b"[" + b"[]," * 40_000 + b"[]]").json()
+    with pytest.raises(Failure) as caught:
+        Answer(200, {}, b"[" + b"[]," * 400_000 + b"[]]").json()
+    assert caught.value.reason is Reason.BAD_OUTPUT
+    assert Answer(200, {}, b'{"images": ["' + b"A" * 3_000_000 + b'"]}').json()["images"]

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import re
 import tomllib
 from pathlib import Path
 
@@ -72,3 +73,25 @@ def test_the_distribution_has_one_name() -> None:
     assert importlib.metadata.version("imagegate")
     commands = importlib.metadata.distribution("imagegate").entry_points
     assert [entry.value for entry in commands if entry.name == "imagegate"] == ["imagegate.client.cli:main"]
+
+
+def test_every_provider_has_the_shape_of_its_siblings() -> None:
+    """A provider is a folder with its siblings' files, a stand-in and contract tests; this finds it by itself."""
+    folders = [path.parent for path in (ROOT / "services/imagegate/providers").glob("*/provider.py")]
+    assert len(folders) >= 4
+    for folder in folders:
+        has = {path.name for path in folder.iterdir()}
+        assert {"__init__.py", "provider.py", "models.yaml"} <= has, folder.name
+        if "wire.py" not in has:
+            assert folder.name == "sketch"  # which talks to nobody
+            continue
+        assert (ROOT / f"tests/unit/providers/test_{folder.name}_wire.py").exists(), folder.name
+        assert (ROOT / f"tests/contract/providers/test_{folder.name}.py").exists(), folder.name
+        assert (ROOT / f"services/imagegate/sandbox/{folder.name}.py").exists(), folder.name
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    """A relative link in a README that leads nowhere is a lie."""
+    for document in (ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("*/README.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.relative_to(ROOT)}: {target}"

@@ -7,6 +7,7 @@ import asyncio
 import threading
 import weakref
 from collections.abc import Coroutine
+from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -29,10 +30,8 @@ class Client:
 
     def __init__(self, router: str | None = None, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         self._client = AsyncClient(router, timeout=timeout)
-        self._loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=_serve, args=(self._loop,), name="imagegate-client", daemon=True)
-        thread.start()
-        self._finalizer = weakref.finalize(self, _shut_down, self._client, self._loop, thread)
+        self._runner = _Runner(self._client)
+        self._finalizer = weakref.finalize(self, self._runner.shut_down)
 
     def __repr__(self) -> str:
         return f"<Client {self._client.router}>"
@@ -69,15 +68,48 @@ class Client:
         return self._wait(self._client.status(timeout=timeout))
 
     def _wait(self, call: Coroutine[Any, Any, Answer]) -> Answer:
-        if not self._finalizer.alive:
-            call.close()
+        future = self._runner.begin(call)
+        if future is None:
             raise RuntimeError(f"{self!r} is closed")
-        future = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
             return future.result()
+        except CancelledError:
+            raise RuntimeError(f"{self!r} is closed: that ended the call") from None
         except BaseException:
             future.cancel()  # Ctrl-C while waiting: the call is cancelled down to the upstream
             raise
+
+
+class _Runner:
+    """The thread, and the loop in it. It knows nothing of the `Client`, which could never be collected otherwise."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=_serve, args=(self._loop,), name="imagegate-client", daemon=True)
+        self._thread.start()
+        # Whatever began under it before the end is seen by the end, and nothing begins after.
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def begin(self, call: Coroutine[Any, Any, Answer]) -> Future[Answer] | None:
+        """Run `call` in the thread; None, and the call is dropped, where that has ended."""
+        with self._lock:
+            if not self._ended:
+                return asyncio.run_coroutine_threadsafe(call, self._loop)
+        call.close()
+        return None
+
+    def shut_down(self) -> None:
+        """Cancel what is under way and end the thread. The collector may call this anywhere, even in that thread."""
+        with self._lock:
+            if self._ended or not self._thread.is_alive():
+                return
+            self._ended = True
+            drained = asyncio.run_coroutine_threadsafe(_drain(self._client), self._loop)
+        drained.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
+        if threading.current_thread() is not self._thread:
+            self._thread.join(CLOSE_SECONDS)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
@@ -86,19 +118,12 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-def _shut_down(client: AsyncClient, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    if not thread.is_alive():
-        return
-    asyncio.run_coroutine_threadsafe(_drain(client), loop).add_done_callback(
-        lambda _: loop.call_soon_threadsafe(loop.stop)
-    )
-    thread.join(CLOSE_SECONDS)
-
-
 async def _drain(client: AsyncClient) -> None:
     """Close, and see every call that is still under way to its end: a loop must not stop above pending tasks."""
-    await client.close()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    try:
+        await client.close()
+    finally:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)

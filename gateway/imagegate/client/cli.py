@@ -206,7 +206,7 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; the exit code. What a user can cause ends in one sentence, never in a traceback."""
-    as_json = "--json" in arguments
+    as_json = "--json" in _options(arguments)
     try:
         return int(app(_with_values(arguments), prog_name="imagegate", standalone_mode=False) or 0)
     except typer.TyperException as error:
@@ -221,6 +221,11 @@ def run(arguments: Sequence[str]) -> int:
         return exits.FAILED
     except (KeyboardInterrupt, typer.Abort):
         return exits.INTERRUPTED
+
+
+def _options(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments before `--`: what follows it is no option, whatever it looks like."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
 
 
 def _with_values(arguments: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Self, TypeVar, Unpack
 
 import grpc
 
-from imagegate.client.connection import CHANNEL_OPTIONS, router_address
+from imagegate.client.address import router_address
 from imagegate.client.error import from_rpc_error
 from imagegate.client.fields import GenerateFields, to_request
 from imagegate.client.result import Result
@@ -31,7 +31,7 @@ class AsyncClient:
     def __init__(self, router: str | None = None, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         self.router = router_address(router, os.environ)
         self.timeout = timeout
-        self._channels = ChannelPool(self.router, CHANNEL_OPTIONS)
+        self._channels = ChannelPool(self.router)
 
     def __repr__(self) -> str:
         return f"<AsyncClient {self.router}>"

@@ -11,8 +11,10 @@ from grpc_status import rpc_status
 from imagegate.client.plain import plain
 from imagegate.client.result import Attempt
 from imagegate.runtime.errors import Reason, Violation, from_status
-from imagegate.runtime.interceptors import REQUEST_ID_KEY
+from imagegate.runtime.metadata import REQUEST_ID_KEY
+from imagegate.runtime.redaction import clip, one_line
 
+MAX_FOREIGN_BYTES = 512
 START_IT = "start one with `imagegate up`, or name another with --router or IMAGEGATE_ROUTER"
 
 
@@ -112,5 +114,6 @@ def _made_up_by_transport(error: grpc.aio.AioRpcError, target: str, timeout: flo
             remedy = "name a router with --router or IMAGEGATE_ROUTER"
             return Reason.UNSUPPORTED, f"what listens at {target} is no router of this version; {remedy}"
         case code:
-            words = error.details() or "no details"
-            return Reason.UNREACHABLE, f"the call to {target} was broken off ({code.name}: {words}); {START_IT}"
+            # Something answers there, a proxy perhaps: starting another one would not help.
+            words = clip(" ".join(one_line(error.details() or "").split()), MAX_FOREIGN_BYTES) or "no details"
+            return Reason.INTERNAL, f"the call to {target} was broken off ({code.name}: {words})"

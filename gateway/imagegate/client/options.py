@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from imagegate.client.connection import DEFAULT_ROUTER, router_address
+from imagegate.client.address import DEFAULT_ROUTER, router_address
 
 MAX_TIMEOUT = 86_400.0  # seconds
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from imagegate.client.connection import DEFAULT_ROUTER
+from imagegate.client.address import DEFAULT_ROUTER
 from imagegate.client.files import is_misnamed
 from imagegate.client.logs import printable
 from imagegate.client.plain import bare_name
@@ -53,12 +53,13 @@ def print_attempts(out: Console, attempts: Sequence[Attempt]) -> None:
     """One row per candidate, in the order in which they were tried."""
     table = _table("#", "provider/model", "outcome", "time", "what happened")
     for number, attempt in enumerate(attempts, start=1):
-        table.add_row(
+        _row(
+            table,
             str(number),
             f"{attempt.provider}/{attempt.model}",
             _outcome(attempt),
             "" if attempt.skipped else f"{attempt.seconds:.2f} s",
-            Text(printable(_what_happened(attempt))),
+            _what_happened(attempt),
         )
     out.print(table)
 
@@ -68,13 +69,14 @@ def print_models(out: Console, catalogue: catalog_pb2.ListModelsResponse) -> Non
     table = _table("model", "tier", "credits", "quality", "seconds", "upstream", "state")
     for model in catalogue.models:
         quality = bare_name(catalog_pb2.Quality.DESCRIPTOR, model.quality)
-        table.add_row(
+        _row(
+            table,
             f"{model.provider}/{model.key}",
             model.tier,
             str(model.credits) if model.HasField("credits") else "?",
             quality,
             f"{model.typical_seconds_low:g}–{model.typical_seconds_high:g}",
-            printable(model.upstream_model),
+            model.upstream_model,
             Text("on", style="green") if model.enabled else Text("off", style="yellow"),
         )
     out.print(table)
@@ -89,19 +91,17 @@ def print_status(out: Console, status: router_pb2.RouterStatus, *, with_models: 
     for provider in status.providers:
         until = provider.until.ToJsonString() if provider.HasField("until") else ""
         error = _last_error(provider.last_error) if provider.HasField("last_error") else ""
-        table.add_row(
-            provider.name, _state(provider), _breaker(provider.breaker), until, str(provider.in_flight), Text(error)
-        )
+        _row(table, provider.name, _state(provider), _breaker(provider.breaker), until, str(provider.in_flight), error)
         for model in provider.models if with_models else ():
             until = model.until.ToJsonString() if model.HasField("until") else ""
             error = _last_error(model.last_error) if model.HasField("last_error") else ""
             counts = f"{model.succeeded} made, {model.failed} failed"
-            table.add_row(f"  {model.key}", counts, _breaker(model.breaker), until, "", Text(error))
+            _row(table, f"  {model.key}", counts, _breaker(model.breaker), until, "", error)
     out.print(table)
     routes = _table("route", "available", "candidates, in order")
     for route in status.routes:
         available = Text("yes", style="green") if route.available else Text("no", style="red")
-        routes.add_row(route.name, available, ", ".join(route.candidates))
+        _row(routes, route.name, available, ", ".join(route.candidates))
     out.print(routes)
 
 
@@ -123,8 +123,8 @@ def print_running(out: Console, running: Running) -> None:
 
 def _outcome(attempt: Attempt) -> Text:
     if attempt.skipped:
-        return Text(f"skipped: {attempt.reason}", style="dim")
-    return Text(attempt.reason, style="red") if attempt.reason else Text("delivered", style="green")
+        return Text(printable(f"skipped: {attempt.reason}"), style="dim")
+    return Text(printable(attempt.reason), style="red") if attempt.reason else Text("delivered", style="green")
 
 
 def _what_happened(attempt: Attempt) -> str:
@@ -146,7 +146,7 @@ def _breaker(state: "router_pb2.BreakerState.ValueType") -> str:
 
 def _last_error(error: router_pb2.LastError) -> str:
     reason = bare_name(error_pb2.ErrorReason.DESCRIPTOR, error.reason)
-    return printable(f"{reason}: {error.message}")
+    return f"{reason}: {error.message}"
 
 
 def _table(*columns: str) -> Table:
@@ -154,6 +154,11 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+def _row(table: Table, *cells: str | Text) -> None:
+    """A row; what comes from the wire must not steer the terminal, so no text gets into a table but through here."""
+    table.add_row(*(Text(printable(cell)) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _line(out: Console, text: str, style: str = "") -> None:

@@ -8,12 +8,14 @@ import difflib
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from imagegate.runtime import strict_yaml
 
 PACKAGED = Path(__file__).with_name("imagegate.yaml")
 PREFIX = "IMAGEGATE_"
@@ -67,20 +69,7 @@ class RouterConfig(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "RouterConfig":
-        problems = [
-            f"routes.{route}: {candidate!r} names no configured provider{_did_you_mean(provider, self.providers)}"
-            for route, candidates in self.routes.items()
-            for candidate in candidates
-            if (provider := candidate.partition("/")[0]) not in self.providers
-        ]
-        problems += [f"routes.{name}: a provider has this name too" for name in self.routes if name in self.providers]
-        problems += [
-            f"routes.{route}: lists a candidate twice"
-            for route, candidates in self.routes.items()
-            if len(set(candidates)) < len(candidates)
-        ]
-        if DEFAULT_ROUTE not in self.routes:
-            problems.append(f"routes: the route {DEFAULT_ROUTE!r} is missing; a request without a model takes it")
+        problems = _inconsistencies(self.providers, self.routes)
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -124,7 +113,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> RouterConfig:
     Raises ConfigError with every problem at once.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 a SafeLoader
+        content = strict_yaml.parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read ({error.strerror}); set IMAGEGATE_CONFIG to a file"]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -135,7 +124,10 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> RouterConfig:
     try:
         config = RouterConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(str(path), problems + _problems(error)) from error
+        told = _problems(error)
+        # Judged on what was written: a mistake elsewhere must not hide these.
+        told += [each for each in _inconsistencies(*_written(content)) if each not in told]
+        raise ConfigError(str(path), problems + told) from error
     if problems:
         raise ConfigError(str(path), problems)
     return config
@@ -146,15 +138,34 @@ def dump(config: RouterConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, width=100)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice: plain YAML would silently keep the last."""
+def _written(content: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Sequence[str]]]:
+    """The providers and routes of a file that may be wrong in any way, as far as they can be read."""
+    providers, routes = content.get("providers"), content.get("routes")
+    listed = {
+        str(name): [candidate for candidate in candidates if isinstance(candidate, str)]
+        for name, candidates in (routes.items() if isinstance(routes, dict) else ())
+        if isinstance(candidates, list)
+    }
+    return providers if isinstance(providers, dict) else {}, listed
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+
+def _inconsistencies(providers: Mapping[str, object], routes: Mapping[str, Sequence[str]]) -> list[str]:
+    """Where providers and routes do not fit together."""
+    problems = [
+        f"routes.{route}: {candidate!r} names no configured provider{_did_you_mean(provider, providers)}"
+        for route, candidates in routes.items()
+        for candidate in candidates
+        if (provider := candidate.partition("/")[0]) not in providers
+    ]
+    problems += [f"routes.{name}: a provider has this name too" for name in routes if name in providers]
+    problems += [
+        f"routes.{route}: lists a candidate twice"
+        for route, candidates in routes.items()
+        if len(set(candidates)) < len(candidates)
+    ]
+    if DEFAULT_ROUTE not in routes:
+        problems.append(f"routes: the route {DEFAULT_ROUTE!r} is missing; a request without a model takes it")
+    return problems
 
 
 def _override(content: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
@@ -168,7 +179,7 @@ def _override(content: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
             problems.append(f"{variable}: no such setting{_did_you_mean(path[0], RouterConfig.model_fields)}")
             continue
         try:
-            value = yaml.safe_load(environ[variable])
+            value = strict_yaml.parse(environ[variable])
         except yaml.YAMLError:
             value = environ[variable]
         if not _set(content, path, value):

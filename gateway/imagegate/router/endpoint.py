@@ -15,29 +15,11 @@ from grpc_status import rpc_status
 
 from imagegate.runtime.channels import ChannelPool
 from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
-from imagegate.runtime.provider import UPSTREAM_ID
-from imagegate.runtime.server import MESSAGE_OPTIONS
+from imagegate.runtime.metadata import UPSTREAM_ID
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc
 
 GENERATE = "/imagegate.v1.GenerationService/Generate"
 CATALOGUE_SECONDS = 5.0
-
-CHANNEL_OPTIONS = (
-    *MESSAGE_OPTIONS,
-    # One layer tries again, and it is not the channel.
-    ("grpc.enable_retries", 0),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    # A dead provider is looked for again within seconds, not within gRPC's two minutes.
-    ("grpc.min_reconnect_backoff_ms", 500),
-    ("grpc.initial_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    (
-        "grpc.service_config",
-        '{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}',
-    ),
-)
-
 
 # How gRPC says that there was no connection to begin with; everything else broke one that there was.
 NEVER_CONNECTED = (
@@ -63,7 +45,7 @@ class Endpoint:
     def __init__(self, provider: str, target: str) -> None:
         self.provider = provider
         self.target = target
-        self._channels = ChannelPool(target, CHANNEL_OPTIONS)
+        self._channels = ChannelPool(target)
         self._is_closed = False
 
     async def close(self) -> None:

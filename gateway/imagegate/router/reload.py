@@ -25,7 +25,12 @@ async def keep_reloading(router: Router, path: Path, environ: Mapping[str, str],
         return name == path.name or name.startswith("..")  # ..data is the link of a ConfigMap
 
     async for _ in awatch(path.parent, watch_filter=concerns_us, recursive=False):
-        await reload(router, path, environ, emit)
+        try:
+            await reload(router, path, environ, emit)
+        except Exception:
+            # A bug of ours in taking one file must not end the following for ever.
+            emit(ConfigLoaded(""))
+            log.exception("the configuration could not be taken", source=str(path))
 
 
 async def reload(router: Router, path: Path, environ: Mapping[str, str], emit: Listener) -> None:

@@ -29,8 +29,7 @@ from imagegate.router.verdict import Next, verdict_on
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.fitting import fit, forbidden
-from imagegate.runtime.interceptors import REQUEST_ID_KEY
-from imagegate.runtime.provider import ATTEMPT_NUMBER, FALLBACK_WAITS
+from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REQUEST_ID_KEY
 from imagegate.v1 import error_pb2, generation_pb2
 
 MAX_ATTEMPTS = 4

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from imagegate.runtime import malloc
 from imagegate.runtime.limits import DailyQuota, Limits, Rate
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
-from imagegate.runtime.models import CatalogueError
+from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.provider import Provider, ProviderService
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop

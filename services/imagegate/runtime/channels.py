@@ -5,6 +5,7 @@ not help against. So no channel carries more calls than `CALLS_PER_CHANNEL`, wel
 when all are full another one is opened, over a connection of its own.
 """
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +18,27 @@ IDLE_CHANNELS = 2
 
 ChannelOptions = Sequence[tuple[str, str | int]]
 
-OWN_OPTIONS = (
+# Both directions, on every hop of ours: one constant, so that no hop is narrower than another.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MESSAGE_OPTIONS: ChannelOptions = (
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+)
+# Replicas behind one name share the calls, and one that says NOT_SERVING gets none.
+SERVICE_CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
+
+CHANNEL_OPTIONS: ChannelOptions = (
+    *MESSAGE_OPTIONS,
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+    # One layer tries again, the router: a call that gRPC repeats in silence may be paid for twice.
+    ("grpc.enable_retries", 0),
+    # A picture takes longer than many a proxy keeps a silent connection. Servers of ours allow a ping every 10 s.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # Whoever was away is looked for again within seconds, not within gRPC's two minutes.
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.initial_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
     # Otherwise gRPC would give two channels to one target the same connection.
     ("grpc.use_local_subchannel_pool", 1),
     # Our hops are internal: a web proxy that the environment names is not meant for them.
@@ -36,9 +57,9 @@ class _Line:
 class ChannelPool:
     """Channels to `target`, opened when they are needed. Belongs to one event loop, the one that first calls."""
 
-    def __init__(self, target: str, options: ChannelOptions = ()) -> None:
+    def __init__(self, target: str, options: ChannelOptions = CHANNEL_OPTIONS) -> None:
         self.target = target
-        self._options = (*options, *OWN_OPTIONS)
+        self._options = options
         self._lines: list[_Line] = []
         self._closed = False
 

@@ -7,11 +7,11 @@ model's entry gives a default, and no change goes unrecorded.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from imagegate.runtime.models import (
+from imagegate.runtime.models import Model
+from imagegate.runtime.parameters import (
     FITTED_FIELDS,
     INTEGER_FIELDS,
     TEXT_FIELDS,
-    Model,
     Parameter,
     nearest_on_grid,
     shortest,

@@ -19,14 +19,13 @@ from grpc_status import rpc_status
 
 from imagegate.runtime.deadline import DEFAULT_TIMEOUT
 from imagegate.runtime.errors import Failure, Reason, to_status
+from imagegate.runtime.metadata import REASON_KEY, REQUEST_ID_KEY
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.validation import REQUEST_ID
 
 log = structlog.get_logger()
 
-REQUEST_ID_KEY = "imagegate-request-id"
-REASON_KEY = "imagegate-reason"
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic in the stubs only
 Behaviour = Callable[[Any, Any], Awaitable[Any]]

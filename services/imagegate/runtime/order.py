@@ -6,6 +6,7 @@ point can be told truthfully.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,9 @@ from imagegate.v1 import generation_pb2
 
 # Where the upstream makes one picture per call, this many calls of one order run at a time.
 AT_ONCE = 2
+
+# An upstream's id travels on as metadata of gRPC, which takes printable ASCII.
+UPSTREAM_ID = re.compile(r"[!-~]{1,128}")
 
 # The further along, the more likely that it was charged; not told is as good as unknown.
 RISK = (Dispatch.NOT_SENT, Dispatch.REFUSED, Dispatch.ACCEPTED, Dispatch.UNSPECIFIED, Dispatch.UNKNOWN)
@@ -95,9 +99,12 @@ class Order:
             self.dispatch = Dispatch.UNKNOWN
 
     async def accepted(self, upstream_id: str) -> None:
-        """The upstream took the work under `upstream_id`; the caller is told at once."""
+        """The upstream took the work under `upstream_id`; the caller is told at once.
+
+        An id that cannot be told is as good as none: the work was taken all the same.
+        """
         self.dispatch = Dispatch.ACCEPTED
-        if upstream_id and not self.upstream_id:
+        if UPSTREAM_ID.fullmatch(upstream_id) and not self.upstream_id:
             self.upstream_id = upstream_id
             await self.tell_upstream_id(upstream_id)
 
@@ -155,5 +162,5 @@ async def one_by_one(order: Order, make: Callable[[int], Awaitable[Picture]]) ->
         tasks = [group.create_task(one(index)) for index in range(order.count)]
     pictures = [picture for task in tasks if (picture := task.result()) is not None]
     if not pictures:
-        raise max(failures, key=lambda failure: RISK.index(failure.dispatch))
+        raise max(failures, key=lambda failure: (RISK.index(failure.dispatch), failure.billed is not False))
     return pictures

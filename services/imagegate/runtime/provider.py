@@ -20,6 +20,7 @@ from imagegate.runtime.fitting import fit, forbidden
 from imagegate.runtime.inspection import Inspector
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.limits import Limits
+from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, UPSTREAM_ID
 from imagegate.runtime.metrics import ProviderMetrics
 from imagegate.runtime.models import Catalogue, Model, nearest
 from imagegate.runtime.order import Delivery, Order
@@ -34,11 +35,6 @@ log = structlog.get_logger()
 MAX_RESERVE_SECONDS = 3.0
 RESERVE_SHARE = 0.2
 LOGGED_PROMPT_CHARACTERS = 100
-
-# Set by a router that has another candidate waiting: do not queue for long, answer BUSY.
-FALLBACK_WAITS = "imagegate-fallback-waits"
-ATTEMPT_NUMBER = "imagegate-attempt"
-UPSTREAM_ID = "imagegate-upstream-id"
 
 Context = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, generation_pb2.GenerateResponse]
 
@@ -127,6 +123,12 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
         except asyncio.CancelledError:
             self._log_attempt(request, order, context, monotonic() - began, Reason.CANCELLED, None)
             raise
+        except Exception as error:
+            log.exception("an attempt failed by a bug", provider=self._provider.catalogue.provider)
+            bug = _bug()
+            self._complete(bug, request, order)
+            self._log_attempt(request, order, context, monotonic() - began, bug.reason, bug)
+            raise bug from error
         self._log_attempt(request, order, context, monotonic() - began, None, None, response)
         return response
 
@@ -262,6 +264,7 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
         if failure.dispatch in (Dispatch.NOT_SENT, Dispatch.REFUSED):
             failure.billed = False
         failure.message = self._redactor.scrub(failure.message)
+        failure.remedy = self._redactor.scrub(failure.remedy)
         failure.upstream_message = clip(self._redactor.scrub(failure.upstream_message), 512)
         failure.upstream_id = clip(self._redactor.scrub(failure.upstream_id), 128)
         model = order.model.key if order is not None else clip(request.model, 64)
@@ -285,7 +288,7 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
             "provider": self._provider.catalogue.provider,
             "model": order.model.key if order else clip(request.model, 64),
             "upstream_id": order.upstream_id if order else "",
-            "parameters": dict(order.parameters) if order else {},
+            "parameters": self._logged_parameters(order) if order else {},
             "outcome": reason or "ok",
             "bytes": sum(len(image.data) for image in pictures),
             "duration_ms": round(seconds * 1000),
@@ -302,6 +305,22 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
         self._metrics.attempted(order, len(pictures), reason)
         if self._limits.quota is not None:
             self._metrics.quota(self._limits.quota.used, self._limits.quota.per_day)
+
+    def _logged_parameters(self, order: Order) -> dict[str, object]:
+        """What went to the model; of the caller's words as much as is logged of a prompt."""
+        logged: dict[str, object] = dict(order.parameters)
+        negative = logged.pop("negative_prompt", None)
+        if negative is not None and self._log_prompts:
+            logged["negative_prompt"] = str(negative)[:LOGGED_PROMPT_CHARACTERS]
+        return logged
+
+
+def _bug() -> Failure:
+    return Failure(
+        Reason.INTERNAL,
+        "imagegate failed by a bug of its own; nothing about your request is known to be wrong",
+        remedy="look for this request's id in the log of the provider",
+    )
 
 
 def _metadata(context: Context, key: str) -> str:

@@ -16,6 +16,7 @@ from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.deadline import DEFAULT_TIMEOUT
 from imagegate.runtime.interceptors import CallInterceptor
 from imagegate.runtime.metrics import ProcessMetrics
@@ -25,12 +26,6 @@ from imagegate.runtime.telemetry import http_endpoint
 
 log = structlog.get_logger()
 
-# Both directions, on every hop of ours: one constant, so that no hop is narrower than another.
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-MESSAGE_OPTIONS = (
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-)
 SERVER_OPTIONS = (
     *MESSAGE_OPTIONS,
     # gRPC would share a port that is in use without a word.

@@ -4,17 +4,44 @@ Keys come from a variable or from a file named by the same variable with `_FILE`
 secret), which is read again when it changes.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from yarl import URL
 
 PROVIDER_PREFIX = "IMAGEGATE_{provider}_"
 
 
 class SettingsError(ValueError):
     """Settings that cannot be used; the message names every variable that is wrong."""
+
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+# An IPv6 address, or a host's name as it goes over the wire.
+_HOST = re.compile(rf"[0-9a-f:.]*:[0-9a-f:.]*|{_LABEL}(?:\.{_LABEL})*\.?", re.IGNORECASE)
+
+
+def _base_url(value: str) -> str:
+    """`value`, if calls can be made below it. The messages do not repeat it: it may hold a password."""
+    if any(sign in value for sign in "?#\\") or not value.isprintable() or " " in value:
+        raise ValueError("must be a URL without a query, a fragment or spaces")
+    try:
+        url = URL(value)
+        host, port = url.raw_host or "", url.port
+    except ValueError:
+        raise ValueError("must be a URL: http://host:port/path, the port at most 65535") from None
+    if url.scheme not in ("http", "https") or not _HOST.fullmatch(host) or not port:
+        raise ValueError("must be a URL that begins with http:// or https:// and names a host")
+    if "@" in url.raw_authority or "@" in value.partition("://")[2].partition("/")[0]:
+        raise ValueError("must hold no user and password: those have variables of their own")
+    return value
+
+
+# Where an upstream is: http or https, a host, perhaps a port and a path, and nothing that a key could hide in.
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 class EnvironmentSettings(BaseModel):

@@ -5,17 +5,15 @@
 - A finished picture is fetched without the key, wherever it lies; an address that is not public is
   reached only at a configured origin.
 - A call that makes or fetches a picture always asks for an image type (`Accept`).
-- Nothing is retried here: the router is the one layer that tries again.
+- No submission is sent twice: the router is the one layer that tries again. (aiohttp itself repeats
+  a GET or PUT, once, where a kept-alive connection turned out to be closed.)
 """
 
 import asyncio
 import json
-import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from importlib.metadata import version
 from types import TracebackType
@@ -26,7 +24,9 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from imagegate.runtime.addresses import is_public
+from imagegate.runtime.answer import MAX_TEXT_BYTES, Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.urls import fetchable, origin_of, redirected, unfetchable
 
 ACCEPT_PICTURE = "image/png"
 ACCEPT_JSON = "application/json"
@@ -34,17 +34,10 @@ ACCEPT_JSON = "application/json"
 MINIMUM_BYTES_PER_SECOND = 8 * 1024
 # A picture of 32 MiB in base64 with a little JSON around it.
 MAX_BODY_BYTES = 45 * 1024 * 1024
-MAX_ERROR_BODY_BYTES = 64 * 1024
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
-MAX_RETRY_AFTER_SECONDS = 600.0
 # Below the 5 s after which common servers close an idle connection: a submission must not meet a stale one.
 KEEPALIVE_SECONDS = 4.0
-
-# What a decoded path may not hold: backslashes, a second layer of encoding, controls, the start of a query.
-_TWISTED = re.compile(r"[\\%?#\x00-\x1f\x7f]")
-
-SANDBOX_HEADER = "x-imagegate-sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,52 +52,6 @@ class Bounds:
     connect: float = 10.0
     grace: float = 10.0
     body: int = MAX_BODY_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An upstream's answer, read whole. Header names are case-insensitive."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def content_type(self) -> str:
-        """The media type without its parameters, in lower case."""
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-    @property
-    def sandbox(self) -> bool:
-        """Whether a stand-in answered; it says so itself."""
-        return self.headers.get(SANDBOX_HEADER, "") == "true"
-
-    @property
-    def text(self) -> str:
-        """The body as text, at most 64 KiB of it; not scrubbed."""
-        return self.body[:MAX_ERROR_BODY_BYTES].decode("utf-8", errors="replace")
-
-    def json(self) -> Any:
-        """The body as JSON. Raises Failure(BAD_OUTPUT) where it is something else."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            kind = self.content_type or "no content type"
-            raise Failure(
-                Reason.BAD_OUTPUT,
-                f"the upstream answered {self.status} with {kind} instead of JSON",
-                upstream_status=self.status,
-                upstream_message=self.text[:512],
-            ) from error
-
-    def retry_after(self, now: datetime | None = None) -> float | None:
-        """Seconds that `Retry-After` asks for (a number or a date), at most 10 minutes."""
-        value = self.headers.get("Retry-After", "").strip()
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = _seconds_until(value, now or datetime.now(UTC))
-        return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None
 
 
 DEFAULT_BOUNDS = Bounds()
@@ -127,7 +74,7 @@ class UpstreamClient:
         authorization: Callable[[], Mapping[str, str]],
         bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
-        self._origins = {_origin_of(URL(base)) for base in base_urls}
+        self._origins = {origin_of(URL(base)) for base in base_urls}
         self._authorization = authorization
         self._bounds = bounds
         self._trusted: aiohttp.ClientSession | None = None
@@ -166,37 +113,19 @@ class UpstreamClient:
         Raises Failure: BAD_OUTPUT for an answer other than 200, a URL that may not be fetched or a
         body over the limit; UPSTREAM_ERROR where the connection broke; TIMEOUT below the minimum rate.
         """
-        target = _checked_url(url)
+        target = fetchable(url)
         for _ in range(MAX_REDIRECTS + 1):
             answer, location = await self._fetch(target)
             if location is None:
                 return answer
             target = redirected(target, location)
-        raise _unfetchable(f"its address redirects more than {MAX_REDIRECTS} times")
-
-    def own_url(self, base_url: str, named: str) -> str:
-        """The URL that an upstream named for its own status, result or cancel call, at `base_url`'s origin.
-
-        Raises Failure(UPSTREAM_ERROR) where its path lies outside the base URL's.
-        """
-        base = URL(base_url)
-        try:
-            path = URL(named).path
-        except (TypeError, ValueError):
-            path = ""
-        if not path.startswith(base.path.rstrip("/") + "/") or not _is_plain(path):
-            raise Failure(
-                Reason.UPSTREAM_ERROR,
-                "the upstream named a URL outside its own API for following the request",
-                dispatch=Dispatch.ACCEPTED,
-            )
-        return str(base.origin().with_path(path))
+        raise unfetchable(f"its address redirects more than {MAX_REDIRECTS} times")
 
     async def _authorized(
         self, method: str, url: str, accept: str, body: object, headers: Mapping[str, str] | None
     ) -> Answer:
         target = URL(url)
-        if _origin_of(target) not in self._origins:
+        if origin_of(target) not in self._origins:
             raise ValueError(f"a key would leave for {target.origin()}, which is not a configured base URL")
         # Case-insensitive, and in this order: no caller's header can take the place of these two.
         sent = CIMultiDict(headers or {})
@@ -216,7 +145,7 @@ class UpstreamClient:
 
     async def _fetch(self, target: URL) -> tuple[Answer, str | None]:
         """One hop of a download: the picture, or where it went."""
-        session = self._session(trusted=_origin_of(target) in self._origins)
+        session = self._session(trusted=origin_of(target) in self._origins)
         patience = aiohttp.ClientTimeout(total=None, sock_connect=self._bounds.connect, sock_read=self._bounds.grace)
         try:
             async with session.get(
@@ -228,13 +157,13 @@ class UpstreamClient:
         except Failure as failure:
             raise _of_download(failure) from None
         except (aiohttp.InvalidURL, UnicodeError):
-            raise _unfetchable("its address is not a URL") from None
+            raise unfetchable("its address is not a URL") from None
         except (aiohttp.ClientError, OSError) as error:
             if _was_refused(error):
-                raise _unfetchable("its address is not a public one") from None
+                raise unfetchable("its address is not a public one") from None
             raise _of_download(_transport_failure(error, target)) from None
         if response.status != HTTPStatus.OK:
-            raise _unfetchable(f"its address answers {response.status}", response.status)
+            raise unfetchable(f"its address answers {response.status}", response.status)
         return Answer(response.status, response.headers, body), None
 
     def _session(self, *, trusted: bool) -> aiohttp.ClientSession:
@@ -282,7 +211,7 @@ async def _read(response: aiohttp.ClientResponse, bounds: Bounds) -> bytes:
         if failed:
             return b""
         raise Failure(Reason.BAD_OUTPUT, "the upstream compressed its answer although asked not to")
-    limit = min(MAX_ERROR_BODY_BYTES, bounds.body) if failed else bounds.body
+    limit = min(MAX_TEXT_BYTES, bounds.body) if failed else bounds.body
     chunks: list[bytes] = []
     try:
         await _receive(response, chunks, limit, bounds.grace)
@@ -356,58 +285,3 @@ def _was_refused(error: BaseException | None) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
-
-
-def _origin_of(url: URL) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port, the scheme's own where none is written."""
-    return url.scheme, url.host, url.port
-
-
-def _is_plain(path: str) -> bool:
-    """Whether no server can take the (decoded) path for another one."""
-    inner = path.removeprefix("/").removesuffix("/").split("/")
-    return not _TWISTED.search(path) and not any(segment in ("", ".", "..") for segment in inner)
-
-
-def redirected(target: URL, location: str) -> URL:
-    """Where a download goes on to from `target`. Raises Failure(BAD_OUTPUT) where it may not."""
-    if not location:
-        raise _unfetchable("its address redirects without saying where")
-    try:
-        following = _checked_url(str(target.join(URL(location))))
-    except ValueError:
-        raise _unfetchable("its address redirects to something that is not a URL") from None
-    if target.scheme == "https" and following.scheme != "https":
-        raise _unfetchable("its address redirects from https to http")
-    return following
-
-
-def _checked_url(url: str) -> URL:
-    try:
-        target = URL(url)
-    except (TypeError, ValueError):
-        raise _unfetchable("its address is not a URL") from None
-    if target.scheme not in ("http", "https") or not target.host:
-        raise _unfetchable("its address is neither http nor https")
-    if target.user is not None or target.password is not None:
-        raise _unfetchable("its address carries a user name")
-    return target
-
-
-def _unfetchable(why: str, status: int = 0) -> Failure:
-    return Failure(
-        Reason.BAD_OUTPUT,
-        f"the finished picture cannot be fetched: {why}",
-        upstream_status=status,
-        phase="download",
-        dispatch=Dispatch.ACCEPTED,
-        billed=True,
-    )
-
-
-def _seconds_until(value: str, now: datetime) -> float:
-    """Seconds until an HTTP date; -1 where it is none."""
-    try:
-        return max((parsedate_to_datetime(value) - now).total_seconds(), 0.0)
-    except (TypeError, ValueError, OverflowError):
-        return -1.0

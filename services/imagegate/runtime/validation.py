@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from imagegate.runtime.errors import Violation
-from imagegate.runtime.models import FITTED_FIELDS
+from imagegate.runtime.parameters import FITTED_FIELDS
 from imagegate.v1 import generation_pb2
 
 MAX_PROMPT_CHARACTERS = 32_000

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from imagegate.runtime.errors import Failure
-from imagegate.runtime.models import Catalogue, Model, Parameter
+from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.order import Delivery, Order, Picture
+from imagegate.runtime.parameters import Parameter
 from imagegate.testing.pictures import picture
 
 SCRIPTED_MODEL = Model(

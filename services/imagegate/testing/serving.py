@@ -13,11 +13,12 @@ from imagegate.router.metrics import RouterMetrics
 from imagegate.router.router import Router
 from imagegate.router.service import RouterFace
 from imagegate.router.status import Scoreboard
+from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.provider import Provider, ProviderService
 from imagegate.runtime.redaction import Redactor
-from imagegate.runtime.server import MESSAGE_OPTIONS, Running, serving
+from imagegate.runtime.server import Running, serving
 from imagegate.runtime.settings import ProcessSettings
 from imagegate.v1 import generation_pb2_grpc, router_pb2_grpc
 

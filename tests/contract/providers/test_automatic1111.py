@@ -353,6 +353,51 @@ async def test_a_hang_lasts_until_the_caller_leaves(sandbox, provider):
     assert order.dispatch is Dispatch.UNKNOWN
 
 
+async def test_nothing_is_submitted_to_a_webui_that_is_still_at_work():
+    """U3: what a caller left behind is waited for, as waiting in a queue, before the next order is submitted."""
+    async with serving(pace=Pace(automatic1111_step=0.08)) as sandbox, a_provider(sandbox.environment) as provider:
+        running = asyncio.create_task(provider.generate(an_order(provider)))
+        await until(lambda: asked(sandbox))
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        order = an_order(provider)
+        following = asyncio.create_task(generate(provider, order))
+        await until(lambda: asked(sandbox, "/progress"))
+        assert order.phase == "queue"
+        assert order.dispatch is Dispatch.NOT_SENT
+        assert (await following).queue_seconds > 0
+        assert [bill["state"] for bill in sandbox.billing()] == ["finished", "finished"]
+        assert "/progress" in sandbox.requests()[-2]["path"]  # idle at last, then the submission
+        before = len(asked(sandbox, "/progress"))
+        assert (await generate(provider, an_order(provider))).queue_seconds is None
+        assert len(asked(sandbox, "/progress")) == before
+
+
+async def test_a_webui_that_stays_busy_is_left_alone():
+    """U3: where the order's deadline comes first nothing was sent, so that another provider may follow."""
+    async with serving(pace=Pace(automatic1111_step=3.0)) as sandbox, a_provider(sandbox.environment) as provider:
+        running = asyncio.create_task(provider.generate(an_order(provider)))
+        await until(lambda: asked(sandbox))
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        order = an_order(provider)
+        order.deadline = Deadline.after(0.5)
+        failure = await the_failure(provider, order)
+        assert (failure.reason, failure.phase, failure.dispatch) == (Reason.TIMEOUT, "queue", Dispatch.NOT_SENT)
+        assert len(asked(sandbox)) == 1
+
+
+@pytest.mark.parametrize("fault", [NOT_FOUND, {"fault": "json_200", "body": {"state": {"job_count": "x"}}}])
+async def test_a_webui_that_does_not_say_whether_it_is_busy(sandbox, provider, fault):
+    """U3: nonsense in the place of its progress keeps nobody waiting."""
+    sandbox.faults([{**SUBMISSION, "fault": "reset", "times": 1}, {**EVERYTHING, "path": "*/progress", **fault}])
+    assert (await the_failure(provider)).dispatch is Dispatch.UNKNOWN
+    assert (await generate(provider, an_order(provider))).pictures
+    assert asked(sandbox, "/progress")
+
+
 # ── Switches ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

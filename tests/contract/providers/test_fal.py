@@ -309,6 +309,34 @@ async def test_losing_track(sandbox, provider):
     assert len(asked(sandbox, "POST", "/fal")) == 1
 
 
+async def test_a_job_that_is_lost_is_cancelled():
+    """A job that nobody can follow any more is not left running: it would be paid for."""
+    async with serving(pace=SLOW) as sandbox, a_provider(sandbox.environment) as provider:
+        sandbox.faults([{**STATUS, "fault": "status", "code": 503}])
+        failure = await the_failure(provider)
+        assert (failure.reason, failure.dispatch) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED)
+        assert [bill["state"] for bill in sandbox.billing()] == ["cancelled"]
+
+
+@pytest.mark.parametrize("fault", [None, {"fault": "hang"}, {"fault": "reset"}])
+async def test_a_bug_after_the_submission_leaves_no_job_behind(fault):
+    """Whatever goes wrong once fal has the work, it is told to stop, in bounded time, and the bug is not hidden."""
+
+    async def tell(_upstream_id):
+        raise RuntimeError("a bug")
+
+    async with serving(pace=SLOW) as sandbox, a_provider(sandbox.environment) as provider:
+        sandbox.faults([{"upstream": "fal", "method": "PUT", **fault}] if fault else [])
+        order = an_order(provider)
+        order.tell_upstream_id = tell
+        with pytest.raises(ExceptionGroup) as caught:
+            await provider.generate(order)
+        assert caught.group_contains(RuntimeError, match="a bug")
+        assert asked(sandbox, "PUT", "/cancel")
+        if fault is None:
+            assert [bill["state"] for bill in sandbox.billing()] == ["cancelled"]
+
+
 async def test_losing_the_connection_after_the_submission(sandbox, provider):
     """Once fal has the work no later trouble is told as NOT_SENT or REFUSED."""
     sandbox.faults([{**STATUS, "fault": "reset"}])

@@ -12,10 +12,11 @@ from imagegate.runtime import images
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit
-from imagegate.runtime.models import CatalogueError
+from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Order
 from imagegate.runtime.settings import Secret, SettingsError
 from imagegate.sandbox.app import Pace, serving
+from imagegate.testing import picture
 from imagegate.v1 import generation_pb2
 
 KEY = "hf_test0123456789"
@@ -81,6 +82,42 @@ async def until(condition):
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def a_router_that_names(request_id):
+    """A router that answers everything with a picture under `request_id`, byte for byte."""
+
+    async def answer(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(head.partition(b"content-length:")[2].split()[0]))
+        body = picture(256, 256)
+        headers = b"Content-Type: image/png\r\nContent-Length: %d\r\nConnection: close" % len(body)
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Request-Id: " + request_id + b"\r\n" + headers + b"\r\n\r\n" + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("request_id", "told"),
+    [(b"plain-1", ["plain-1"]), (b"caf\xc3\xa9", []), (b"a\tb", []), (b"a b", []), (b"x" * 129, []), (b"", [])],
+)
+async def test_an_id_that_cannot_be_told_costs_no_picture(request_id, told):
+    """R5: only ids that metadata of gRPC can carry are told and kept; the picture is delivered with any."""
+    async with (
+        a_router_that_names(request_id) as url,
+        a_provider({"HUGGINGFACE_BASE_URL": url}, HUGGINGFACE_INFERENCE_PROVIDER="hf-inference") as provider,
+    ):
+        heard, order = Heard(), an_order(provider)
+        order.tell_upstream_id = heard.tell
+        delivery = await generate(provider, order)
+    assert delivery.pictures
+    assert heard == told
+    assert order.upstream_id == "".join(told)
+    assert order.dispatch is Dispatch.ACCEPTED
 
 
 # ── Pictures ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -178,6 +178,14 @@ async def test_models_and_status_print_tables_and_json(router: Any, capsys: pyte
     assert json.loads(capsys.readouterr().out)["providers"][0]["breaker"] == "HALF_OPEN"
 
 
+async def test_what_follows_two_dashes_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """A prompt may look like an option: `-- --json` asks for a picture of it, and errors are told to people."""
+    assert await imagegate("generate", "--router", NOBODY, "--", "--json") == 75
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("imagegate: no router answers")
+
+
 async def test_no_router_names_the_address_and_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     """The first thing a newcomer meets says what to do."""
     assert await imagegate("status", "--router", NOBODY) == 75

@@ -1,6 +1,7 @@
 """The SDK against a scripted router on a real socket."""
 
 import asyncio
+import contextlib
 import gc
 import threading
 from typing import Any
@@ -126,6 +127,42 @@ async def test_a_server_that_is_no_router_is_named_as_such() -> None:
     assert caught.value.code is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, Reason.UNREACHABLE),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, Reason.TIMEOUT),
+        (grpc.StatusCode.UNIMPLEMENTED, Reason.UNSUPPORTED),
+        (grpc.StatusCode.PERMISSION_DENIED, Reason.INTERNAL),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, Reason.INTERNAL),
+        (grpc.StatusCode.UNKNOWN, Reason.INTERNAL),
+    ],
+)
+async def test_a_status_that_is_none_of_ours(code: grpc.StatusCode, reason: Reason) -> None:
+    """Only where nobody answers is starting a router the remedy; else the code and its words are told, cleaned."""
+
+    async def refuse(_request: bytes, context: Any) -> bytes:
+        await context.abort(code, "a proxy\x1b[31m says\nno " + "x" * 3000)
+        return b""
+
+    server = grpc.aio.server()
+    handlers = {"Generate": grpc.unary_unary_rpc_method_handler(refuse)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("imagegate.v1.GenerationService", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with AsyncClient(f"127.0.0.1:{port}") as client:
+        with pytest.raises(GenerationError) as caught:
+            await client.generate("x")
+    await server.stop(None)
+    error = caught.value
+    assert (error.reason, error.code) == (reason, code)
+    assert ("imagegate up" in error.message) is (reason is Reason.UNREACHABLE)
+    if reason is Reason.INTERNAL:
+        assert f"{code.name}: a proxy [31m says no xxx" in error.message
+        assert error.message.isprintable()
+        assert len(error.message) < 1000
+
+
 async def test_cancelling_reaches_the_router(router: Any) -> None:
     """A caller who leaves cancels the call down the chain."""
     router.reply = router.hang
@@ -170,12 +207,45 @@ async def test_a_closed_client_says_so_and_leaves_no_thread(router: Any) -> None
             await asyncio.sleep(0.01)
     await asyncio.to_thread(client.close)
     client.close()
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - a CancelledError of concurrent.futures
+    with pytest.raises((RuntimeError, GenerationError)):
         await waiting
-    assert type(caught.value).__name__ in {"CancelledError", "GenerationError"}
     assert not [thread for thread in threading.enumerate() if thread.name == "imagegate-client"]
     with pytest.raises(RuntimeError, match="is closed"):
         client.status()
+
+
+async def test_no_call_waits_for_a_client_that_is_closed_meanwhile(router: Any) -> None:
+    """A call that races with the end is answered or refused; none waits for a loop that has stopped."""
+    for _ in range(10):
+        client = Client(router.address)
+        answered = threading.Event()
+
+        def ask_on(client: Client = client, answered: threading.Event = answered) -> None:
+            while True:
+                client.status()
+                answered.set()
+
+        asking = [asyncio.create_task(asyncio.to_thread(ask_on)) for _ in range(4)]
+        await asyncio.to_thread(answered.wait, 10)
+        await asyncio.to_thread(client.close)
+        async with asyncio.timeout(10):
+            ends = await asyncio.gather(*asking, return_exceptions=True)
+        assert all(isinstance(end, RuntimeError | GenerationError) for end in ends), ends
+
+
+async def test_closing_in_the_clients_own_thread(router: Any) -> None:
+    """The collector may close a client anywhere, in its own thread as well: a thread never waits for itself."""
+    client = Client(router.address)
+
+    async def close() -> None:
+        client.close()
+
+    with contextlib.suppress(RuntimeError):  # its own end may end it
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(client._wait, close())
+    async with asyncio.timeout(4):
+        while [thread for thread in threading.enumerate() if thread.name == "imagegate-client"]:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_forgotten_client_is_closed_when_it_is_collected(router: Any) -> None:

@@ -10,12 +10,13 @@ from multidict import CIMultiDict
 
 from imagegate.providers.automatic1111 import installed, wire
 from imagegate.providers.automatic1111.installed import Checkpoint, Sampling
+from imagegate.runtime.answer import Answer
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit
-from imagegate.runtime.models import Catalogue, load_catalogue
+from imagegate.runtime.models import Catalogue
+from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Order
-from imagegate.runtime.upstream import Answer
 from imagegate.v1 import generation_pb2
 
 PACKAGED = load_catalogue("automatic1111", Path(wire.__file__).with_name("models.yaml"))
@@ -174,13 +175,14 @@ VALIDATION = {
     [
         (404, {"detail": "Not Found"}, Reason.UNREACHABLE, "Not Found", "--api"),
         (401, exception("HTTPException", "Not authenticated"), Reason.CREDENTIALS_REJECTED, "Not auth", "SD_API_AUTH"),
-        (422, VALIDATION, Reason.UPSTREAM_REJECTED_INPUT, "steps value is not a valid integer", "correct"),
+        (422, VALIDATION, Reason.UPSTREAM_REJECTED_INPUT, "steps: value is not a valid integer", "correct"),
         (422, exception("HTTPException", "Script 'x' not found"), Reason.UPSTREAM_REJECTED_INPUT, "Script 'x'", ""),
         (500, exception("OutOfMemoryError", "", "CUDA out of memory."), Reason.OVERLOADED, "CUDA out", "smaller"),
-        (500, exception("RuntimeError", "", "model 'x' not found"), Reason.UPSTREAM_ERROR, "RuntimeError: model", ""),
+        (500, exception("RuntimeError", "", "model 'x' not found"), Reason.UPSTREAM_ERROR, "RuntimeError; model", ""),
         (500, b"Internal Server Error", Reason.UPSTREAM_ERROR, "Internal Server Error", "console"),
         (502, b"<html><body>Bad Gateway</body></html>", Reason.UPSTREAM_ERROR, "Bad Gateway", ""),
         (503, b"", Reason.OVERLOADED, "", "later"),
+        (422, {"detail": [{"msg": "no", "loc": 5}]}, Reason.UPSTREAM_REJECTED_INPUT, "no", ""),
         (504, b"", Reason.UPSTREAM_ERROR, "", ""),
         (413, b"", Reason.UPSTREAM_REJECTED_INPUT, "", ""),
         (302, b"", Reason.UPSTREAM_ERROR, "", ""),

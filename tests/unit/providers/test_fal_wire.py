@@ -8,11 +8,12 @@ from multidict import CIMultiDict
 
 from imagegate.providers.fal import wire
 from imagegate.providers.fal.provider import create
+from imagegate.runtime.answer import Answer
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit
 from imagegate.runtime.order import Order
-from imagegate.runtime.upstream import Answer
+from imagegate.runtime.words import MAX_WORDS_BYTES
 from imagegate.sandbox.fal_inputs import read_input
 from imagegate.v1 import generation_pb2
 
@@ -163,6 +164,8 @@ REFUSALS = [
     (502, INGRESS, Reason.UPSTREAM_ERROR, "502 Bad Gateway nginx"),
     (301, b"", Reason.UPSTREAM_ERROR, ""),
     (500, b"\xff\xfe\x00", Reason.UPSTREAM_ERROR, ""),
+    (500, {"error": {"status": 403, "message": "Forbidden"}}, Reason.CREDENTIALS_REJECTED, "Forbidden"),
+    (422, {"detail": [{"msg": "x", "loc": 5, "type": []}]}, Reason.UPSTREAM_REJECTED_INPUT, "x"),
     (422, [{"msg": "a list"}, "and a text"], Reason.UPSTREAM_REJECTED_INPUT, "a list; and a text"),
 ]
 
@@ -206,6 +209,7 @@ def test_our_own_start_timeout():
         ({"retry_after": "7", "x_ratelimit_reset": "12"}, 7),
         ({"x_ratelimit_reset": "99999"}, 600),
         ({"x_ratelimit_reset": "soon"}, None),
+        ({"x_ratelimit_reset": "nan"}, None),
         ({}, None),
     ],
 )
@@ -216,9 +220,9 @@ def test_when_to_come_back(headers, seconds):
 
 
 def test_words_are_bounded():
-    """R5: fal's words are cut to 512 bytes, and control characters cannot forge a log line."""
+    """R5: fal's words are bounded, and control characters cannot forge a log line."""
     message = wire.to_error(answer(500, {"detail": "ä\n" * 5000})).upstream_message
-    assert len(message.encode()) <= 512
+    assert len(message.encode()) <= MAX_WORDS_BYTES
     assert "\n" not in message
 
 
@@ -240,7 +244,7 @@ def test_a_submission_becomes_a_job():
         b"[]",
         {},
         {**NAMED, "status_url": 5},
-        {**NAMED, "request_id": "a\nb"},
+        {**NAMED, "request_id": 5},
         {"detail": "x"},
     ],
 )
@@ -256,7 +260,8 @@ def test_where_a_job_is():
     assert wire.to_status(answer(202, {"status": "IN_PROGRESS", "logs": None})).phase == "run"
     failed = wire.to_status(answer(200, {"status": "COMPLETED", "error": "boom", "error_type": "startup_timeout"}))
     assert failed == wire.Status("completed", "boom", "startup_timeout")
-    assert the_failure(wire.to_status, answer(200, {"status": "FAILED"})).reason is Reason.UPSTREAM_ERROR
+    for undocumented in ("FAILED", [], {}, 5, None):
+        assert the_failure(wire.to_status, answer(200, {"status": undocumented})).reason is Reason.UPSTREAM_ERROR
     assert the_failure(wire.to_status, answer(503)).reason is Reason.OVERLOADED
 
 

@@ -7,12 +7,13 @@ import pytest
 from multidict import CIMultiDict
 
 from imagegate.providers.huggingface import hub, wire
+from imagegate.runtime.answer import Answer
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit
-from imagegate.runtime.models import load_catalogue
+from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Order
-from imagegate.runtime.upstream import Answer
+from imagegate.runtime.words import MAX_WORDS_BYTES
 from imagegate.v1 import generation_pb2
 
 CATALOGUE = load_catalogue("huggingface", Path(wire.__file__).with_name("models.yaml"))
@@ -311,6 +312,7 @@ def test_remedies_say_where_to_go():
         (429, {}, {}, None),
         (503, {"error": "loading", "estimated_time": 20.5}, {"Retry_After": "7"}, 20.5),
         (503, {"error": "loading", "estimated_time": 1e9}, {}, 600),
+        (503, b'{"error": "loading", "estimated_time": 1' + b"0" * 400 + b"}", {}, 600),
         (503, {"error": "loading", "estimated_time": "soon"}, {"Retry_After": "7"}, 7),
         (503, b'{"error": "loading", "estimated_time": NaN}', {}, None),
         (503, {}, {"Retry_After": "3"}, 3),
@@ -327,4 +329,4 @@ def test_hostile_bodies_are_only_words(body):
     """R5: no body breaks the reading of it, and what is kept of it is bounded."""
     failure = wire.to_error(answer(500, body), DEV)
     assert failure.reason is Reason.UPSTREAM_ERROR
-    assert len(failure.upstream_message.encode()) <= wire.MAX_WORDS_BYTES
+    assert len(failure.upstream_message.encode()) <= MAX_WORDS_BYTES

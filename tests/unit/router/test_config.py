@@ -57,6 +57,8 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
     found = problems(tmp_path, text)
     assert any("'fall/flux-schnell' names no configured provider; did you mean 'fal'?" in problem for problem in found)
     assert any("the route 'default' is missing" in problem for problem in found)
+    with_more = problems(tmp_path, text.replace("attempt_timeout", "patience"))
+    assert len(with_more) == len(found) + 1
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,8 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
         ("", "must be a mapping"),
         ("- a\n- b", "must be a mapping"),
         ("providers: {a: {target: x", "is not YAML"),
-        (GOOD + "\nproviders: {}", "the key 'providers' stands twice"),
+        (GOOD.replace("90s", "2024-13-45"), "is not YAML"),
+        (GOOD + "\nproviders: {}", "written more than once: providers"),
         (GOOD.replace('"127.0.0.1:2"', "7"), "providers.fal.target"),
         (GOOD.replace("90s", "-1s"), "providers.huggingface.attempt_timeout"),
         (GOOD.replace("[fal/flux-dev]", "[]"), "routes.flux-dev"),

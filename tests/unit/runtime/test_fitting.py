@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagegate.runtime.fitting import Fitted, Value, fit, forbidden, text_of
-from imagegate.runtime.models import FITTED_FIELDS, INTEGER_FIELDS, Model, Parameter
+from imagegate.runtime.models import Model
+from imagegate.runtime.parameters import FITTED_FIELDS, INTEGER_FIELDS, Parameter
 from imagegate.runtime.validation import violations
 from imagegate.v1 import generation_pb2
 

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from imagegate.runtime.models import Catalogue, CatalogueError, Model, Parameter, load_catalogue, nearest, shortest
+from imagegate.runtime.models import Catalogue, Model, nearest
+from imagegate.runtime.models_file import CatalogueError, load_catalogue
+from imagegate.runtime.parameters import Parameter, shortest
 from imagegate.v1 import catalog_pb2
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.fitting import Value
 from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.redaction import clip
-from imagegate.runtime.upstream import Answer
 
 SAMPLERS = "/sdapi/v1/samplers"
 SCHEDULERS = "/sdapi/v1/schedulers"

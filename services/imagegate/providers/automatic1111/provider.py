@@ -11,11 +11,13 @@ from pydantic import Field
 
 from imagegate.providers.automatic1111 import installed, wire
 from imagegate.providers.automatic1111.installed import Checkpoint, Samplers
+from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.models import Catalogue, Model, load_catalogue
+from imagegate.runtime.models import Catalogue, Model
+from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Delivery, Order
-from imagegate.runtime.settings import EnvironmentSettings, ProviderSettings, Secret
-from imagegate.runtime.upstream import Answer, UpstreamClient
+from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
+from imagegate.runtime.upstream import UpstreamClient
 from imagegate.v1 import generation_pb2
 
 log = structlog.get_logger()
@@ -28,6 +30,8 @@ DEFAULT_URL = "http://127.0.0.1:7860"
 # Seconds for which its lists are believed: a checkpoint is a file that somebody adds, samplers come with extensions.
 CHECKPOINTS_SECONDS = 30.0
 SAMPLERS_SECONDS = 60.0
+# Seconds between two questions whether the webui is still busy.
+BUSY_PAUSE = 0.25
 # Seconds within which `refresh` has to be done.
 REFRESH_SECONDS = 2.0
 
@@ -35,7 +39,7 @@ REFRESH_SECONDS = 2.0
 class Automatic1111Settings(EnvironmentSettings):
     """Where the webui is, and whether it is used."""
 
-    api_url: str = Field(default=DEFAULT_URL, alias="SD_API_URL", pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$")
+    api_url: BaseUrl = Field(default=DEFAULT_URL, alias="SD_API_URL")
     enabled: bool | None = Field(default=None, alias="SD_ENABLED")
 
     @property
@@ -73,6 +77,8 @@ class Automatic1111Provider:
         self._samplers: Samplers | None = None
         self._samplers_until = clock()
         self._is_answering = True
+        # Whether a submission was left alone: its caller left or its connection broke, and the webui goes on.
+        self._left_at_work = False
 
     async def refresh(self) -> None:
         """Offer the checkpoints that there are now; a webui that does not tell within 2 s leaves them as they were."""
@@ -97,6 +103,7 @@ class Automatic1111Provider:
         await self._settle_sampler(order)
         _tell_of_tags(order)
         payload = wire.to_payload(order, checkpoint.title if checkpoint else "")
+        queued = await self._until_idle(order)
         began = monotonic()
         answer = await self._submit(order, payload)
         seconds = monotonic() - began
@@ -113,6 +120,7 @@ class Automatic1111Provider:
             wire.to_pictures(answer, order),
             upstream_model=wire.to_checkpoint_name(info),
             sandbox=answer.sandbox,
+            queue_seconds=queued,
             run_seconds=seconds,
         )
 
@@ -122,16 +130,44 @@ class Automatic1111Provider:
 
     # ── The submission ───────────────────────────────────────────────────────────────────────────────────────────
 
+    async def _until_idle(self, order: Order) -> float | None:
+        """Wait until the webui has done what was left at work in it; the seconds that took, None where nothing was.
+
+        Its own lock would make the next order wait as well, but unseen, and paid for with the time of that order.
+        Raises Failure: TIMEOUT where the order's deadline comes first, or why the webui cannot be asked.
+        """
+        if not self._left_at_work:
+            return None
+        order.phase = "queue"
+        began = monotonic()
+        while wire.is_busy(await self._ask(wire.PROGRESS, may_miss=True)):
+            if order.deadline.remaining() <= BUSY_PAUSE:
+                raise Failure(
+                    Reason.TIMEOUT,
+                    "the webui is still busy with a picture that nobody waits for any more",
+                    remedy="give the request more time, or interrupt the webui",
+                    phase="queue",
+                    dispatch=Dispatch.NOT_SENT,
+                )
+            await asyncio.sleep(BUSY_PAUSE)
+        self._left_at_work = False
+        return monotonic() - began
+
     async def _submit(self, order: Order, payload: Mapping[str, object]) -> Answer:
         order.sending()
         order.phase = "run"  # nobody says when it begins: it answers when it has finished
         try:
             answer = await self._client.picture_call("POST", self._url + wire.TXT2IMG, json=payload)
-        except Failure as failure:
-            wire.explain(failure)
+            if answer.status >= 300:
+                raise wire.to_error(answer)
+        except asyncio.CancelledError:
+            self._left_at_work = True
             raise
-        if answer.status >= 300:
-            raise wire.to_error(answer)
+        except Failure as failure:
+            self._left_at_work = self._left_at_work or failure.dispatch is Dispatch.UNKNOWN
+            if not failure.upstream_status:
+                wire.explain(failure)
+            raise
         await order.accepted("")  # it has no ids
         return answer
 

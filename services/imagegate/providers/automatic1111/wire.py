@@ -3,17 +3,17 @@
 import json
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import Order, Picture
-from imagegate.runtime.redaction import clip, one_line
-from imagegate.runtime.upstream import Answer
+from imagegate.runtime.redaction import one_line
+from imagegate.runtime.words import parsed, words
 
 TXT2IMG = "/sdapi/v1/txt2img"
-# More than anybody is shown: keys are scrubbed before the text is cut to its final length, lest one be cut in two.
-MAX_WORDS_BYTES = 4096
+PROGRESS = "/sdapi/v1/progress?skip_current_image=true"
 # Our wire carries seeds as int64.
 MAX_SEED = 2**63 - 1
 
@@ -92,9 +92,17 @@ def to_pictures(answer: Answer, order: Order) -> list[Picture]:
 
 def to_info(answer: Answer) -> Mapping[str, Any]:
     """What the webui says of the pictures it made; empty where it says nothing that can be read."""
-    body = _json(answer.body)
+    body = parsed(answer)
     info = _json(body.get("info")) if isinstance(body, dict) else None
     return info if isinstance(info, dict) else {}
+
+
+def is_busy(answer: Answer) -> bool:
+    """Whether the webui says that it is at work on something; while it is, its `job_count` is not 0."""
+    body = parsed(answer)
+    state = body.get("state") if isinstance(body, dict) else None
+    count = state.get("job_count") if isinstance(state, dict) else None
+    return isinstance(count, int) and count != 0
 
 
 def to_checkpoint_name(info: Mapping[str, Any]) -> str:
@@ -186,35 +194,14 @@ def _described(answer: Answer, reason: Reason) -> Failure:
         remedy=remedy,
         retry_after=answer.retry_after() if reason in (Reason.OVERLOADED, Reason.RATE_LIMITED) else None,
         upstream_status=answer.status,
-        upstream_message=_words(answer),
+        upstream_message=words(answer),
         billed=False,  # one's own machine
     )
-
-
-def _words(answer: Answer) -> str:
-    """The webui's own words in a body of any shape, on one line and without markup."""
-    text = ": ".join(dict.fromkeys(_sentences(_json(answer.body)))) or answer.text
-    bare = re.sub(r"<(style|script|head)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    return clip(" ".join(one_line(bare).split()), MAX_WORDS_BYTES)
-
-
-def _sentences(body: object) -> Iterator[str]:
-    """An exception's class and text, or FastAPI's list of what is wrong where."""
-    if not isinstance(body, dict):
-        return
-    for name in ("error", "detail", "errors"):
-        told = body.get(name)
-        if isinstance(told, str) and told and told != "HTTPException":
-            yield told
-        for item in told if isinstance(told, list) else ():
-            if isinstance(item, dict):
-                where = ".".join(str(part) for part in item.get("loc") or () if part != "body")
-                yield f"{where} {item.get('msg', '')}".strip()
 
 
 def _json(text: object) -> Any:
     """The value, or None where it is not JSON."""
     try:
-        return json.loads(text) if isinstance(text, str | bytes) else None
+        return json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         return None

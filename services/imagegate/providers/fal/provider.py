@@ -12,10 +12,13 @@ from pydantic import Field
 
 from imagegate.providers.fal import wire
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.models import Catalogue, load_catalogue
+from imagegate.runtime.models import Catalogue
+from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
-from imagegate.runtime.settings import EnvironmentSettings, ProviderSettings, Secret
+from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
 from imagegate.runtime.upstream import UpstreamClient
+from imagegate.runtime.urls import own_url
+from imagegate.runtime.words import words
 
 log = structlog.get_logger()
 
@@ -35,16 +38,14 @@ FETCHES_AGAIN = 2
 # Seconds for cancelling and hearing the upstream's last word; the runtime keeps up to 3 s back for it.
 LAST_WORD_SECONDS = 2.0
 
-BASE_URL = r"^https?://[^\s/?#]+(/[^\s?#]*)?$"
-
 T = TypeVar("T")
 
 
 class FalSettings(EnvironmentSettings):
     """Where fal is."""
 
-    queue_url: str = Field(default="https://queue.fal.run", pattern=BASE_URL, alias="FAL_QUEUE_URL")
-    cdn_url: str = Field(default="https://v3.fal.media", pattern=BASE_URL, alias="FAL_CDN_URL")
+    queue_url: BaseUrl = Field(default="https://queue.fal.run", alias="FAL_QUEUE_URL")
+    cdn_url: BaseUrl = Field(default="https://v3.fal.media", alias="FAL_CDN_URL")
 
 
 def create(environ: Mapping[str, str], on_secret: Callable[[str], None]) -> "FalProvider":
@@ -136,20 +137,24 @@ class FalProvider:
         return progress.delivery()
 
     async def _make(self, order: Order, index: int, progress: _Progress) -> Picture:
-        """One picture. From the moment fal has the work, every way out of here says so."""
+        """One picture. From the moment fal has the work, every way out of here says so, and leaves none behind."""
         job = await self._submit(order, index)
+        status: wire.Status | None = None
         try:
             await order.accepted(job.id)
             status = await self._until_completed(order, job, progress)
             return await self._fetch(order, index, job, status, progress)
-        except Failure as failure:
-            failure.dispatch, failure.upstream_id = Dispatch.ACCEPTED, job.id
-            raise
         except asyncio.CancelledError:
             picture = await self._last_word(order, index, job, progress)
             if picture is None:
                 raise
             return picture
+        except Exception as error:
+            if status is None:  # as far as anybody knows it is still at it
+                await self._cancel(job)
+            if isinstance(error, Failure):
+                error.dispatch, error.upstream_id = Dispatch.ACCEPTED, job.id
+            raise
 
     async def _submit(self, order: Order, index: int) -> wire.Job:
         order.sending()
@@ -233,8 +238,21 @@ class FalProvider:
             log.info("cancelled upstream", provider=NAME, upstream_id=job.id, upstream_said=said)
         return None
 
+    async def _cancel(self, job: wire.Job) -> None:
+        """Stop work that nobody can follow any more. Never raises, and takes no longer than the last word."""
+        said = "nothing"
+        try:
+            async with asyncio.timeout(LAST_WORD_SECONDS):
+                said = words(await self._client.json_call("PUT", self._own(job.cancel_url)))
+        except Failure as failure:
+            said = failure.message
+        except TimeoutError:
+            said = f"nothing in {LAST_WORD_SECONDS:g} s"
+        finally:
+            log.info("cancelled upstream", provider=NAME, upstream_id=job.id, upstream_said=said)
+
     def _own(self, url: str) -> str:
-        return self._client.own_url(self._queue_url, url)
+        return own_url(self._queue_url, url)
 
 
 async def _fetched(fetch: Callable[[], Awaitable[T]]) -> T:

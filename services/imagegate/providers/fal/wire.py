@@ -5,18 +5,18 @@ Two kinds of answers look alike and mean different things: a refused submission 
 """
 
 import binascii
-import json
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
 
+from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import Order
-from imagegate.runtime.redaction import clip, one_line
-from imagegate.runtime.upstream import MAX_BODY_BYTES, MAX_RETRY_AFTER_SECONDS, Answer
+from imagegate.runtime.upstream import MAX_BODY_BYTES
+from imagegate.runtime.words import parsed, words, words_of
 
 # fal's queue would try a failed job up to ten times; the router is the one layer that tries again.
 NO_RETRY = {"x-fal-no-retry": "1"}
@@ -27,7 +27,6 @@ MINIMUM_START_TIMEOUT = 1.0
 REQUEST_ID_HEADER = "x-fal-request-id"
 BILLED_UNITS_HEADER = "x-fal-billable-units"
 
-MAX_MESSAGE_BYTES = 512
 # Our wire carries seeds as int64. fal has drawn larger ones; a cut seed would make another picture, so there is none.
 MAX_SEED = 2**63 - 1
 
@@ -84,10 +83,6 @@ class Job:
     cancel_url: str
 
 
-# An id travels on as metadata of gRPC, which takes printable ASCII. fal's are UUIDs.
-ID = re.compile(r"[!-~]{1,128}")
-
-
 def to_job(answer: Answer) -> Job:
     """The job that a submission became.
 
@@ -98,8 +93,9 @@ def to_job(answer: Answer) -> Job:
         raise to_error(answer)
     body = _json_object(answer)
     job = Job(*(_text(body, name) for name in ("request_id", "status_url", "response_url", "cancel_url")))
-    if not (ID.fullmatch(job.id) and job.status_url and job.response_url and job.cancel_url):
-        raise _described(answer, Reason.BAD_OUTPUT, "fal answered a submission without naming the request")
+    if not all((job.id, job.status_url, job.response_url, job.cancel_url)):
+        told = words(answer, body)
+        raise _described(answer, Reason.BAD_OUTPUT, told, "fal answered a submission without naming the request")
     return job
 
 
@@ -112,7 +108,7 @@ class Status:
     error_type: str = ""
 
 
-PHASES: dict[object, Literal["queue", "run", "completed"]] = {
+PHASES: dict[str, Literal["queue", "run", "completed"]] = {
     "IN_QUEUE": "queue",
     "IN_PROGRESS": "run",
     "COMPLETED": "completed",
@@ -124,9 +120,10 @@ def to_status(answer: Answer) -> Status:
     if answer.status >= HTTPStatus.BAD_REQUEST:
         raise to_job_error(answer)
     body = _json_object(answer)
-    phase = PHASES.get(body.get("status"))
+    phase = PHASES.get(_text(body, "status"))
     if phase is None:
-        raise _described(answer, Reason.UPSTREAM_ERROR, "fal reported a state that it does not document")
+        told = words(answer, body)
+        raise _described(answer, Reason.UPSTREAM_ERROR, told, "fal reported a state that it does not document")
     return Status(phase, _text(body, "error"), _text(body, "error_type"))
 
 
@@ -150,7 +147,8 @@ def to_output(answer: Answer, status: Status, sent_seed: int | None) -> Output:
     images = body.get("images")
     url = _text(images[0], "url") if isinstance(images, list) and images and isinstance(images[0], dict) else ""
     if not url:
-        failure = _described(answer, Reason.BAD_OUTPUT, "fal reported success without a picture")
+        told = words(answer, body)
+        failure = _described(answer, Reason.BAD_OUTPUT, told, "fal reported success without a picture")
         failure.billed = True
         raise failure
     flags = body.get("has_nsfw_concepts")
@@ -234,7 +232,9 @@ NESTED_403 = re.compile(r"\b(?:status|code|http|error)\D{0,12}403\b|\b403:? forb
 
 def to_error(answer: Answer) -> Failure:
     """What a refused submission means. Nothing was taken, unless an ingress gave up waiting for fal itself."""
-    failure = _described(answer, _reason(answer, _kinds(answer)))
+    body = parsed(answer)
+    told = words(answer, body)
+    failure = _described(answer, _reason(answer, told, _kinds(answer, body)), told)
     failure.dispatch = Dispatch.UNKNOWN if _is_ingress(answer) else Dispatch.REFUSED
     return failure
 
@@ -244,13 +244,15 @@ def to_job_error(answer: Answer, status: Status = Status("completed")) -> Failur
 
     Not charged, as fal says of every failure of its own, unless its header or the kind of failure says otherwise.
     """
-    kinds = _kinds(answer) | {status.error_type}
-    reason = _reason(answer, kinds) if answer.status >= HTTPStatus.BAD_REQUEST else _by_kind(kinds)
-    if reason is Reason.MODEL_NOT_FOUND and not MISSING_MODEL.match(_words(answer)):
+    body = parsed(answer)
+    told = words(answer, body)
+    kinds = _kinds(answer, body) | {status.error_type}
+    reason = _reason(answer, told, kinds) if answer.status >= HTTPStatus.BAD_REQUEST else _by_kind(kinds)
+    if reason is Reason.MODEL_NOT_FOUND and not MISSING_MODEL.match(told):
         reason = Reason.BAD_OUTPUT  # what is missing is the result
-    failure = _described(answer, reason)
+    failure = _described(answer, reason, told)
     if answer.status < HTTPStatus.BAD_REQUEST or not failure.upstream_message:
-        failure.upstream_message = _clipped(status.error)
+        failure.upstream_message = words_of(status.error)
     failure.dispatch = Dispatch.ACCEPTED
     failure.billed = _billed(answer, kinds, reason, status)
     return failure
@@ -273,11 +275,10 @@ def lost(failure: Failure) -> Failure:
     )
 
 
-def _reason(answer: Answer, kinds: frozenset[str]) -> Reason:
-    words = _words(answer)
-    if answer.status in (402, 403, 429, 500) and BILLING_WORDS.search(words):
+def _reason(answer: Answer, told: str, kinds: frozenset[str]) -> Reason:
+    if answer.status in (402, 403, 429, 500) and BILLING_WORDS.search(told):
         return Reason.OUT_OF_CREDIT
-    if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and NESTED_403.search(words):
+    if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and NESTED_403.search(answer.text):
         return Reason.CREDENTIALS_REJECTED  # a 403 that was wrapped on its way
     if answer.status == HTTPStatus.GATEWAY_TIMEOUT and answer.headers.get("X-Fal-Request-Timeout-Type") == "user":
         return Reason.TIMEOUT  # the time-out that we asked for
@@ -303,7 +304,7 @@ def _is_ingress(answer: Answer) -> bool:
     return answer.status in GIVEN_UP and REQUEST_ID_HEADER not in answer.headers
 
 
-def _described(answer: Answer, reason: Reason, message: str = "") -> Failure:
+def _described(answer: Answer, reason: Reason, told: str, message: str = "") -> Failure:
     saying, remedy = SAYINGS[reason]
     return Failure(
         reason,
@@ -311,7 +312,7 @@ def _described(answer: Answer, reason: Reason, message: str = "") -> Failure:
         remedy=remedy,
         retry_after=_retry_after(answer) if reason in (Reason.RATE_LIMITED, Reason.OVERLOADED) else None,
         upstream_status=answer.status,
-        upstream_message=_clipped(_words(answer)),
+        upstream_message=told,
         upstream_id=answer.headers.get(REQUEST_ID_HEADER, ""),
     )
 
@@ -323,7 +324,9 @@ def _retry_after(answer: Answer) -> float | None:
     except ValueError:
         return answer.retry_after()
     told = answer.retry_after()
-    return told if told is not None else min(max(reset, 0.0), MAX_RETRY_AFTER_SECONDS)
+    if told is not None:
+        return told
+    return min(reset, MAX_RETRY_AFTER_SECONDS) if reset >= 0 else None
 
 
 def _undecodable() -> Failure:
@@ -346,21 +349,16 @@ def _reported_seed(reported: object, sent: int | None) -> int | None:
 
 def _json_object(answer: Answer) -> Mapping[str, Any]:
     """The body of an answer of success. Raises Failure(BAD_OUTPUT) where it is not a JSON object."""
-    body = _parsed(answer)
+    body = parsed(answer)
     if not isinstance(body, dict):
         kind = answer.content_type or "no content type"
         raise _described(
-            answer, Reason.BAD_OUTPUT, f"fal answered {answer.status} with {kind}, but not with a JSON object"
+            answer,
+            Reason.BAD_OUTPUT,
+            words(answer, body),
+            f"fal answered {answer.status} with {kind}, but not with a JSON object",
         )
     return body
-
-
-def _parsed(answer: Answer) -> Any:
-    """The body as JSON; None where it is something else."""
-    try:
-        return answer.json()
-    except Failure:
-        return None
 
 
 def _text(body: Mapping[str, Any], name: str) -> str:
@@ -368,43 +366,11 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _complaint(answer: Answer) -> object:
-    """The part of an error's body that tells: `detail` where there is one; None where the body is not JSON."""
-    body = _parsed(answer)
-    if isinstance(body, dict):
-        return next((body[name] for name in ("detail", "error", "message") if body.get(name)), body)
-    return body
-
-
-def _words(answer: Answer) -> str:
-    """fal's own words in a body of any shape, on one line and without markup."""
-    complaint = _complaint(answer)
-    text = answer.text if complaint is None else "; ".join(_sentences(complaint))
-    bare = re.sub(r"<(style|script|head)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    return " ".join(one_line(bare).split())
-
-
-def _sentences(complaint: object) -> Iterator[str]:
-    if isinstance(complaint, list):
-        for each in complaint:
-            yield from _sentences(each)
-    elif isinstance(complaint, dict) and "msg" in complaint:
-        where = ".".join(str(part) for part in complaint.get("loc") or () if part != "body")
-        yield f"{where}: {complaint['msg']}" if where else str(complaint["msg"])
-    else:
-        yield complaint if isinstance(complaint, str) else json.dumps(complaint, ensure_ascii=False)
-
-
-def _kinds(answer: Answer) -> frozenset[str]:
+def _kinds(answer: Answer, body: object) -> frozenset[str]:
     """Every type that the answer gives for its error: in the header, beside the detail, or in each part of it."""
-    body = _parsed(answer)
     found = [answer.headers.get("X-Fal-Error-Type")]
     if isinstance(body, dict):
         found.append(body.get("error_type"))
         detail = body.get("detail")
         found += [part.get("type") for part in detail if isinstance(part, dict)] if isinstance(detail, list) else []
     return frozenset(kind for kind in found if isinstance(kind, str))
-
-
-def _clipped(text: str) -> str:
-    return clip(" ".join(one_line(text).split()), MAX_MESSAGE_BYTES)

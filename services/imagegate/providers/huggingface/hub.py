@@ -13,9 +13,10 @@ from typing import Any
 import structlog
 
 from imagegate.providers.huggingface.wire import FAL, HF_INFERENCE, SAYINGS, to_error
+from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.redaction import clip, one_line
-from imagegate.runtime.upstream import Answer, UpstreamClient
+from imagegate.runtime.upstream import UpstreamClient
 
 log = structlog.get_logger()
 

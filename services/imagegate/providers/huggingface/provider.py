@@ -10,11 +10,13 @@ from pydantic import Field
 
 from imagegate.providers.huggingface import wire
 from imagegate.providers.huggingface.hub import AUTO, SPOKEN, Hub, Served
+from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.runtime.models import Catalogue, CatalogueError, load_catalogue
+from imagegate.runtime.models import Catalogue
+from imagegate.runtime.models_file import CatalogueError, load_catalogue
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
-from imagegate.runtime.settings import EnvironmentSettings, ProviderSettings, Secret
-from imagegate.runtime.upstream import Answer, UpstreamClient
+from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
+from imagegate.runtime.upstream import UpstreamClient
 
 NAME = "huggingface"
 CONCURRENCY = 8
@@ -22,14 +24,12 @@ CONCURRENCY = 8
 # A finished picture costs nothing to fetch, so one that breaks off is fetched again.
 FETCHES = 3
 
-_URL = r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$"
-
 
 class HuggingFaceSettings(EnvironmentSettings):
     """Where Hugging Face is and who makes the pictures there."""
 
-    base_url: str = Field(default="https://router.huggingface.co", alias="HUGGINGFACE_BASE_URL", pattern=_URL)
-    hub_url: str = Field(default="https://huggingface.co", alias="HUGGINGFACE_HUB_URL", pattern=_URL)
+    base_url: BaseUrl = Field(default="https://router.huggingface.co", alias="HUGGINGFACE_BASE_URL")
+    hub_url: BaseUrl = Field(default="https://huggingface.co", alias="HUGGINGFACE_HUB_URL")
     inference_provider: Literal["auto", "hf-inference", "fal-ai"] = Field(
         default="auto", alias="HUGGINGFACE_INFERENCE_PROVIDER"
     )

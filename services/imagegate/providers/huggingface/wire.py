@@ -5,21 +5,18 @@ answers with the picture, and `fal-ai`, which answers where it lies. Which one i
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
+from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import Order, Picture
-from imagegate.runtime.redaction import clip, one_line
-from imagegate.runtime.upstream import MAX_RETRY_AFTER_SECONDS, Answer
+from imagegate.runtime.words import parsed, words
 
 HF_INFERENCE = "hf-inference"
 FAL = "fal-ai"
 
 REQUEST_ID_HEADER = "X-Request-Id"
-# More than anybody is shown: keys are scrubbed before the text is cut to its final length, lest one be cut in two.
-MAX_WORDS_BYTES = 4096
 # Our wire carries seeds as int64.
 MAX_SEED = 2**63 - 1
 
@@ -82,11 +79,11 @@ class File:
 
 def to_file(answer: Answer, order: Order, index: int) -> File:
     """The picture that an answer of success by fal names. Raises Failure as `to_picture` does."""
-    body = _json(answer)
+    body = parsed(answer)
     images = body.get("images") if isinstance(body, dict) else None
     first = images[0] if isinstance(images, list) and images else None
     if not isinstance(first, dict) or not isinstance(first.get("url"), str):
-        raise to_error(answer, order.model.upstream_model)
+        raise to_error(answer, order.model.upstream_model, body)
     seed = body.get("seed")
     is_reported = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= MAX_SEED
     flags = body.get("has_nsfw_concepts")
@@ -166,24 +163,25 @@ LEGACY_HOST = re.compile(r"api-inference\.huggingface\.co is no longer supported
 LEGACY_REMEDY = "set HUGGINGFACE_BASE_URL=https://router.huggingface.co"
 
 
-def to_error(answer: Answer, model: str) -> Failure:
-    """What an answer without a picture means; `model` is its id on the Hub.
+def to_error(answer: Answer, model: str, body: object = ...) -> Failure:
+    """What an answer without a picture means; `model` is its id on the Hub, `body` the answer's JSON where it is known.
 
     From 400 on nothing was taken, unless an ingress gave up waiting. At a success the work was taken: an error that is
     told is not charged, anything else may be.
     """
-    reason = _reason(answer)
+    body = parsed(answer) if body is ... else body
+    reason = _reason(answer, body)
     saying, remedy = (text.format(model=model) for text in SAYINGS[reason])
-    words = _words(answer)
+    told = words(answer, body)
     is_success = answer.status < 300
     refused = Dispatch.UNKNOWN if answer.status in GIVEN_UP else Dispatch.REFUSED
     return Failure(
         reason,
         f"Hugging Face {saying} ({answer.status})",
-        remedy=LEGACY_REMEDY if LEGACY_HOST.search(words) else remedy,
-        retry_after=_retry_after(answer, reason),
+        remedy=LEGACY_REMEDY if LEGACY_HOST.search(told) else remedy,
+        retry_after=_retry_after(answer, body, reason),
         upstream_status=answer.status,
-        upstream_message=words,
+        upstream_message=told,
         upstream_id=answer.headers.get(REQUEST_ID_HEADER, ""),
         phase="run" if is_success else "submit",
         dispatch=Dispatch.ACCEPTED if is_success else refused,
@@ -198,9 +196,9 @@ def explain(failure: Failure) -> None:
         failure.phase = "submit"
 
 
-def _reason(answer: Answer) -> Reason:
+def _reason(answer: Answer, body: object) -> Reason:
     is_success = answer.status < 300
-    if is_success and not _is_error(_json(answer)):
+    if is_success and not _is_error(body):
         return Reason.BAD_OUTPUT
     text = f"{answer.headers.get('X-Error-Code', '')} {answer.text}"
     for statuses, pattern, reason in BY_WORDS:
@@ -213,44 +211,13 @@ def _is_error(body: object) -> bool:
     return isinstance(body, dict) and any(body.get(name) for name in ("error", "errors", "detail"))
 
 
-def _retry_after(answer: Answer, reason: Reason) -> float | None:
+def _retry_after(answer: Answer, body: object, reason: Reason) -> float | None:
     """Seconds, at most 10 minutes: a loading model's estimate, `Retry-After`, or the Hub's `RateLimit` header."""
-    body = _json(answer)
     estimate = body.get("estimated_time") if isinstance(body, dict) else None
     if reason is Reason.MODEL_LOADING and isinstance(estimate, int | float) and estimate >= 0:
-        return min(float(estimate), MAX_RETRY_AFTER_SECONDS)
+        return float(min(estimate, MAX_RETRY_AFTER_SECONDS))  # an integer may be beyond every float
     if reason not in (Reason.MODEL_LOADING, Reason.RATE_LIMITED, Reason.OVERLOADED):
         return None
     told = answer.retry_after()
     window = re.search(r";\s*t=(\d{1,9})", answer.headers.get("RateLimit", ""))
     return min(float(window[1]), MAX_RETRY_AFTER_SECONDS) if told is None and window else told
-
-
-def _json(answer: Answer) -> Any:
-    """The body, or None where it is not JSON."""
-    try:
-        return answer.json()
-    except Failure:
-        return None
-
-
-def _words(answer: Answer) -> str:
-    """The upstream's own words in a body of any shape, on one line and without markup."""
-    text = "; ".join(dict.fromkeys(_sentences(_json(answer)))) or answer.text
-    bare = re.sub(r"<(style|script|head)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    return clip(" ".join(one_line(bare).split()), MAX_WORDS_BYTES)
-
-
-def _sentences(told: object, depth: int = 4) -> Iterator[str]:
-    """What a JSON body tells: texts, lists and objects of them. An "unknown error" has its cause in `warnings`."""
-    if isinstance(told, str):
-        yield told
-    elif isinstance(told, list) and depth:
-        for each in told:
-            yield from _sentences(each, depth - 1)
-    elif isinstance(told, dict) and isinstance(told.get("loc"), list):  # fal's: what is wrong where
-        where = ".".join(str(part) for part in told["loc"] if part != "body")
-        yield f"{where}: {told.get('msg', '')}"
-    elif isinstance(told, dict) and depth:
-        for name in ("error", "errors", "message", "detail", "warnings"):
-            yield from _sentences(told.get(name), depth - 1)

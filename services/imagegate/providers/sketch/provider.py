@@ -6,7 +6,8 @@ from pathlib import Path
 from time import monotonic
 
 from imagegate.providers.sketch.drawing import draw
-from imagegate.runtime.models import Catalogue, load_catalogue
+from imagegate.runtime.models import Catalogue
+from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
 from imagegate.runtime.settings import ProviderSettings
 

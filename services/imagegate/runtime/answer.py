@@ -1,0 +1,74 @@
+"""An upstream's HTTP answer, as a value. Pure: wire modules read it and know nothing of HTTP clients."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from imagegate.runtime.errors import Failure, Reason
+
+SANDBOX_HEADER = "x-imagegate-sandbox"
+MAX_TEXT_BYTES = 64 * 1024
+MAX_RETRY_AFTER_SECONDS = 600.0
+# What parsing costs goes by the number of values, not of bytes: 12 MiB of `[],[],` take 5 s and
+# 360 MiB, as many of one picture in base64 next to nothing.
+MAX_JSON_VALUES = 100_000
+VALUE_SIGNS = (b",", b"[", b"{")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An upstream's answer, read whole. Header names are case-insensitive."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def content_type(self) -> str:
+        """The media type without its parameters, in lower case."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether a stand-in answered; it says so itself."""
+        return self.headers.get(SANDBOX_HEADER, "") == "true"
+
+    @property
+    def text(self) -> str:
+        """The body as text, at most 64 KiB of it; not scrubbed."""
+        return self.body[:MAX_TEXT_BYTES].decode("utf-8", errors="replace")
+
+    def json(self) -> Any:
+        """The body as JSON. Raises Failure(BAD_OUTPUT) where it is something else, or intricate beyond reason."""
+        try:
+            if sum(map(self.body.count, VALUE_SIGNS)) <= MAX_JSON_VALUES:
+                return json.loads(self.body)
+            what = "JSON of more values than anybody needs"
+        except (ValueError, RecursionError):
+            what = f"{self.content_type or 'no content type'} instead of JSON"
+        raise Failure(
+            Reason.BAD_OUTPUT,
+            f"the upstream answered {self.status} with {what}",
+            upstream_status=self.status,
+            upstream_message=self.text[:512],
+        )
+
+    def retry_after(self, now: datetime | None = None) -> float | None:
+        """Seconds that `Retry-After` asks for (a number or a date), at most 10 minutes."""
+        value = self.headers.get("Retry-After", "").strip()
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = _seconds_until(value, now or datetime.now(UTC))
+        return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None
+
+
+def _seconds_until(value: str, now: datetime) -> float:
+    """Seconds until an HTTP date; -1 where it is none."""
+    try:
+        return max((parsedate_to_datetime(value) - now).total_seconds(), 0.0)
+    except (TypeError, ValueError, OverflowError):
+        return -1.0

@@ -1,0 +1,12 @@
+"""The gRPC metadata that our services give one another, and callers may see."""
+
+# The request's id: from the caller where it likes, in every answer's trailers.
+REQUEST_ID_KEY = "imagegate-request-id"
+# In the trailers of an error: the bare name of its reason.
+REASON_KEY = "imagegate-reason"
+# In a provider's initial metadata, the moment it has it: the upstream's id of the work.
+UPSTREAM_ID = "imagegate-upstream-id"
+# From the router to a provider: the number of this attempt within the request, from 1.
+ATTEMPT_NUMBER = "imagegate-attempt"
+# From the router to a provider: another candidate waits, so answer BUSY instead of queueing for long.
+FALLBACK_WAITS = "imagegate-fallback-waits"

@@ -1,0 +1,104 @@
+"""An order's own record, and the pictures of one whose upstream makes one per call."""
+
+import asyncio
+
+import pytest
+
+from imagegate.runtime.deadline import Deadline
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.order import AT_ONCE, Order, Picture, one_by_one
+from imagegate.testing import SCRIPTED_MODEL
+
+
+def an_order(count=1):
+    return Order(SCRIPTED_MODEL, "a fox", {}, Deadline.after(20), count=count)
+
+
+def making(script):
+    """A `make` that does what `script` says of each picture, and the list of those that were begun."""
+    begun = []
+
+    async def make(index):
+        begun.append(index)
+        await asyncio.sleep(0)
+        if isinstance(script[index], Exception):
+            raise script[index]
+        return Picture(script[index])
+
+    return make, begun
+
+
+def failure(reason=Reason.UPSTREAM_ERROR, dispatch=Dispatch.REFUSED, billed=None):
+    return Failure(reason, "no", dispatch=dispatch, billed=billed)
+
+
+async def test_pictures_are_in_order_and_few_at_a_time():
+    """R2: picture i stands at place i, however many are made at once."""
+    running, most = 0, 0
+
+    async def make(index):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(10 - index):
+            await asyncio.sleep(0)
+        running -= 1
+        return Picture(bytes([index]))
+
+    pictures = await one_by_one(an_order(6), make)
+    assert [picture.data for picture in pictures] == [bytes([index]) for index in range(6)]
+    assert most == AT_ONCE
+
+
+async def test_what_exists_is_delivered():
+    """A failure that passes fails its own picture only."""
+    make, begun = making([failure(), b"one", b"two"])
+    assert [picture.data for picture in await one_by_one(an_order(3), make)] == [b"one", b"two"]
+    assert begun == [0, 1, 2]
+
+
+async def test_a_failure_that_every_picture_would_meet():
+    """Nothing more begins after a failure that the next picture would meet too."""
+    refused = failure(Reason.CREDENTIALS_REJECTED)
+    make, begun = making([refused] * 8)
+    with pytest.raises(Failure) as caught:
+        await one_by_one(an_order(8), make)
+    assert caught.value is refused
+    assert begun == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        (failure(dispatch=Dispatch.NOT_SENT), failure(dispatch=Dispatch.REFUSED)),
+        (failure(dispatch=Dispatch.REFUSED), failure(dispatch=Dispatch.ACCEPTED)),
+        (failure(dispatch=Dispatch.ACCEPTED), failure(dispatch=Dispatch.UNKNOWN)),
+        (failure(dispatch=Dispatch.ACCEPTED, billed=False), failure(dispatch=Dispatch.ACCEPTED, billed=True)),
+        (failure(dispatch=Dispatch.ACCEPTED, billed=False), failure(dispatch=Dispatch.ACCEPTED)),
+    ],
+)
+async def test_the_failure_that_may_have_cost_most_is_told(less, more):
+    """R5: where all pictures failed, what may have been charged is not hidden behind what was not."""
+    for script in ([less, more], [more, less]):
+        with pytest.raises(Failure) as caught:
+            await one_by_one(an_order(2), making(script)[0])
+        assert caught.value is more
+
+
+async def test_an_id_that_cannot_be_told_is_not_kept():
+    """The work was accepted whatever its id looks like; the first id that can be told is the order's."""
+    told = []
+
+    async def tell(upstream_id):
+        told.append(upstream_id)
+
+    order = an_order()
+    order.tell_upstream_id = tell
+    for upstream_id in ("", "café", "a b", "a\tb", "x" * 129, "\ud800"):
+        await order.accepted(upstream_id)
+        assert (order.dispatch, order.upstream_id, told) == (Dispatch.ACCEPTED, "", [])
+    for upstream_id in ("x" * 128, "another"):
+        await order.accepted(upstream_id)
+    assert (order.upstream_id, told) == ("x" * 128, ["x" * 128])
+    order.sending()
+    assert order.dispatch is Dispatch.ACCEPTED
