@@ -218,9 +218,11 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
     async def _fulfil(self, order: Order, context: Context) -> generation_pb2.GenerateResponse:
         patience = 1.0 if _metadata(context, FALLBACK_WAITS) else None
         try:
-            async with asyncio.timeout(order.deadline.remaining()), self._limits.slot(patience):
+            async with asyncio.timeout(order.deadline.remaining()) as timer, self._limits.slot(patience):
                 delivery = await self._provider.generate(order)
         except TimeoutError as error:
+            if not timer.expired():
+                raise  # not ours: a bug
             raise Failure(
                 Reason.TIMEOUT,
                 f"{order.model.display_name} did not deliver in time (it was in phase {order.phase})",

@@ -61,8 +61,11 @@ class EnvironmentSettings(BaseModel):
         try:
             return cls.model_validate(found)
         except ValidationError as error:
-            problems = "; ".join(f"{prefix}{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise SettingsError(problems) from error
+            problems = [
+                f"{prefix}{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
+                for each in error.errors()
+            ]
+            raise SettingsError("; ".join(problems)) from error
 
 
 class ProcessSettings(EnvironmentSettings):
