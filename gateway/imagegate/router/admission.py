@@ -73,8 +73,8 @@ class Admission:
 
     def delivered(self, permits: Permits, now: float) -> None:
         """The attempt delivered."""
-        self._provider(permits.provider).succeeded(permits.of_provider)
-        self._model(permits.provider, permits.model, now).succeeded(permits.of_model)
+        self._provider(permits.provider).succeeded(permits.of_provider, now)
+        self._model(permits.provider, permits.model, now).succeeded(permits.of_model, now)
         self._gates.open(permits.provider, permits.model)
 
     def failed(self, permits: Permits, failure: Failure, now: float) -> None:

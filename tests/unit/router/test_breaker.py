@@ -34,18 +34,73 @@ def test_five_failures_in_a_row_open_it_for_fifteen_seconds() -> None:
     assert breaker.state(clock()) is State.HALF_OPEN
 
 
-def test_a_success_between_failures_keeps_it_closed() -> None:
-    """Only failures in a row count."""
-    clock = FakeClock()
-    breaker = CircuitBreaker("fal")
-    for index in range(4 * FAILURES_TO_TRIP):
-        permit = breaker.acquire(clock())
-        assert permit is not None
-        if index % (FAILURES_TO_TRIP - 1) == 0:
-            breaker.succeeded(permit)
+def play(breaker: CircuitBreaker, clock: FakeClock, outcomes: str) -> None:
+    """One attempt a second: `.` delivers, `x` fails."""
+    for outcome in outcomes:
+        permit = breaker.acquire(clock.advance(1))
+        assert permit is not None, "refused"
+        if outcome == ".":
+            breaker.succeeded(permit, clock())
         else:
             breaker.failed(permit, clock(), jitter=0)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "state"),
+    [
+        ("xxxx.xxxx.x", State.OPEN),
+        ("x.x.x.x.x", State.CLOSED),
+        ("x.x.x.x.xx", State.OPEN),
+        ("..x..x..x..x..x..x..x", State.CLOSED),
+        ("xxxx", State.CLOSED),
+        ("....................xxxxx", State.OPEN),
+    ],
+)
+def test_half_of_at_least_ten_or_five_in_a_row_open_it(outcomes: str, state: State) -> None:
+    """S2: it trips on five failures in a row whatever came before, or on half of ten and more in the window."""
+    clock = FakeClock()
+    breaker = CircuitBreaker("fal")
+    play(breaker, clock, outcomes)
+    assert breaker.state(clock()) is state
+
+
+def test_what_left_the_window_does_not_count() -> None:
+    """Failures of long ago trip nothing together with those of today."""
+    clock = FakeClock()
+    breaker = CircuitBreaker("fal")
+    for _ in range(12):
+        play(breaker, clock, "xx.")
+        clock.advance(breaker.window.length)
     assert breaker.state(clock()) is State.CLOSED
+
+
+def test_one_that_flaps_is_remembered_until_it_stays_well() -> None:
+    """A relapse soon after closing opens for twice as long; each clean window takes one relapse back."""
+    clock = FakeClock()
+    breaker = tripped(clock)
+    clock.advance(OPEN_SECONDS)
+    play(breaker, clock, "..")
+    play(breaker, clock, "xxxxx")
+    assert breaker.until(clock()) == clock() + 2 * OPEN_SECONDS
+    clock.advance(2 * OPEN_SECONDS)
+    play(breaker, clock, "..")
+    clock.advance(2 * breaker.window.length)
+    play(breaker, clock, "xxxxx")
+    assert breaker.until(clock()) == clock() + OPEN_SECONDS
+
+
+def test_a_late_release_does_not_free_another_probes_place() -> None:
+    """A probe whose lease has expired cannot give back the lease of the one that followed it."""
+    clock = FakeClock()
+    breaker = tripped(clock)
+    clock.advance(OPEN_SECONDS)
+    lost = breaker.acquire(clock())
+    clock.advance(PROBE_LEASE_SECONDS)
+    following = breaker.acquire(clock())
+    assert lost is not None
+    assert following is not None
+    breaker.release(lost)
+    assert breaker.acquire(clock()) is None
 
 
 def test_half_open_lets_one_probe_pass_at_a_time() -> None:
@@ -58,7 +113,7 @@ def test_half_open_lets_one_probe_pass_at_a_time() -> None:
         assert probe is not None
         assert probe.probe
         assert breaker.acquire(clock()) is None
-        breaker.succeeded(probe)
+        breaker.succeeded(probe, clock())
     assert breaker.state(clock()) is State.CLOSED
 
 
@@ -107,7 +162,7 @@ def test_a_result_from_before_the_last_transition_counts_for_nothing() -> None:
     until = breaker.until(clock())
     for permit in late:
         assert permit is not None
-        breaker.succeeded(permit)
+        breaker.succeeded(permit, clock())
         breaker.failed(permit, clock(), jitter=0)
     assert breaker.until(clock()) == until
 
@@ -136,7 +191,7 @@ def test_a_late_refusal_does_not_open_what_has_closed_since() -> None:
     for _ in range(2):
         probe = breaker.acquire(clock())
         assert probe is not None
-        breaker.succeeded(probe)
+        breaker.succeeded(probe, clock())
     breaker.refused(late, clock(), jitter=0, longest=3600)
     assert breaker.state(clock()) is State.CLOSED
 
@@ -156,7 +211,7 @@ def test_no_sequence_of_neutral_outcomes_and_successes_opens_a_breaker(outcomes:
         if outcome == "release":
             breaker.release(permit)
         else:
-            breaker.succeeded(permit)
+            breaker.succeeded(permit, 0.0)
     assert breaker.state(0.0) is State.CLOSED
 
 
@@ -179,7 +234,7 @@ def test_it_always_admits_somebody_again(steps: list[tuple[str, float, float]]) 
         if permit is not None and outcome == "fail":
             breaker.failed(permit, clock(), jitter)
         elif permit is not None and outcome == "succeed":
-            breaker.succeeded(permit)
+            breaker.succeeded(permit, clock())
         elif permit is not None and outcome == "release":
             breaker.release(permit)
         elif permit is not None and outcome == "refuse":
