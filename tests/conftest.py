@@ -18,7 +18,7 @@ SKIPS_ARE_LISTED_IN = Path(__file__).with_name("README.md")
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     """A skip whose test is not named in tests/README.md is a failure."""
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and item.name not in SKIPS_ARE_LISTED_IN.read_text():
+    if report.skipped and not hasattr(report, "wasxfail") and f"`{item.name}`" not in SKIPS_ARE_LISTED_IN.read_text():
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and {SKIPS_ARE_LISTED_IN.name} does not list it"
     return report
