@@ -596,3 +596,25 @@ async def test_an_answer_that_contradicts_itself_falls_back() -> None:
         answer = await generation.Generate(Request(prompt="x"), timeout=20)
     await odd.stop(None)
     assert reasons(answer.attempts) == ["a UNREACHABLE", "b OK"]
+
+
+async def test_a_time_out_by_the_attempts_own_limit_is_a_failure(house: House) -> None:
+    """A hang is seen although the operator's limit is below the model's usual time."""
+    slow = SCRIPTED_MODEL.model_copy(update={"typical_seconds": (30.0, 40.0)})
+    await house.build([Hang()] * 5, [], attempt_timeout=0.3, models=(slow,))
+    for _ in range(5):
+        assert reasons((await house.generate()).attempts) == ["a TIMEOUT", "b OK"]
+    assert reasons((await house.generate()).attempts) == ["[a CIRCUIT_OPEN]", "b OK"]
+
+
+async def test_a_time_out_for_want_of_the_callers_time_is_none(house: House) -> None:
+    """An attempt that the caller's deadline starved says nothing about the candidate."""
+    slow = SCRIPTED_MODEL.model_copy(update={"typical_seconds": (30.0, 40.0)})
+    await house.build([Hang()] * 6, models=(slow,))
+    for _ in range(6):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await house.generate(timeout=0.8)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    router = house.router.router
+    assert len(house.providers["a"].orders) == 6
+    assert router.admission.refusal("a", "model", router.clock()) is None

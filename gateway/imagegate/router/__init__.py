@@ -7,7 +7,8 @@
 | catalogues | what each provider offers, asked for again and again |
 | endpoint | how to call a provider |
 | budget | how much time an attempt gets |
-| breaker, gates, verdict | whom not to ask just now, and what a reason means |
+| admission | whom not to ask just now: breaker (by its window), gates, and the verdict on a reason |
+| latency | how long a model usually takes |
 | router | the loop over the candidates |
 | answer | how the record of the attempts is told, in an answer or an error |
 | events, metrics, status | what happened, for dashboards and people |

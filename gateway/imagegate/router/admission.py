@@ -16,7 +16,8 @@ from imagegate.router.breaker import (
 )
 from imagegate.router.events import BreakerMoved, GateClosed, Listener
 from imagegate.router.gates import Gates
-from imagegate.router.verdict import Effect, verdict_on
+from imagegate.router.latency import Latency
+from imagegate.router.verdict import STARVED, Effect, verdict_on
 from imagegate.runtime.errors import Failure, Reason
 
 # Requests may name any upstream id: the least recently used model's breaker is forgotten.
@@ -52,6 +53,7 @@ class Admission:
         self._jitter = jitter
         self._providers: dict[str, CircuitBreaker] = {}
         self._models: OrderedDict[tuple[str, str], CircuitBreaker] = OrderedDict()
+        self._latencies: dict[tuple[str, str], Latency] = {}
         self._gates = Gates()
 
     def refusal(self, provider: str, model: str, now: float) -> Refusal | None:
@@ -71,18 +73,29 @@ class Admission:
             raise RuntimeError(f"{provider}/{model} was acquired although it is refused")
         return Permits(provider, model, of_provider, of_model)
 
-    def delivered(self, permits: Permits, now: float) -> None:
-        """The attempt delivered."""
-        self._provider(permits.provider).succeeded(permits.of_provider, now)
-        self._model(permits.provider, permits.model, now).succeeded(permits.of_model, now)
-        self._gates.open(permits.provider, permits.model)
+    def usual(self, provider: str, model: str, share: float, usual: float) -> float:
+        """The seconds that `share` of a model's pictures stay within; `usual` is the catalogue's word."""
+        latency = self._latencies.get((provider, model))
+        return (latency or Latency()).quantile(share, usual)
 
-    def failed(self, permits: Permits, failure: Failure, now: float) -> None:
+    def delivered(self, permits: Permits, now: float, seconds: float, usual: float) -> None:
+        """The attempt delivered, in `seconds` a picture; `usual` is the catalogue's word on that."""
+        provider, model = self._provider(permits.provider), self._model(permits.provider, permits.model, now)
+        provider.succeeded(permits.of_provider, now)
+        model.succeeded(permits.of_model, now)
+        self._gates.open(permits.provider, permits.model)
+        latency = self._latencies.setdefault((permits.provider, permits.model), Latency())
+        latency.add(seconds)
+        for breaker in (provider, model):
+            breaker.window.span(latency.quantile(0.95, usual))
+
+    def failed(self, permits: Permits, failure: Failure, now: float, *, starved: bool = False) -> None:
         """The attempt failed; what that means is the verdict on its reason.
 
-        A failure that closes a gate without saying for how long gets that time as its `retry_after`.
+        One that was `starved` of time says nothing about the model. A failure that closes a gate
+        without saying for how long gets that time as its `retry_after`.
         """
-        verdict = verdict_on(failure.reason)
+        verdict = STARVED if starved else verdict_on(failure.reason)
         provider, model = self._provider(permits.provider), self._model(permits.provider, permits.model, now)
         jitter = self._jitter()
         match verdict.effect:
@@ -133,7 +146,9 @@ class Admission:
         if place not in self._models:
             self._models[place] = CircuitBreaker(f"{provider}/{model}", self._teller(provider, model))
             if len(self._models) > MAX_MODELS:
-                del self._models[self._least_missed(now)]
+                forgotten = self._least_missed(now)
+                del self._models[forgotten]
+                self._latencies.pop(forgotten, None)
         self._models.move_to_end(place)
         return self._models[place]
 

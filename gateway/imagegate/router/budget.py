@@ -11,9 +11,9 @@ UNKNOWN = 60.0
 RESERVE = 0.25
 
 
-def usual_seconds(model: Model | None, count: int) -> float:
-    """The usual time of `count` pictures: the middle of the catalogue's range."""
-    return count * sum(model.typical_seconds) / 2 if model else UNKNOWN / USUAL_TIMES
+def usual_seconds(model: Model | None) -> float:
+    """The usual time of one picture by the catalogue's word: the middle of its range."""
+    return sum(model.typical_seconds) / 2 if model else UNKNOWN / USUAL_TIMES
 
 
 def own_limit(model: Model | None, configured: float | None, count: int) -> float:

@@ -180,15 +180,18 @@ class Router:
             self._emit(FellBack(run.failed_at, candidate.provider, run.failures[-1].reason))
         permits = self.admission.acquire(candidate.provider, candidate.key, self.clock())
         sighting = Sighting()
+        timeout = self._timeout(run, candidate, following)
         began = self.clock()
         self._emit(AttemptStarted(candidate.provider, candidate.key))
         failure: Failure | None = None
         try:
-            body = await self._call(run, candidate, following, sighting)
-            self.admission.delivered(permits, self.clock())
+            body = await self._call(run, candidate, timeout, following is not None, sighting)
+            each = (self.clock() - began) / (run.request.count or 1)
+            self.admission.delivered(permits, self.clock(), each, budget.usual_seconds(candidate.model))
         except Failure as error:
             failure = _remembered(error)
-            self.admission.failed(permits, failure, self.clock())
+            starved = failure.reason is Reason.TIMEOUT and timeout < self._fair(run, candidate)
+            self.admission.failed(permits, failure, self.clock(), starved=starved)
         except asyncio.CancelledError:  # the caller left, which says nothing about the provider
             self.admission.release(permits, self.clock())
             failure = Failure(Reason.CANCELLED, "the caller left")
@@ -210,15 +213,33 @@ class Router:
         total = self.clock() - run.began
         return body + answer.appendix(run.record, run.resolution.rule, run.request_id, total)
 
-    async def _call(self, run: _Run, candidate: Candidate, following: Candidate | None, sighting: Sighting) -> bytes:
-        count = run.request.count or 1
-        timeout = budget.attempt_timeout(
+    def _timeout(self, run: _Run, candidate: Candidate, following: Candidate | None) -> float:
+        """The seconds that an attempt at `candidate` gets."""
+        return budget.attempt_timeout(
             run.deadline.remaining(self.clock()),
-            budget.own_limit(candidate.model, self._configured_timeout(candidate), count),
-            budget.usual_seconds(following.model, count) if following else None,
+            self._limit(run, candidate),
+            self._usual(following, run) if following else None,
         )
+
+    def _fair(self, run: _Run, candidate: Candidate) -> float:
+        """The seconds that an attempt must have had for its time-out to be held against the candidate: its usual
+        time, or the limit that the operator set below it.
+        """
+        return min(self._usual(candidate, run), self._limit(run, candidate))
+
+    def _limit(self, run: _Run, candidate: Candidate) -> float:
+        return budget.own_limit(candidate.model, self._configured_timeout(candidate), run.request.count or 1)
+
+    def _usual(self, candidate: Candidate, run: _Run) -> float:
+        """The seconds that half of the candidate's answers to such a request stay within."""
+        usual = budget.usual_seconds(candidate.model)
+        return self.admission.usual(candidate.provider, candidate.key, 0.50, usual) * (run.request.count or 1)
+
+    async def _call(
+        self, run: _Run, candidate: Candidate, timeout: float, fallback_waits: bool, sighting: Sighting
+    ) -> bytes:
         metadata = {REQUEST_ID_KEY: run.request_id, ATTEMPT_NUMBER: str(len(run.failures) + 1)}
-        if following is not None:
+        if fallback_waits:
             metadata[FALLBACK_WAITS] = "true"
         request = generation_pb2.GenerateRequest()
         request.CopyFrom(run.request)

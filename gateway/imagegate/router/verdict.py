@@ -76,6 +76,10 @@ VERDICTS: Mapping[Reason, Verdict] = {
 }
 
 
+# A time-out of an attempt that was given less than the model's usual time.
+STARVED = Verdict()
+
+
 def verdict_on(reason: Reason) -> Verdict:
     """The verdict; a reason that this version cannot meet in an attempt is neutral and falls back."""
     return VERDICTS.get(reason, Verdict())

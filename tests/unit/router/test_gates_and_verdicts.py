@@ -118,7 +118,7 @@ def test_every_transition_is_told_once_with_its_reason() -> None:
     clock.advance(15)
     assert guard.state("fal", "m", clock()) is State.HALF_OPEN
     for _ in range(2):
-        guard.delivered(guard.acquire("fal", "m", clock()), clock())
+        guard.delivered(guard.acquire("fal", "m", clock()), clock(), 1.0, 1.0)
     moves = [(event.model, event.state, event.reason) for event in events if isinstance(event, BreakerMoved)]
     assert moves == [("m", "open", Reason.UPSTREAM_ERROR), ("m", "half_open", None), ("m", "closed", None)]
 
@@ -142,3 +142,24 @@ def test_an_until_never_moves_back() -> None:
     assert gates.close("fal", "m", Reason.RATE_LIMITED, 5.0, now=1.0, jitter=0) == 100.0
     assert gates.close("fal", "m", Reason.RATE_LIMITED, 1e12, now=0.0, jitter=0) == 600.0
     assert gates.close("sd", "m", Reason.OVER_QUOTA, 1e12, now=0.0, jitter=0) == 86_400.0
+
+
+def test_a_starved_attempt_says_nothing_about_the_model() -> None:
+    """A time-out counts, unless the attempt was given less than the model's usual time."""
+    guard = admission()
+    for _ in range(20):
+        guard.failed(guard.acquire("fal", "m", 0.0), Failure(Reason.TIMEOUT, ""), 0.0, starved=True)
+    assert guard.refusal("fal", "m", 0.0) is None
+    for _ in range(5):
+        guard.failed(guard.acquire("fal", "m", 0.0), Failure(Reason.TIMEOUT, ""), 0.0)
+    assert guard.refusal("fal", "m", 0.0) is not None
+
+
+def test_the_breakers_look_back_over_three_slow_pictures() -> None:
+    """The window is as long as the model's own pictures ask for, once enough were seen."""
+    guard = admission()
+    for _ in range(20):
+        guard.delivered(guard.acquire("fal", "m", 0.0), 0.0, seconds=50.0, usual=1.0)
+    assert guard._models["fal", "m"].window.length == 150.0
+    assert guard.usual("fal", "m", 0.50, usual=1.0) == 50.0
+    assert guard.usual("fal", "other", 0.50, usual=1.0) == 1.0
