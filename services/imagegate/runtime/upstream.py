@@ -210,7 +210,8 @@ async def _read(response: aiohttp.ClientResponse, bounds: Bounds) -> bytes:
         response.close()
         if failed:
             return b""
-        raise Failure(Reason.BAD_OUTPUT, "the upstream compressed its answer although asked not to")
+        what = "the upstream compressed its answer although asked not to"
+        raise Failure(Reason.BAD_OUTPUT, what, dispatch=Dispatch.ACCEPTED)
     limit = min(MAX_TEXT_BYTES, bounds.body) if failed else bounds.body
     chunks: list[bytes] = []
     try:
@@ -222,6 +223,7 @@ async def _read(response: aiohttp.ClientResponse, bounds: Bounds) -> bytes:
                 Reason.TIMEOUT,
                 f"the upstream sent its answer more slowly than {MINIMUM_BYTES_PER_SECOND // 1024} KiB/s",
                 upstream_status=response.status,
+                dispatch=Dispatch.ACCEPTED,
             ) from None
     except (aiohttp.ClientError, OSError):
         if not failed:
@@ -230,7 +232,8 @@ async def _read(response: aiohttp.ClientResponse, bounds: Bounds) -> bytes:
     if len(body) > limit:
         response.close()
         if not failed:
-            raise Failure(Reason.BAD_OUTPUT, f"the upstream's answer is larger than {limit // 2**20} MiB")
+            what = f"the upstream's answer is larger than {limit // 2**20} MiB"
+            raise Failure(Reason.BAD_OUTPUT, what, dispatch=Dispatch.ACCEPTED)
     return body[:limit]
 
 
