@@ -83,7 +83,7 @@ def exhausted(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]
         reason,
         f"{count}: {listed}" if listed else count,
         remedy="; ".join(remedies),
-        retry_after=_earliest(attempts, failures),
+        retry_after=_earliest(attempts, failures, code),
         violations=failures[-1].violations if failures else (),
         attempts=attempts,
         code=code,
@@ -104,9 +104,14 @@ def _final(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -
     return last, codes.pop() if len(codes) == 1 else code_of(Reason.UPSTREAM_ERROR)
 
 
-def _earliest(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -> float | None:
-    """Seconds after which the first of those that are held back may be asked again."""
+def _earliest(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure], code: int) -> float | None:
+    """Seconds after which the first of those that are held back may be asked again.
+
+    Those that were tried may be tried again: where they were not held back, nobody waits for the skipped.
+    """
     waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
+    if failures and code != code_of(Reason.RATE_LIMITED):
+        return min(waits, default=None)
     now = time.time()
     waits += [
         max(attempt.skipped.until.ToNanoseconds() / NANOS - now, 0.0)
@@ -127,9 +132,8 @@ def _told(attempt: error_pb2.Attempt) -> str:
         return f"{who} skipped {reason}{until}" + (f" ({attempt.message})" if attempt.message else "")
     words = attempt.message
     if attempt.upstream_status:
-        words = f"{attempt.upstream_status}" + (
-            f" '{attempt.upstream_message[:200]}'" if attempt.upstream_message else ""
-        )
+        said = f"'{attempt.upstream_message[:200]}'" if attempt.upstream_message else attempt.message
+        words = f"{attempt.upstream_status} {said}"
     return f"{who} {Reason.from_proto(attempt.reason)} ({words})"
 
 

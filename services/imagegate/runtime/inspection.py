@@ -45,7 +45,9 @@ class Inspector:
         try:
             seen = await self._look_at(order, picture)
         except images.NotAPicture as error:
-            raise _bad_output(f"the upstream answered success, but not with a picture: {error}") from error
+            failure = _bad_output(f"the upstream answered success, but not with a picture: {error}")
+            failure.billed = order.model.credits != 0  # one's own machine charges nothing
+            raise failure from error
         _note_size(order, width=seen.width, height=seen.height)
         image = generation_pb2.Image(
             data=picture.data,

@@ -36,6 +36,18 @@ MAX_RESERVE_SECONDS = 3.0
 RESERVE_SHARE = 0.2
 LOGGED_PROMPT_CHARACTERS = 100
 
+# What to do about a failure that names nothing better.
+REMEDIES = {
+    Reason.UPSTREAM_ERROR: "try again; if it goes on, look at the state of {provider}",
+    Reason.UNREACHABLE: "look at the network between here and {provider}",
+    Reason.TIMEOUT: "give the request more time",
+    Reason.BAD_OUTPUT: "try again, or with another model",
+    Reason.UNSUPPORTED: "allow the change, or ask for what the model takes",
+    Reason.BUSY: "try again, or raise IMAGEGATE_{variable}_CONCURRENCY",
+    Reason.RATE_LIMITED: "try again later, or raise IMAGEGATE_{variable}_REQUESTS_PER_SECOND",
+    Reason.OVER_QUOTA: "wait for the next day (UTC), or raise IMAGEGATE_{variable}_REQUESTS_PER_DAY",
+}
+
 Context = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, generation_pb2.GenerateResponse]
 
 
@@ -265,6 +277,8 @@ class ProviderService(generation_pb2_grpc.GenerationServiceServicer, catalog_pb2
                 failure.billed = order.billed
         if failure.dispatch in (Dispatch.NOT_SENT, Dispatch.REFUSED):
             failure.billed = False
+        name = self._provider.catalogue.provider
+        failure.remedy = failure.remedy or REMEDIES.get(failure.reason, "").format(provider=name, variable=name.upper())
         failure.message = self._redactor.scrub(failure.message)
         failure.remedy = self._redactor.scrub(failure.remedy)
         failure.upstream_message = clip(self._redactor.scrub(failure.upstream_message), 512)

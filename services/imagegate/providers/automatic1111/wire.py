@@ -153,8 +153,8 @@ SAYINGS = {
     Reason.UPSTREAM_REJECTED_INPUT: ("the webui refused the input", "correct what the webui names"),
     Reason.RATE_LIMITED: ("the webui's front has had too many requests", "ask less often"),
     Reason.OVERLOADED: ("the webui is overloaded", "try again later"),
-    Reason.UPSTREAM_ERROR: ("the webui failed", "look at its console"),
-    Reason.BAD_OUTPUT: ("the webui answered success without a picture", "look at its console"),
+    Reason.UPSTREAM_ERROR: ("the webui failed", "look at the webui's console"),
+    Reason.BAD_OUTPUT: ("the webui answered success without a picture", "look at the webui's console"),
 }
 OUT_OF_MEMORY_SAYING = (
     "the webui ran out of memory",
