@@ -17,6 +17,22 @@ MAX_RETRY_AFTER_SECONDS = 600.0
 MAX_JSON_VALUES = 100_000
 VALUE_SIGNS = (b",", b"[", b"{")
 
+# What a status of a hosted upstream means where its body says nothing more exact; any other is UPSTREAM_ERROR.
+REASONS_BY_STATUS: Mapping[int, Reason] = {
+    400: Reason.UPSTREAM_REJECTED_INPUT,
+    401: Reason.CREDENTIALS_REJECTED,
+    402: Reason.OUT_OF_CREDIT,
+    403: Reason.CREDENTIALS_REJECTED,
+    404: Reason.MODEL_NOT_FOUND,
+    410: Reason.MODEL_NOT_FOUND,
+    413: Reason.UPSTREAM_REJECTED_INPUT,
+    422: Reason.UPSTREAM_REJECTED_INPUT,
+    429: Reason.RATE_LIMITED,
+    451: Reason.CONTENT_REJECTED,
+    503: Reason.OVERLOADED,
+    529: Reason.OVERLOADED,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

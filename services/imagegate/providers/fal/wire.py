@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
 
-from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, Answer
+from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, REASONS_BY_STATUS, Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import Order
 from imagegate.runtime.upstream import MAX_BODY_BYTES
@@ -182,20 +182,6 @@ REASONS_BY_KIND = {
     "runner_disconnected": Reason.UPSTREAM_ERROR,
     "runner_incomplete_response": Reason.UPSTREAM_ERROR,
     "runner_server_error": Reason.UPSTREAM_ERROR,
-}
-REASONS_BY_STATUS = {
-    400: Reason.UPSTREAM_REJECTED_INPUT,
-    401: Reason.CREDENTIALS_REJECTED,
-    402: Reason.OUT_OF_CREDIT,
-    403: Reason.CREDENTIALS_REJECTED,
-    404: Reason.MODEL_NOT_FOUND,
-    410: Reason.MODEL_NOT_FOUND,
-    413: Reason.UPSTREAM_REJECTED_INPUT,
-    422: Reason.UPSTREAM_REJECTED_INPUT,
-    429: Reason.RATE_LIMITED,
-    451: Reason.CONTENT_REJECTED,
-    503: Reason.OVERLOADED,
-    529: Reason.OVERLOADED,
 }
 # What the reason is called in a sentence that begins with "fal", and what to do about it.
 SAYINGS = {

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, Answer
+from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, REASONS_BY_STATUS, Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import Order, Picture
 from imagegate.runtime.words import parsed, words
@@ -93,20 +93,6 @@ def to_file(answer: Answer, order: Order, index: int) -> File:
 
 # ── What an error means ──────────────────────────────────────────────────────────────────────────────────────────────
 
-BY_STATUS = {
-    400: Reason.UPSTREAM_REJECTED_INPUT,
-    401: Reason.CREDENTIALS_REJECTED,
-    402: Reason.OUT_OF_CREDIT,
-    403: Reason.CREDENTIALS_REJECTED,
-    404: Reason.MODEL_NOT_FOUND,
-    410: Reason.MODEL_NOT_FOUND,
-    413: Reason.UPSTREAM_REJECTED_INPUT,
-    422: Reason.UPSTREAM_REJECTED_INPUT,
-    429: Reason.RATE_LIMITED,
-    451: Reason.CONTENT_REJECTED,
-    503: Reason.OVERLOADED,
-    529: Reason.OVERLOADED,
-}
 # Words that outweigh the status, the first that fit; at a success they are all there is to go by.
 BY_WORDS: tuple[tuple[Collection[int], re.Pattern[str], Reason], ...] = tuple(
     (statuses, re.compile(pattern, re.IGNORECASE), reason)
@@ -204,7 +190,7 @@ def _reason(answer: Answer, body: object) -> Reason:
     for statuses, pattern, reason in BY_WORDS:
         if (is_success or answer.status in statuses) and pattern.search(text):
             return reason
-    return Reason.BAD_OUTPUT if is_success else BY_STATUS.get(answer.status, Reason.UPSTREAM_ERROR)
+    return Reason.BAD_OUTPUT if is_success else REASONS_BY_STATUS.get(answer.status, Reason.UPSTREAM_ERROR)
 
 
 def _is_error(body: object) -> bool:
