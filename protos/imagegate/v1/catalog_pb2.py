@@ -22,31 +22,39 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from imagegate.v1 import error_pb2 as imagegate_dot_v1_dot_error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aimagegate/v1/catalog.proto\x12\x0cimagegate.v1\"%\n\x11ListModelsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"d\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.imagegate.v1.Model\x12)\n\tproviders\x18\x02 \x03(\x0b\x32\x16.imagegate.v1.Provider\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xa7\x01\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x03 \x01(\t\x12\x1a\n\x12\x63\x61talogue_revision\x18\x04 \x01(\t\x12.\n\x11outside_catalogue\x18\x05 \x01(\x0b\x32\x13.imagegate.v1.Model\x12\x17\n\x0foutside_pattern\x18\x06 \x01(\t\"\xae\x03\n\x05Model\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x16\n\x0eupstream_model\x18\x04 \x01(\t\x12\x12\n\nbase_model\x18\x05 \x01(\t\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12\x0c\n\x04tier\x18\x07 \x01(\t\x12\x14\n\x07\x63redits\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12&\n\x07quality\x18\t \x01(\x0e\x32\x15.imagegate.v1.Quality\x12\x1b\n\x13typical_seconds_low\x18\n \x01(\x02\x12\x1c\n\x14typical_seconds_high\x18\x0b \x01(\x02\x12!\n\x05tasks\x18\x0c \x03(\x0e\x32\x12.imagegate.v1.Task\x12\x10\n\x08use_case\x18\r \x01(\t\x12\x14\n\x0clicence_note\x18\x0e \x01(\t\x12\x0f\n\x07\x65nabled\x18\x0f \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x10 \x01(\t\x12+\n\nparameters\x18\x11 \x03(\x0b\x32\x17.imagegate.v1.ParameterB\n\n\x08_credits\"\xba\x01\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07minimum\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bmultiple_of\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x06 \x03(\tB\n\n\x08_minimumB\n\n\x08_maximumB\x0e\n\x0c_multiple_ofB\n\n\x08_default*4\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_TEXT_TO_IMAGE\x10\x01*j\n\x07Quality\x12\x17\n\x13QUALITY_UNSPECIFIED\x10\x00\x12\x0e\n\nQUALITY_SD\x10\x01\x12\x0e\n\nQUALITY_HD\x10\x02\x12\x11\n\rQUALITY_ULTRA\x10\x03\x12\x13\n\x0fQUALITY_PREMIUM\x10\x04\x32\xa1\x01\n\x0e\x43\x61talogService\x12O\n\nListModels\x12\x1f.imagegate.v1.ListModelsRequest\x1a .imagegate.v1.ListModelsResponse\x12>\n\x08GetModel\x12\x1d.imagegate.v1.GetModelRequest\x1a\x13.imagegate.v1.Modelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aimagegate/v1/catalog.proto\x12\x0cimagegate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18imagegate/v1/error.proto\"%\n\x11ListModelsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"d\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.imagegate.v1.Model\x12)\n\tproviders\x18\x02 \x03(\x0b\x32\x16.imagegate.v1.Provider\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"!\n\x11\x43heckModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xdd\x02\n\nModelCheck\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x16\n\x0eupstream_model\x18\x03 \x01(\t\x12)\n\x06reason\x18\x04 \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0e\n\x06remedy\x18\x06 \x01(\t\x12\x13\n\x06\x65xists\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x13\n\x06loaded\x18\x08 \x01(\x08H\x01\x88\x01\x01\x12+\n\x08ready_in\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0ckey_accepted\x18\n \x01(\x08H\x02\x88\x01\x01\x12\x17\n\x0fupstream_status\x18\x0b \x01(\x05\x12\x18\n\x10upstream_message\x18\x0c \x01(\tB\t\n\x07_existsB\t\n\x07_loadedB\x0f\n\r_key_accepted\"\xe5\x01\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x03 \x01(\t\x12\x1a\n\x12\x63\x61talogue_revision\x18\x04 \x01(\t\x12.\n\x11outside_catalogue\x18\x05 \x01(\x0b\x32\x13.imagegate.v1.Model\x12\x17\n\x0foutside_pattern\x18\x06 \x01(\t\x12\x14\n\x0ckey_revision\x18\x07 \x01(\t\x12\x17\n\nquota_left\x18\x08 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_quota_left\"\xd6\x03\n\x05Model\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x16\n\x0eupstream_model\x18\x04 \x01(\t\x12\x12\n\nbase_model\x18\x05 \x01(\t\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12\x0c\n\x04tier\x18\x07 \x01(\t\x12\x14\n\x07\x63redits\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12&\n\x07quality\x18\t \x01(\x0e\x32\x15.imagegate.v1.Quality\x12\x1b\n\x13typical_seconds_low\x18\n \x01(\x02\x12\x1c\n\x14typical_seconds_high\x18\x0b \x01(\x02\x12!\n\x05tasks\x18\x0c \x03(\x0e\x32\x12.imagegate.v1.Task\x12\x10\n\x08use_case\x18\r \x01(\t\x12\x14\n\x0clicence_note\x18\x0e \x01(\t\x12\x0f\n\x07\x65nabled\x18\x0f \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x10 \x01(\t\x12+\n\nparameters\x18\x11 \x03(\x0b\x32\x17.imagegate.v1.Parameter\x12&\n\x07payment\x18\x12 \x01(\x0e\x32\x15.imagegate.v1.PaymentB\n\n\x08_credits\"\xba\x01\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07minimum\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bmultiple_of\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x06 \x03(\tB\n\n\x08_minimumB\n\n\x08_maximumB\x0e\n\x0c_multiple_ofB\n\n\x08_default*O\n\x07Payment\x12\x17\n\x13PAYMENT_UNSPECIFIED\x10\x00\x12\x14\n\x10PAYMENT_PAY_ONCE\x10\x01\x12\x15\n\x11PAYMENT_AVAILABLE\x10\x02*4\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_TEXT_TO_IMAGE\x10\x01*j\n\x07Quality\x12\x17\n\x13QUALITY_UNSPECIFIED\x10\x00\x12\x0e\n\nQUALITY_SD\x10\x01\x12\x0e\n\nQUALITY_HD\x10\x02\x12\x11\n\rQUALITY_ULTRA\x10\x03\x12\x13\n\x0fQUALITY_PREMIUM\x10\x04\x32\xea\x01\n\x0e\x43\x61talogService\x12O\n\nListModels\x12\x1f.imagegate.v1.ListModelsRequest\x1a .imagegate.v1.ListModelsResponse\x12>\n\x08GetModel\x12\x1d.imagegate.v1.GetModelRequest\x1a\x13.imagegate.v1.Model\x12G\n\nCheckModel\x12\x1f.imagegate.v1.CheckModelRequest\x1a\x18.imagegate.v1.ModelCheckb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'imagegate.v1.catalog_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASK']._serialized_start=1010
-  _globals['_TASK']._serialized_end=1062
-  _globals['_QUALITY']._serialized_start=1064
-  _globals['_QUALITY']._serialized_end=1170
-  _globals['_LISTMODELSREQUEST']._serialized_start=44
-  _globals['_LISTMODELSREQUEST']._serialized_end=81
-  _globals['_LISTMODELSRESPONSE']._serialized_start=83
-  _globals['_LISTMODELSRESPONSE']._serialized_end=183
-  _globals['_GETMODELREQUEST']._serialized_start=185
-  _globals['_GETMODELREQUEST']._serialized_end=216
-  _globals['_PROVIDER']._serialized_start=219
-  _globals['_PROVIDER']._serialized_end=386
-  _globals['_MODEL']._serialized_start=389
-  _globals['_MODEL']._serialized_end=819
-  _globals['_PARAMETER']._serialized_start=822
-  _globals['_PARAMETER']._serialized_end=1008
-  _globals['_CATALOGSERVICE']._serialized_start=1173
-  _globals['_CATALOGSERVICE']._serialized_end=1334
+  _globals['_PAYMENT']._serialized_start=1557
+  _globals['_PAYMENT']._serialized_end=1636
+  _globals['_TASK']._serialized_start=1638
+  _globals['_TASK']._serialized_end=1690
+  _globals['_QUALITY']._serialized_start=1692
+  _globals['_QUALITY']._serialized_end=1798
+  _globals['_LISTMODELSREQUEST']._serialized_start=102
+  _globals['_LISTMODELSREQUEST']._serialized_end=139
+  _globals['_LISTMODELSRESPONSE']._serialized_start=141
+  _globals['_LISTMODELSRESPONSE']._serialized_end=241
+  _globals['_GETMODELREQUEST']._serialized_start=243
+  _globals['_GETMODELREQUEST']._serialized_end=274
+  _globals['_CHECKMODELREQUEST']._serialized_start=276
+  _globals['_CHECKMODELREQUEST']._serialized_end=309
+  _globals['_MODELCHECK']._serialized_start=312
+  _globals['_MODELCHECK']._serialized_end=661
+  _globals['_PROVIDER']._serialized_start=664
+  _globals['_PROVIDER']._serialized_end=893
+  _globals['_MODEL']._serialized_start=896
+  _globals['_MODEL']._serialized_end=1366
+  _globals['_PARAMETER']._serialized_start=1369
+  _globals['_PARAMETER']._serialized_end=1555
+  _globals['_CATALOGSERVICE']._serialized_start=1801
+  _globals['_CATALOGSERVICE']._serialized_end=2035
 # @@protoc_insertion_point(module_scope)

@@ -5,9 +5,11 @@ What there is: the models of one provider, or on the router of all."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from imagegate.v1 import error_pb2 as _error_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +20,32 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Payment:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PaymentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Payment.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAYMENT_UNSPECIFIED: _Payment.ValueType  # 0
+    """Whatever the model says."""
+    PAYMENT_PAY_ONCE: _Payment.ValueType  # 1
+    """Fail rather than risk to pay for a second picture."""
+    PAYMENT_AVAILABLE: _Payment.ValueType  # 2
+    """Go on to the next candidate; a possible double charge is counted."""
+
+class Payment(_Payment, metaclass=_PaymentEnumTypeWrapper):
+    """What to do after an attempt of which nobody can know whether the upstream will charge for it (the
+    connection broke, the time ran out).
+    """
+
+PAYMENT_UNSPECIFIED: Payment.ValueType  # 0
+"""Whatever the model says."""
+PAYMENT_PAY_ONCE: Payment.ValueType  # 1
+"""Fail rather than risk to pay for a second picture."""
+PAYMENT_AVAILABLE: Payment.ValueType  # 2
+"""Go on to the next candidate; a possible double charge is counted."""
+Global___Payment: _TypeAlias = Payment  # noqa: Y015
 
 class _Task:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -146,6 +174,107 @@ class GetModelRequest(_message.Message):
 Global___GetModelRequest: _TypeAlias = GetModelRequest  # noqa: Y015
 
 @_typing.final
+class CheckModelRequest(_message.Message):
+    """Which model to check."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`provider/key`, or a key, alias or upstream id; on a router also a route, whose first candidate is meant."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckModelRequest: _TypeAlias = CheckModelRequest  # noqa: Y015
+
+@_typing.final
+class ModelCheck(_message.Message):
+    """What the upstream says of a model now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    UPSTREAM_MODEL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    REMEDY_FIELD_NUMBER: _builtins.int
+    EXISTS_FIELD_NUMBER: _builtins.int
+    LOADED_FIELD_NUMBER: _builtins.int
+    READY_IN_FIELD_NUMBER: _builtins.int
+    KEY_ACCEPTED_FIELD_NUMBER: _builtins.int
+    UPSTREAM_STATUS_FIELD_NUMBER: _builtins.int
+    UPSTREAM_MESSAGE_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider's name."""
+    model: _builtins.str
+    """Its key."""
+    upstream_model: _builtins.str
+    """The upstream's own id."""
+    reason: _error_pb2.ErrorReason.ValueType
+    """Why it cannot be used now; unset where nothing speaks against it."""
+    message: _builtins.str
+    """The same for people, or how it is; scrubbed and clipped."""
+    remedy: _builtins.str
+    """What whoever runs this can do about it."""
+    exists: _builtins.bool
+    """Whether the upstream has it; absent where it does not tell."""
+    loaded: _builtins.bool
+    """Whether it is ready to work; absent where the upstream does not tell."""
+    key_accepted: _builtins.bool
+    """Whether the upstream took our key; absent where it was not asked or does not tell."""
+    upstream_status: _builtins.int
+    """The upstream's HTTP status; 0 where there was none."""
+    upstream_message: _builtins.str
+    """The upstream's own words, scrubbed and clipped."""
+    @_builtins.property
+    def ready_in(self) -> _duration_pb2.Duration:
+        """When it is expected to be ready, where it is being loaded."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        upstream_model: _builtins.str = ...,
+        reason: _error_pb2.ErrorReason.ValueType = ...,
+        message: _builtins.str = ...,
+        remedy: _builtins.str = ...,
+        exists: _builtins.bool | None = ...,
+        loaded: _builtins.bool | None = ...,
+        ready_in: _duration_pb2.Duration | None = ...,
+        key_accepted: _builtins.bool | None = ...,
+        upstream_status: _builtins.int = ...,
+        upstream_message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exists", b"_exists", "_key_accepted", b"_key_accepted", "_loaded", b"_loaded", "exists", b"exists", "key_accepted", b"key_accepted", "loaded", b"loaded", "ready_in", b"ready_in"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exists", b"_exists", "_key_accepted", b"_key_accepted", "_loaded", b"_loaded", "exists", b"exists", "key_accepted", b"key_accepted", "loaded", b"loaded", "message", b"message", "model", b"model", "provider", b"provider", "ready_in", b"ready_in", "reason", b"reason", "remedy", b"remedy", "upstream_message", b"upstream_message", "upstream_model", b"upstream_model", "upstream_status", b"upstream_status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__exists: _TypeAlias = _typing.Literal["exists"]  # noqa: Y015
+    _WhichOneofArgType__exists: _TypeAlias = _typing.Literal["_exists", b"_exists"]  # noqa: Y015
+    _WhichOneofReturnType__key_accepted: _TypeAlias = _typing.Literal["key_accepted"]  # noqa: Y015
+    _WhichOneofArgType__key_accepted: _TypeAlias = _typing.Literal["_key_accepted", b"_key_accepted"]  # noqa: Y015
+    _WhichOneofReturnType__loaded: _TypeAlias = _typing.Literal["loaded"]  # noqa: Y015
+    _WhichOneofArgType__loaded: _TypeAlias = _typing.Literal["_loaded", b"_loaded"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exists) -> _WhichOneofReturnType__exists | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__key_accepted) -> _WhichOneofReturnType__key_accepted | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loaded) -> _WhichOneofReturnType__loaded | None: ...
+
+Global___ModelCheck: _TypeAlias = ModelCheck  # noqa: Y015
+
+@_typing.final
 class Provider(_message.Message):
     """A provider as its catalogue describes it."""
 
@@ -157,6 +286,8 @@ class Provider(_message.Message):
     CATALOGUE_REVISION_FIELD_NUMBER: _builtins.int
     OUTSIDE_CATALOGUE_FIELD_NUMBER: _builtins.int
     OUTSIDE_PATTERN_FIELD_NUMBER: _builtins.int
+    KEY_REVISION_FIELD_NUMBER: _builtins.int
+    QUOTA_LEFT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     enabled: _builtins.bool
@@ -167,6 +298,12 @@ class Provider(_message.Message):
     """Changes whenever the catalogue does; empty where it was not read yet."""
     outside_pattern: _builtins.str
     """What such an upstream id looks like, as a regular expression."""
+    key_revision: _builtins.str
+    """A random token, new whenever the provider's process started or has read another key; it says
+    nothing about the key. A router asks a provider that refused its key again when it is new.
+    """
+    quota_left: _builtins.int
+    """Requests that the provider may still make today, by its own quota; absent where it has none."""
     @_builtins.property
     def outside_catalogue(self) -> Global___Model:
         """What every upstream id outside the catalogue takes, asked for as `provider:<upstream id>`; absent
@@ -182,12 +319,16 @@ class Provider(_message.Message):
         catalogue_revision: _builtins.str = ...,
         outside_catalogue: Global___Model | None = ...,
         outside_pattern: _builtins.str = ...,
+        key_revision: _builtins.str = ...,
+        quota_left: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["outside_catalogue", b"outside_catalogue"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quota_left", b"_quota_left", "outside_catalogue", b"outside_catalogue", "quota_left", b"quota_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue_revision", b"catalogue_revision", "disabled_reason", b"disabled_reason", "enabled", b"enabled", "name", b"name", "outside_catalogue", b"outside_catalogue", "outside_pattern", b"outside_pattern"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quota_left", b"_quota_left", "catalogue_revision", b"catalogue_revision", "disabled_reason", b"disabled_reason", "enabled", b"enabled", "key_revision", b"key_revision", "name", b"name", "outside_catalogue", b"outside_catalogue", "outside_pattern", b"outside_pattern", "quota_left", b"quota_left"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__quota_left: _TypeAlias = _typing.Literal["quota_left"]  # noqa: Y015
+    _WhichOneofArgType__quota_left: _TypeAlias = _typing.Literal["_quota_left", b"_quota_left"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quota_left) -> _WhichOneofReturnType__quota_left | None: ...
 
 Global___Provider: _TypeAlias = Provider  # noqa: Y015
 
@@ -214,6 +355,7 @@ class Model(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     DISABLED_REASON_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    PAYMENT_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """The provider's name."""
     key: _builtins.str
@@ -242,6 +384,10 @@ class Model(_message.Message):
     """Whether it can be used."""
     disabled_reason: _builtins.str
     """Why not; empty while it is enabled."""
+    payment: Global___Payment.ValueType
+    """Whether another candidate may follow an attempt at this model of which nobody knows if it will
+    be charged.
+    """
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other names that find it."""
@@ -274,10 +420,11 @@ class Model(_message.Message):
         enabled: _builtins.bool = ...,
         disabled_reason: _builtins.str = ...,
         parameters: _abc.Iterable[Global___Parameter] | None = ...,
+        payment: Global___Payment.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "aliases", b"aliases", "base_model", b"base_model", "credits", b"credits", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "enabled", b"enabled", "key", b"key", "licence_note", b"licence_note", "parameters", b"parameters", "provider", b"provider", "quality", b"quality", "tasks", b"tasks", "tier", b"tier", "typical_seconds_high", b"typical_seconds_high", "typical_seconds_low", b"typical_seconds_low", "upstream_model", b"upstream_model", "use_case", b"use_case"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "aliases", b"aliases", "base_model", b"base_model", "credits", b"credits", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "enabled", b"enabled", "key", b"key", "licence_note", b"licence_note", "parameters", b"parameters", "payment", b"payment", "provider", b"provider", "quality", b"quality", "tasks", b"tasks", "tier", b"tier", "typical_seconds_high", b"typical_seconds_high", "typical_seconds_low", b"typical_seconds_low", "upstream_model", b"upstream_model", "use_case", b"use_case"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__credits: _TypeAlias = _typing.Literal["credits"]  # noqa: Y015
     _WhichOneofArgType__credits: _TypeAlias = _typing.Literal["_credits", b"_credits"]  # noqa: Y015

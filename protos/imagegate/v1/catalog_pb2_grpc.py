@@ -45,6 +45,11 @@ class CatalogServiceStub:
                 request_serializer=imagegate_dot_v1_dot_catalog__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=imagegate_dot_v1_dot_catalog__pb2.Model.FromString,
                 _registered_method=True)
+        self.CheckModel = channel.unary_unary(
+                '/imagegate.v1.CatalogService/CheckModel',
+                request_serializer=imagegate_dot_v1_dot_catalog__pb2.CheckModelRequest.SerializeToString,
+                response_deserializer=imagegate_dot_v1_dot_catalog__pb2.ModelCheck.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
@@ -66,6 +71,15 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckModel(self, request, context):
+        """Asks the upstream, without paying, whether it serves a model now and would take our key. Fails
+        with NOT_FOUND where no model has this name here; everything else, trouble with the upstream
+        included, is told in the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +92,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=imagegate_dot_v1_dot_catalog__pb2.GetModelRequest.FromString,
                     response_serializer=imagegate_dot_v1_dot_catalog__pb2.Model.SerializeToString,
+            ),
+            'CheckModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckModel,
+                    request_deserializer=imagegate_dot_v1_dot_catalog__pb2.CheckModelRequest.FromString,
+                    response_serializer=imagegate_dot_v1_dot_catalog__pb2.ModelCheck.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +154,33 @@ class CatalogService:
             '/imagegate.v1.CatalogService/GetModel',
             imagegate_dot_v1_dot_catalog__pb2.GetModelRequest.SerializeToString,
             imagegate_dot_v1_dot_catalog__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imagegate.v1.CatalogService/CheckModel',
+            imagegate_dot_v1_dot_catalog__pb2.CheckModelRequest.SerializeToString,
+            imagegate_dot_v1_dot_catalog__pb2.ModelCheck.FromString,
             options,
             channel_credentials,
             insecure,

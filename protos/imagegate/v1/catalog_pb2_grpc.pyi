@@ -39,6 +39,11 @@ class CatalogServiceStub:
     """One model by `provider/key`, key, alias or upstream id. Fails with NOT_FOUND and the nearest
     names where there is none.
     """
+    CheckModel: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.CheckModelRequest, _catalog_pb2.ModelCheck]
+    """Asks the upstream, without paying, whether it serves a model now and would take our key. Fails
+    with NOT_FOUND where no model has this name here; everything else, trouble with the upstream
+    included, is told in the answer.
+    """
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
@@ -50,6 +55,11 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     GetModel: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetModelRequest, _catalog_pb2.Model]  # type: ignore[assignment]
     """One model by `provider/key`, key, alias or upstream id. Fails with NOT_FOUND and the nearest
     names where there is none.
+    """
+    CheckModel: _aio.UnaryUnaryMultiCallable[_catalog_pb2.CheckModelRequest, _catalog_pb2.ModelCheck]  # type: ignore[assignment]
+    """Asks the upstream, without paying, whether it serves a model now and would take our key. Fails
+    with NOT_FOUND where no model has this name here; everything else, trouble with the upstream
+    included, is told in the answer.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -71,6 +81,17 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_pb2.Model, _abc.Awaitable[_catalog_pb2.Model]]:
         """One model by `provider/key`, key, alias or upstream id. Fails with NOT_FOUND and the nearest
         names where there is none.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckModel(
+        self,
+        request: _catalog_pb2.CheckModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ModelCheck, _abc.Awaitable[_catalog_pb2.ModelCheck]]:
+        """Asks the upstream, without paying, whether it serves a model now and would take our key. Fails
+        with NOT_FOUND where no model has this name here; everything else, trouble with the upstream
+        included, is told in the answer.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -9,8 +9,10 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from imagegate.v1 import catalog_pb2 as _catalog_pb2
 from imagegate.v1 import error_pb2 as _error_pb2
 import builtins as _builtins
 import sys
@@ -46,6 +48,38 @@ ON_UNSUPPORTED_ADJUST: OnUnsupported.ValueType  # 1
 ON_UNSUPPORTED_REFUSE: OnUnsupported.ValueType  # 2
 """Pass the model over (on a router) or fail with UNSUPPORTED (on a provider)."""
 Global___OnUnsupported: _TypeAlias = OnUnsupported  # noqa: Y015
+
+class _Phase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Phase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PHASE_UNSPECIFIED: _Phase.ValueType  # 0
+    """Not known to this version."""
+    PHASE_QUEUED: _Phase.ValueType  # 1
+    """Waiting for its turn."""
+    PHASE_WARMING: _Phase.ValueType  # 2
+    """Waiting for the model to be loaded."""
+    PHASE_RUNNING: _Phase.ValueType  # 3
+    """Being made."""
+    PHASE_DOWNLOADING: _Phase.ValueType  # 4
+    """Made, and on its way."""
+
+class Phase(_Phase, metaclass=_PhaseEnumTypeWrapper):
+    """What an attempt is at."""
+
+PHASE_UNSPECIFIED: Phase.ValueType  # 0
+"""Not known to this version."""
+PHASE_QUEUED: Phase.ValueType  # 1
+"""Waiting for its turn."""
+PHASE_WARMING: Phase.ValueType  # 2
+"""Waiting for the model to be loaded."""
+PHASE_RUNNING: Phase.ValueType  # 3
+"""Being made."""
+PHASE_DOWNLOADING: Phase.ValueType  # 4
+"""Made, and on its way."""
+Global___Phase: _TypeAlias = Phase  # noqa: Y015
 
 class _Action:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -143,6 +177,7 @@ class GenerateRequest(_message.Message):
     MUST_KEEP_FIELD_NUMBER: _builtins.int
     ROUTING_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Which model: empty for the default route, a route, `provider/key` (no fallback), a key, an
     alias or the upstream's own id, or `provider:<upstream id>` for one outside the catalogue.
@@ -171,6 +206,12 @@ class GenerateRequest(_message.Message):
     """Your id for this request, up to 128 of A-Z a-z 0-9 . _ : -; drawn if absent. It is in the
     answer, in every log line and in `imagegate-request-id`.
     """
+    idempotency_key: _builtins.str
+    """Your key for this piece of work, up to 128 of A-Z a-z 0-9 . _ : -. The same key with the same
+    request within 15 minutes on one router joins the first call or gets its answer, instead of
+    paying twice; with another request it fails with FAILED_PRECONDITION. A provider that is called
+    directly ignores it.
+    """
     @_builtins.property
     def must_keep(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of request fields that must reach the model as asked, whatever `on_unsupported` says."""
@@ -196,10 +237,11 @@ class GenerateRequest(_message.Message):
         must_keep: _abc.Iterable[_builtins.str] | None = ...,
         routing: Global___Routing | None = ...,
         request_id: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "negative_prompt", b"negative_prompt", "routing", b"routing", "seed", b"seed", "steps", b"steps", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "model", b"model", "must_keep", b"must_keep", "negative_prompt", b"negative_prompt", "on_unsupported", b"on_unsupported", "prompt", b"prompt", "request_id", b"request_id", "routing", b"routing", "sampler", b"sampler", "seed", b"seed", "steps", b"steps", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "idempotency_key", b"idempotency_key", "model", b"model", "must_keep", b"must_keep", "negative_prompt", b"negative_prompt", "on_unsupported", b"on_unsupported", "prompt", b"prompt", "request_id", b"request_id", "routing", b"routing", "sampler", b"sampler", "seed", b"seed", "steps", b"steps", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__count: _TypeAlias = _typing.Literal["count"]  # noqa: Y015
     _WhichOneofArgType__count: _TypeAlias = _typing.Literal["_count", b"_count"]  # noqa: Y015
@@ -241,8 +283,13 @@ class Routing(_message.Message):
     ALLOW_PROVIDERS_FIELD_NUMBER: _builtins.int
     DENY_PROVIDERS_FIELD_NUMBER: _builtins.int
     NO_FALLBACK_FIELD_NUMBER: _builtins.int
+    PAYMENT_FIELD_NUMBER: _builtins.int
     no_fallback: _builtins.bool
     """Try only the first candidate that is allowed."""
+    payment: _catalog_pb2.Payment.ValueType
+    """Whether the next candidate may follow where nobody knows if the last one will be charged;
+    absent takes the model's own rule.
+    """
     @_builtins.property
     def allow_providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these providers; empty allows all."""
@@ -257,14 +304,181 @@ class Routing(_message.Message):
         allow_providers: _abc.Iterable[_builtins.str] | None = ...,
         deny_providers: _abc.Iterable[_builtins.str] | None = ...,
         no_fallback: _builtins.bool = ...,
+        payment: _catalog_pb2.Payment.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_providers", b"allow_providers", "deny_providers", b"deny_providers", "no_fallback", b"no_fallback"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_providers", b"allow_providers", "deny_providers", b"deny_providers", "no_fallback", b"no_fallback", "payment", b"payment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Routing: _TypeAlias = Routing  # noqa: Y015
+
+@_typing.final
+class GenerateEvent(_message.Message):
+    """One thing that happened on the way to a picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_STARTED_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FINISHED_FIELD_NUMBER: _builtins.int
+    COMPLETED_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def attempt_started(self) -> Global___AttemptStarted:
+        """An attempt begins."""
+
+    @_builtins.property
+    def progress(self) -> Global___Progress:
+        """The attempt under way has moved on."""
+
+    @_builtins.property
+    def attempt_finished(self) -> _error_pb2.Attempt:
+        """An attempt ended, or a candidate was passed over."""
+
+    @_builtins.property
+    def completed(self) -> Global___GenerateResponse:
+        """The answer; nothing follows it."""
+
+    @_builtins.property
+    def heartbeat(self) -> Global___Heartbeat:
+        """Nothing, for 10 s."""
+
+    def __init__(
+        self,
+        *,
+        attempt_started: Global___AttemptStarted | None = ...,
+        progress: Global___Progress | None = ...,
+        attempt_finished: _error_pb2.Attempt | None = ...,
+        completed: Global___GenerateResponse | None = ...,
+        heartbeat: Global___Heartbeat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_finished", b"attempt_finished", "attempt_started", b"attempt_started", "completed", b"completed", "event", b"event", "heartbeat", b"heartbeat", "progress", b"progress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_finished", b"attempt_finished", "attempt_started", b"attempt_started", "completed", b"completed", "event", b"event", "heartbeat", b"heartbeat", "progress", b"progress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["attempt_started", "progress", "attempt_finished", "completed", "heartbeat"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___GenerateEvent: _TypeAlias = GenerateEvent  # noqa: Y015
+
+@_typing.final
+class AttemptStarted(_message.Message):
+    """An attempt begins."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider's name."""
+    model: _builtins.str
+    """The model's key."""
+    number: _builtins.int
+    """Its number within the request, from 1."""
+    @_builtins.property
+    def started(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """The time that it gets."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        number: _builtins.int = ...,
+        started: _timestamp_pb2.Timestamp | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["started", b"started", "timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "number", b"number", "provider", b"provider", "started", b"started", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttemptStarted: _TypeAlias = AttemptStarted  # noqa: Y015
+
+@_typing.final
+class Progress(_message.Message):
+    """How far an attempt is; what the upstream does not tell is absent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHASE_FIELD_NUMBER: _builtins.int
+    QUEUE_POSITION_FIELD_NUMBER: _builtins.int
+    READY_IN_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    phase: Global___Phase.ValueType
+    """What it is at."""
+    queue_position: _builtins.int
+    """How many are before it; 0 is next."""
+    step: _builtins.int
+    """Denoising steps done."""
+    steps: _builtins.int
+    """Denoising steps in all."""
+    @_builtins.property
+    def ready_in(self) -> _duration_pb2.Duration:
+        """When a warming model is expected to be ready."""
+
+    @_builtins.property
+    def preview(self) -> Global___Image:
+        """The picture as it is now, small and unfinished; only its data and mime_type are told."""
+
+    def __init__(
+        self,
+        *,
+        phase: Global___Phase.ValueType = ...,
+        queue_position: _builtins.int | None = ...,
+        ready_in: _duration_pb2.Duration | None = ...,
+        step: _builtins.int | None = ...,
+        steps: _builtins.int | None = ...,
+        preview: Global___Image | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_steps", b"_steps", "preview", b"preview", "queue_position", b"queue_position", "ready_in", b"ready_in", "step", b"step", "steps", b"steps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_steps", b"_steps", "phase", b"phase", "preview", b"preview", "queue_position", b"queue_position", "ready_in", b"ready_in", "step", b"step", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
+    _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015
+    _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
+    _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
+    _WhichOneofReturnType__steps: _TypeAlias = _typing.Literal["steps"]  # noqa: Y015
+    _WhichOneofArgType__steps: _TypeAlias = _typing.Literal["_steps", b"_steps"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position) -> _WhichOneofReturnType__queue_position | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step) -> _WhichOneofReturnType__step | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__steps) -> _WhichOneofReturnType__steps | None: ...
+
+Global___Progress: _TypeAlias = Progress  # noqa: Y015
+
+@_typing.final
+class Heartbeat(_message.Message):
+    """Says that the call is alive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
 
 @_typing.final
 class GenerateResponse(_message.Message):

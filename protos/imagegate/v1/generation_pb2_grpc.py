@@ -40,6 +40,11 @@ class GenerationServiceStub:
                 request_serializer=imagegate_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
                 response_deserializer=imagegate_dot_v1_dot_generation__pb2.GenerateResponse.FromString,
                 _registered_method=True)
+        self.GenerateStream = channel.unary_stream(
+                '/imagegate.v1.GenerationService/GenerateStream',
+                request_serializer=imagegate_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
+                response_deserializer=imagegate_dot_v1_dot_generation__pb2.GenerateEvent.FromString,
+                _registered_method=True)
 
 
 class GenerationServiceServicer:
@@ -59,6 +64,17 @@ class GenerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GenerateStream(self, request, context):
+        """The same, told while it happens: attempts starting and finishing, progress within them, and at
+        the end the answer as `completed`. A failure of an attempt is followed by the next candidate
+        within the same stream; where nothing delivers the stream ends with the error of `Generate`.
+        At least every 10 s something is sent. A reader that leaves more than 8 MiB unread for 30 s is
+        ended with RESOURCE_EXHAUSTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GenerationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -66,6 +82,11 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.Generate,
                     request_deserializer=imagegate_dot_v1_dot_generation__pb2.GenerateRequest.FromString,
                     response_serializer=imagegate_dot_v1_dot_generation__pb2.GenerateResponse.SerializeToString,
+            ),
+            'GenerateStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.GenerateStream,
+                    request_deserializer=imagegate_dot_v1_dot_generation__pb2.GenerateRequest.FromString,
+                    response_serializer=imagegate_dot_v1_dot_generation__pb2.GenerateEvent.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -96,6 +117,33 @@ class GenerationService:
             '/imagegate.v1.GenerationService/Generate',
             imagegate_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
             imagegate_dot_v1_dot_generation__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GenerateStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/imagegate.v1.GenerationService/GenerateStream',
+            imagegate_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
+            imagegate_dot_v1_dot_generation__pb2.GenerateEvent.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,13 @@ class GenerationServiceStub:
     held back), DEADLINE_EXCEEDED, or UNAVAILABLE (all failed; the message names each attempt and
     the remedy). Never answers OK without a picture.
     """
+    GenerateStream: _grpc.UnaryStreamMultiCallable[_generation_pb2.GenerateRequest, _generation_pb2.GenerateEvent]
+    """The same, told while it happens: attempts starting and finishing, progress within them, and at
+    the end the answer as `completed`. A failure of an attempt is followed by the next candidate
+    within the same stream; where nothing delivers the stream ends with the error of `Generate`.
+    At least every 10 s something is sent. A reader that leaves more than 8 MiB unread for 30 s is
+    ended with RESOURCE_EXHAUSTED.
+    """
 
 @_typing.type_check_only
 class GenerationServiceAsyncStub(GenerationServiceStub):
@@ -58,6 +65,13 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     (all candidates are switched off or not allowed), RESOURCE_EXHAUSTED with RetryInfo (all are
     held back), DEADLINE_EXCEEDED, or UNAVAILABLE (all failed; the message names each attempt and
     the remedy). Never answers OK without a picture.
+    """
+    GenerateStream: _aio.UnaryStreamMultiCallable[_generation_pb2.GenerateRequest, _generation_pb2.GenerateEvent]  # type: ignore[assignment]
+    """The same, told while it happens: attempts starting and finishing, progress within them, and at
+    the end the answer as `completed`. A failure of an attempt is followed by the next candidate
+    within the same stream; where nothing delivers the stream ends with the error of `Generate`.
+    At least every 10 s something is sent. A reader that leaves more than 8 MiB unread for 30 s is
+    ended with RESOURCE_EXHAUSTED.
     """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -76,6 +90,19 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         (all candidates are switched off or not allowed), RESOURCE_EXHAUSTED with RetryInfo (all are
         held back), DEADLINE_EXCEEDED, or UNAVAILABLE (all failed; the message names each attempt and
         the remedy). Never answers OK without a picture.
+        """
+
+    @_abc_1.abstractmethod
+    def GenerateStream(
+        self,
+        request: _generation_pb2.GenerateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_generation_pb2.GenerateEvent], _abc.AsyncIterator[_generation_pb2.GenerateEvent]]:
+        """The same, told while it happens: attempts starting and finishing, progress within them, and at
+        the end the answer as `completed`. A failure of an attempt is followed by the next candidate
+        within the same stream; where nothing delivers the stream ends with the error of `Generate`.
+        At least every 10 s something is sent. A reader that leaves more than 8 MiB unread for 30 s is
+        ended with RESOURCE_EXHAUSTED.
         """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -5,11 +5,14 @@ The router's own view of its providers."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from imagegate.v1 import catalog_pb2 as _catalog_pb2
 from imagegate.v1 import error_pb2 as _error_pb2
+from imagegate.v1 import generation_pb2 as _generation_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -48,6 +51,311 @@ BREAKER_STATE_OPEN: BreakerState.ValueType  # 2
 BREAKER_STATE_HALF_OPEN: BreakerState.ValueType  # 3
 """One request at a time finds out whether it works again."""
 Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015
+
+class _OverrideMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OverrideModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverrideMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OVERRIDE_MODE_UNSPECIFIED: _OverrideMode.ValueType  # 0
+    """Not stated."""
+    OVERRIDE_MODE_OPEN: _OverrideMode.ValueType  # 1
+    """Nobody is sent there."""
+    OVERRIDE_MODE_CLOSED: _OverrideMode.ValueType  # 2
+    """Requests pass, whatever the breaker says; what had opened it is forgotten."""
+    OVERRIDE_MODE_OBSERVE_ONLY: _OverrideMode.ValueType  # 3
+    """The breaker goes on counting and changing its state, and holds nobody back."""
+
+class OverrideMode(_OverrideMode, metaclass=_OverrideModeEnumTypeWrapper):
+    """What an operator can decide about a breaker."""
+
+OVERRIDE_MODE_UNSPECIFIED: OverrideMode.ValueType  # 0
+"""Not stated."""
+OVERRIDE_MODE_OPEN: OverrideMode.ValueType  # 1
+"""Nobody is sent there."""
+OVERRIDE_MODE_CLOSED: OverrideMode.ValueType  # 2
+"""Requests pass, whatever the breaker says; what had opened it is forgotten."""
+OVERRIDE_MODE_OBSERVE_ONLY: OverrideMode.ValueType  # 3
+"""The breaker goes on counting and changing its state, and holds nobody back."""
+Global___OverrideMode: _TypeAlias = OverrideMode  # noqa: Y015
+
+@_typing.final
+class WatchStatusRequest(_message.Message):
+    """Watches the status."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchStatusRequest: _TypeAlias = WatchStatusRequest  # noqa: Y015
+
+@_typing.final
+class GetRequestRequest(_message.Message):
+    """Which request to tell of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The request's id."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRequestRequest: _TypeAlias = GetRequestRequest  # noqa: Y015
+
+@_typing.final
+class ListRequestsRequest(_message.Message):
+    """Which requests to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAILED_ONLY_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    failed_only: _builtins.bool
+    """Only those that failed."""
+    limit: _builtins.int
+    """At most so many, 1 to 1,000; 0 takes 100."""
+    def __init__(
+        self,
+        *,
+        failed_only: _builtins.bool = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_only", b"failed_only", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRequestsRequest: _TypeAlias = ListRequestsRequest  # noqa: Y015
+
+@_typing.final
+class ListRequestsResponse(_message.Message):
+    """Requests, the latest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___RequestRecord]:
+        """The requests."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___RequestRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRequestsResponse: _TypeAlias = ListRequestsResponse  # noqa: Y015
+
+@_typing.final
+class RequestRecord(_message.Message):
+    """What became of a request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    RESOLVED_BY_FIELD_NUMBER: _builtins.int
+    UNDER_WAY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    DELIVERED_MODEL_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Its id."""
+    model: _builtins.str
+    """What was asked for."""
+    resolved_by: _generation_pb2.ResolvedBy.ValueType
+    """The rule that turned it into candidates."""
+    under_way: _builtins.bool
+    """Whether it is still under way."""
+    reason: _error_pb2.ErrorReason.ValueType
+    """Why it failed; unset means that it delivered (or is under way)."""
+    message: _builtins.str
+    """The error's message."""
+    provider: _builtins.str
+    """The provider that delivered."""
+    delivered_model: _builtins.str
+    """The key of the model that delivered."""
+    prompt: _builtins.str
+    """The prompt, clipped; empty where prompts are not logged."""
+    @_builtins.property
+    def started(self) -> _timestamp_pb2.Timestamp:
+        """When it arrived."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long it took, or has taken so far."""
+
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.Attempt]:
+        """Every attempt and every skipped candidate, in order."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        started: _timestamp_pb2.Timestamp | None = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        model: _builtins.str = ...,
+        resolved_by: _generation_pb2.ResolvedBy.ValueType = ...,
+        under_way: _builtins.bool = ...,
+        reason: _error_pb2.ErrorReason.ValueType = ...,
+        message: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        delivered_model: _builtins.str = ...,
+        attempts: _abc.Iterable[_error_pb2.Attempt] | None = ...,
+        prompt: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "started", b"started"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "delivered_model", b"delivered_model", "duration", b"duration", "message", b"message", "model", b"model", "prompt", b"prompt", "provider", b"provider", "reason", b"reason", "request_id", b"request_id", "resolved_by", b"resolved_by", "started", b"started", "under_way", b"under_way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestRecord: _TypeAlias = RequestRecord  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    """What would become of a request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOLVED_BY_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    resolved_by: _generation_pb2.ResolvedBy.ValueType
+    """The rule that turned the requested name into candidates."""
+    reason: _error_pb2.ErrorReason.ValueType
+    """Why the request would fail at once; unset where at least one candidate would be tried."""
+    message: _builtins.str
+    """The error's message."""
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prospect]:
+        """The candidates: first those that would be tried, in order, then those that would be passed over."""
+
+    def __init__(
+        self,
+        *,
+        resolved_by: _generation_pb2.ResolvedBy.ValueType = ...,
+        candidates: _abc.Iterable[Global___Prospect] | None = ...,
+        reason: _error_pb2.ErrorReason.ValueType = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "message", b"message", "reason", b"reason", "resolved_by", b"resolved_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class Prospect(_message.Message):
+    """What would become of one candidate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    UPSTREAM_MODEL_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    REMEDY_FIELD_NUMBER: _builtins.int
+    ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    USUAL_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    PAYMENT_FIELD_NUMBER: _builtins.int
+    PROBE_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider's name."""
+    model: _builtins.str
+    """The model's key."""
+    upstream_model: _builtins.str
+    """The upstream's own id; empty while the provider's catalogue was not read."""
+    turn: _builtins.int
+    """Its turn, from 1; 0 where it would be passed over."""
+    message: _builtins.str
+    """Why it would be passed over, or stands elsewhere than in its route."""
+    remedy: _builtins.str
+    """What whoever runs this can do about it."""
+    cost: _builtins.int
+    """Credits for this request; absent where the price is not known."""
+    payment: _catalog_pb2.Payment.ValueType
+    """Whether another may follow where nobody knows if it was charged."""
+    probe: _builtins.bool
+    """Whether it would be a probe: its breaker is open or half open, and this request finds out."""
+    @_builtins.property
+    def skipped(self) -> _error_pb2.Skip:
+        """Set where it would be passed over."""
+
+    @_builtins.property
+    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.Adjustment]:
+        """What would be sent differently from what was asked."""
+
+    @_builtins.property
+    def usual(self) -> _duration_pb2.Duration:
+        """The time that half of its answers stay within."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """The time that the attempt would get."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        upstream_model: _builtins.str = ...,
+        turn: _builtins.int = ...,
+        skipped: _error_pb2.Skip | None = ...,
+        message: _builtins.str = ...,
+        remedy: _builtins.str = ...,
+        adjustments: _abc.Iterable[_generation_pb2.Adjustment] | None = ...,
+        cost: _builtins.int | None = ...,
+        usual: _duration_pb2.Duration | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        payment: _catalog_pb2.Payment.ValueType = ...,
+        probe: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "cost", b"cost", "skipped", b"skipped", "timeout", b"timeout", "usual", b"usual"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "adjustments", b"adjustments", "cost", b"cost", "message", b"message", "model", b"model", "payment", b"payment", "probe", b"probe", "provider", b"provider", "remedy", b"remedy", "skipped", b"skipped", "timeout", b"timeout", "turn", b"turn", "upstream_model", b"upstream_model", "usual", b"usual"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
+    _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost) -> _WhichOneofReturnType__cost | None: ...
+
+Global___Prospect: _TypeAlias = Prospect  # noqa: Y015
 
 @_typing.final
 class GetStatusRequest(_message.Message):
@@ -121,6 +429,10 @@ class ProviderStatus(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    HELD_BACK_FIELD_NUMBER: _builtins.int
+    FAILURE_RATE_FIELD_NUMBER: _builtins.int
+    QUOTA_LEFT_FIELD_NUMBER: _builtins.int
+    OVERRIDE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     enabled: _builtins.bool
@@ -137,6 +449,12 @@ class ProviderStatus(_message.Message):
     """Where its process is."""
     problem: _builtins.str
     """Why its process does not answer, or answers nonsense; empty while it is reachable."""
+    held_back: _error_pb2.ErrorReason.ValueType
+    """Why it is passed over until then; unset while it is not."""
+    failure_rate: _builtins.float
+    """Failed ÷ all of the attempts that count, over the breaker's window; absent where there were none."""
+    quota_left: _builtins.int
+    """Requests that it may still make today, by its own quota; absent where it has none."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """Until when it is passed over, by the breaker or because it asked for it."""
@@ -148,6 +466,10 @@ class ProviderStatus(_message.Message):
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelStatus]:
         """Its models."""
+
+    @_builtins.property
+    def override(self) -> Global___BreakerOverride:
+        """What an operator has decided about its breaker."""
 
     def __init__(
         self,
@@ -163,12 +485,23 @@ class ProviderStatus(_message.Message):
         models: _abc.Iterable[Global___ModelStatus] | None = ...,
         target: _builtins.str = ...,
         problem: _builtins.str = ...,
+        held_back: _error_pb2.ErrorReason.ValueType = ...,
+        failure_rate: _builtins.float | None = ...,
+        quota_left: _builtins.int | None = ...,
+        override: Global___BreakerOverride | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["last_error", b"last_error", "until", b"until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate", "_quota_left", b"_quota_left", "failure_rate", b"failure_rate", "last_error", b"last_error", "override", b"override", "quota_left", b"quota_left", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "disabled_reason", b"disabled_reason", "enabled", b"enabled", "in_flight", b"in_flight", "last_error", b"last_error", "models", b"models", "name", b"name", "problem", b"problem", "reachable", b"reachable", "target", b"target", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate", "_quota_left", b"_quota_left", "breaker", b"breaker", "disabled_reason", b"disabled_reason", "enabled", b"enabled", "failure_rate", b"failure_rate", "held_back", b"held_back", "in_flight", b"in_flight", "last_error", b"last_error", "models", b"models", "name", b"name", "override", b"override", "problem", b"problem", "quota_left", b"quota_left", "reachable", b"reachable", "target", b"target", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__failure_rate: _TypeAlias = _typing.Literal["failure_rate"]  # noqa: Y015
+    _WhichOneofArgType__failure_rate: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate"]  # noqa: Y015
+    _WhichOneofReturnType__quota_left: _TypeAlias = _typing.Literal["quota_left"]  # noqa: Y015
+    _WhichOneofArgType__quota_left: _TypeAlias = _typing.Literal["_quota_left", b"_quota_left"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__failure_rate) -> _WhichOneofReturnType__failure_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quota_left) -> _WhichOneofReturnType__quota_left | None: ...
 
 Global___ProviderStatus: _TypeAlias = ProviderStatus  # noqa: Y015
 
@@ -186,6 +519,12 @@ class ModelStatus(_message.Message):
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     SUCCEEDED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
+    HELD_BACK_FIELD_NUMBER: _builtins.int
+    FAILURE_RATE_FIELD_NUMBER: _builtins.int
+    SLOW_FIELD_NUMBER: _builtins.int
+    REJECTING_FIELD_NUMBER: _builtins.int
+    OVERRIDE_FIELD_NUMBER: _builtins.int
+    USUAL_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Its key."""
     enabled: _builtins.bool
@@ -198,6 +537,14 @@ class ModelStatus(_message.Message):
     """Pictures delivered since this replica started."""
     failed: _builtins.int
     """Attempts failed since this replica started."""
+    held_back: _error_pb2.ErrorReason.ValueType
+    """Why it is passed over until then (WARMING: it is being loaded); unset while it is not."""
+    failure_rate: _builtins.float
+    """Failed ÷ all of the attempts that count, over the breaker's window; absent where there were none."""
+    slow: _builtins.bool
+    """Whether it stands last because it has become slow."""
+    rejecting: _builtins.str
+    """The upstream's words while it rejects every input, for which it stands last; else empty."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """Until when it is passed over."""
@@ -205,6 +552,14 @@ class ModelStatus(_message.Message):
     @_builtins.property
     def last_error(self) -> Global___LastError:
         """The last failure."""
+
+    @_builtins.property
+    def override(self) -> Global___BreakerOverride:
+        """What an operator has decided about its breaker."""
+
+    @_builtins.property
+    def usual(self) -> _duration_pb2.Duration:
+        """The time that half of its pictures take."""
 
     def __init__(
         self,
@@ -217,14 +572,66 @@ class ModelStatus(_message.Message):
         last_error: Global___LastError | None = ...,
         succeeded: _builtins.int = ...,
         failed: _builtins.int = ...,
+        held_back: _error_pb2.ErrorReason.ValueType = ...,
+        failure_rate: _builtins.float | None = ...,
+        slow: _builtins.bool = ...,
+        rejecting: _builtins.str = ...,
+        override: Global___BreakerOverride | None = ...,
+        usual: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["last_error", b"last_error", "until", b"until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate", "failure_rate", b"failure_rate", "last_error", b"last_error", "override", b"override", "until", b"until", "usual", b"usual"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "disabled_reason", b"disabled_reason", "enabled", b"enabled", "failed", b"failed", "key", b"key", "last_error", b"last_error", "succeeded", b"succeeded", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate", "breaker", b"breaker", "disabled_reason", b"disabled_reason", "enabled", b"enabled", "failed", b"failed", "failure_rate", b"failure_rate", "held_back", b"held_back", "key", b"key", "last_error", b"last_error", "override", b"override", "rejecting", b"rejecting", "slow", b"slow", "succeeded", b"succeeded", "until", b"until", "usual", b"usual"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__failure_rate: _TypeAlias = _typing.Literal["failure_rate"]  # noqa: Y015
+    _WhichOneofArgType__failure_rate: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__failure_rate) -> _WhichOneofReturnType__failure_rate | None: ...
+
+Global___ModelStatus: _TypeAlias = ModelStatus  # noqa: Y015
+
+@_typing.final
+class BreakerOverride(_message.Message):
+    """What an operator has decided about a breaker, for a while."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider."""
+    model: _builtins.str
+    """The key of its model; empty for the whole provider."""
+    mode: Global___OverrideMode.ValueType
+    """What was decided."""
+    reason: _builtins.str
+    """Why, in the operator's words."""
+    actor: _builtins.str
+    """Who."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it ends."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        mode: Global___OverrideMode.ValueType = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "mode", b"mode", "model", b"model", "provider", b"provider", "reason", b"reason", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ModelStatus: _TypeAlias = ModelStatus  # noqa: Y015
+Global___BreakerOverride: _TypeAlias = BreakerOverride  # noqa: Y015
 
 @_typing.final
 class LastError(_message.Message):

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from imagegate.v1 import generation_pb2 as imagegate_dot_v1_dot_generation__pb2
 from imagegate.v1 import router_pb2 as imagegate_dot_v1_dot_router__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -26,7 +27,7 @@ if _version_not_supported:
 
 
 class RouterServiceStub:
-    """Tells how the providers are doing.
+    """Tells how the providers are doing, what would be tried for a request, and what was tried for others.
     """
 
     def __init__(self, channel):
@@ -40,14 +41,64 @@ class RouterServiceStub:
                 request_serializer=imagegate_dot_v1_dot_router__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=imagegate_dot_v1_dot_router__pb2.RouterStatus.FromString,
                 _registered_method=True)
+        self.WatchStatus = channel.unary_stream(
+                '/imagegate.v1.RouterService/WatchStatus',
+                request_serializer=imagegate_dot_v1_dot_router__pb2.WatchStatusRequest.SerializeToString,
+                response_deserializer=imagegate_dot_v1_dot_router__pb2.RouterStatus.FromString,
+                _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/imagegate.v1.RouterService/Explain',
+                request_serializer=imagegate_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
+                response_deserializer=imagegate_dot_v1_dot_router__pb2.Explanation.FromString,
+                _registered_method=True)
+        self.GetRequest = channel.unary_unary(
+                '/imagegate.v1.RouterService/GetRequest',
+                request_serializer=imagegate_dot_v1_dot_router__pb2.GetRequestRequest.SerializeToString,
+                response_deserializer=imagegate_dot_v1_dot_router__pb2.RequestRecord.FromString,
+                _registered_method=True)
+        self.ListRequests = channel.unary_unary(
+                '/imagegate.v1.RouterService/ListRequests',
+                request_serializer=imagegate_dot_v1_dot_router__pb2.ListRequestsRequest.SerializeToString,
+                response_deserializer=imagegate_dot_v1_dot_router__pb2.ListRequestsResponse.FromString,
+                _registered_method=True)
 
 
 class RouterServiceServicer:
-    """Tells how the providers are doing.
+    """Tells how the providers are doing, what would be tried for a request, and what was tried for others.
     """
 
     def GetStatus(self, request, context):
         """The state of every provider, model and route as this replica sees it. Asks nobody else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchStatus(self, request, context):
+        """The status now, and again whenever it has changed (at most once a second, at least every 10 s).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """What `Generate` would do with this request now: who would be tried in which order, who would be
+        passed over and why, what would be changed and what it would cost. Asks nobody and costs nothing.
+        Fails like `Generate` where the request or the name of the model is wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRequest(self, request, context):
+        """One of the last 1,000 requests of this replica, without its pictures. Fails with NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRequests(self, request, context):
+        """The last 1,000 requests of this replica, the latest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +112,26 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     request_deserializer=imagegate_dot_v1_dot_router__pb2.GetStatusRequest.FromString,
                     response_serializer=imagegate_dot_v1_dot_router__pb2.RouterStatus.SerializeToString,
             ),
+            'WatchStatus': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchStatus,
+                    request_deserializer=imagegate_dot_v1_dot_router__pb2.WatchStatusRequest.FromString,
+                    response_serializer=imagegate_dot_v1_dot_router__pb2.RouterStatus.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=imagegate_dot_v1_dot_generation__pb2.GenerateRequest.FromString,
+                    response_serializer=imagegate_dot_v1_dot_router__pb2.Explanation.SerializeToString,
+            ),
+            'GetRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRequest,
+                    request_deserializer=imagegate_dot_v1_dot_router__pb2.GetRequestRequest.FromString,
+                    response_serializer=imagegate_dot_v1_dot_router__pb2.RequestRecord.SerializeToString,
+            ),
+            'ListRequests': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRequests,
+                    request_deserializer=imagegate_dot_v1_dot_router__pb2.ListRequestsRequest.FromString,
+                    response_serializer=imagegate_dot_v1_dot_router__pb2.ListRequestsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'imagegate.v1.RouterService', rpc_method_handlers)
@@ -70,7 +141,7 @@ def add_RouterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RouterService:
-    """Tells how the providers are doing.
+    """Tells how the providers are doing, what would be tried for a request, and what was tried for others.
     """
 
     @staticmethod
@@ -90,6 +161,114 @@ class RouterService:
             '/imagegate.v1.RouterService/GetStatus',
             imagegate_dot_v1_dot_router__pb2.GetStatusRequest.SerializeToString,
             imagegate_dot_v1_dot_router__pb2.RouterStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/imagegate.v1.RouterService/WatchStatus',
+            imagegate_dot_v1_dot_router__pb2.WatchStatusRequest.SerializeToString,
+            imagegate_dot_v1_dot_router__pb2.RouterStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imagegate.v1.RouterService/Explain',
+            imagegate_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
+            imagegate_dot_v1_dot_router__pb2.Explanation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imagegate.v1.RouterService/GetRequest',
+            imagegate_dot_v1_dot_router__pb2.GetRequestRequest.SerializeToString,
+            imagegate_dot_v1_dot_router__pb2.RequestRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRequests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imagegate.v1.RouterService/ListRequests',
+            imagegate_dot_v1_dot_router__pb2.ListRequestsRequest.SerializeToString,
+            imagegate_dot_v1_dot_router__pb2.ListRequestsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ The router's own view of its providers."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from imagegate.v1 import generation_pb2 as _generation_pb2
 from imagegate.v1 import router_pb2 as _router_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -27,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RouterServiceStub:
-    """Tells how the providers are doing."""
+    """Tells how the providers are doing, what would be tried for a request, and what was tried for others."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -35,17 +36,39 @@ class RouterServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RouterServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetStatusRequest, _router_pb2.RouterStatus]
     """The state of every provider, model and route as this replica sees it. Asks nobody else."""
+    WatchStatus: _grpc.UnaryStreamMultiCallable[_router_pb2.WatchStatusRequest, _router_pb2.RouterStatus]
+    """The status now, and again whenever it has changed (at most once a second, at least every 10 s)."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_generation_pb2.GenerateRequest, _router_pb2.Explanation]
+    """What `Generate` would do with this request now: who would be tried in which order, who would be
+    passed over and why, what would be changed and what it would cost. Asks nobody and costs nothing.
+    Fails like `Generate` where the request or the name of the model is wrong.
+    """
+    GetRequest: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetRequestRequest, _router_pb2.RequestRecord]
+    """One of the last 1,000 requests of this replica, without its pictures. Fails with NOT_FOUND."""
+    ListRequests: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListRequestsRequest, _router_pb2.ListRequestsResponse]
+    """The last 1,000 requests of this replica, the latest first."""
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
-    """Tells how the providers are doing."""
+    """Tells how the providers are doing, what would be tried for a request, and what was tried for others."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_router_pb2.GetStatusRequest, _router_pb2.RouterStatus]  # type: ignore[assignment]
     """The state of every provider, model and route as this replica sees it. Asks nobody else."""
+    WatchStatus: _aio.UnaryStreamMultiCallable[_router_pb2.WatchStatusRequest, _router_pb2.RouterStatus]  # type: ignore[assignment]
+    """The status now, and again whenever it has changed (at most once a second, at least every 10 s)."""
+    Explain: _aio.UnaryUnaryMultiCallable[_generation_pb2.GenerateRequest, _router_pb2.Explanation]  # type: ignore[assignment]
+    """What `Generate` would do with this request now: who would be tried in which order, who would be
+    passed over and why, what would be changed and what it would cost. Asks nobody and costs nothing.
+    Fails like `Generate` where the request or the name of the model is wrong.
+    """
+    GetRequest: _aio.UnaryUnaryMultiCallable[_router_pb2.GetRequestRequest, _router_pb2.RequestRecord]  # type: ignore[assignment]
+    """One of the last 1,000 requests of this replica, without its pictures. Fails with NOT_FOUND."""
+    ListRequests: _aio.UnaryUnaryMultiCallable[_router_pb2.ListRequestsRequest, _router_pb2.ListRequestsResponse]  # type: ignore[assignment]
+    """The last 1,000 requests of this replica, the latest first."""
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells how the providers are doing."""
+    """Tells how the providers are doing, what would be tried for a request, and what was tried for others."""
 
     @_abc_1.abstractmethod
     def GetStatus(
@@ -54,5 +77,40 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.RouterStatus, _abc.Awaitable[_router_pb2.RouterStatus]]:
         """The state of every provider, model and route as this replica sees it. Asks nobody else."""
+
+    @_abc_1.abstractmethod
+    def WatchStatus(
+        self,
+        request: _router_pb2.WatchStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_router_pb2.RouterStatus], _abc.AsyncIterator[_router_pb2.RouterStatus]]:
+        """The status now, and again whenever it has changed (at most once a second, at least every 10 s)."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _generation_pb2.GenerateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.Explanation, _abc.Awaitable[_router_pb2.Explanation]]:
+        """What `Generate` would do with this request now: who would be tried in which order, who would be
+        passed over and why, what would be changed and what it would cost. Asks nobody and costs nothing.
+        Fails like `Generate` where the request or the name of the model is wrong.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRequest(
+        self,
+        request: _router_pb2.GetRequestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.RequestRecord, _abc.Awaitable[_router_pb2.RequestRecord]]:
+        """One of the last 1,000 requests of this replica, without its pictures. Fails with NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListRequests(
+        self,
+        request: _router_pb2.ListRequestsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.ListRequestsResponse, _abc.Awaitable[_router_pb2.ListRequestsResponse]]:
+        """The last 1,000 requests of this replica, the latest first."""
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -39,6 +39,8 @@ class Model(_Strict):
     credits: int | None = Field(default=None, ge=0)
     quality: Literal["unspecified", "sd", "hd", "ultra", "premium"] = "unspecified"
     typical_seconds: tuple[float, float] = (5.0, 30.0)
+    # Whether another candidate may follow an attempt of which nobody knows if it will be charged.
+    payment: Literal["pay_once", "available"] = "available"
     tasks: tuple[Literal["text_to_image"], ...] = ("text_to_image",)
     use_case: str = ""
     licence_note: str = ""
@@ -102,6 +104,7 @@ class Model(_Strict):
             enabled=self.enabled,
             disabled_reason=self.disabled_reason,
             parameters=[parameter_to_proto(name, parameter) for name, parameter in self.parameters.items()],
+            payment=catalog_pb2.Payment.Value(f"PAYMENT_{self.payment.upper()}"),
         )
         if self.credits is not None:
             message.credits = self.credits
@@ -126,6 +129,7 @@ class Model(_Strict):
                 "credits": message.credits if message.HasField("credits") else None,
                 "quality": _quality_from_proto(message.quality),
                 "typical_seconds": (shortest(message.typical_seconds_low), shortest(message.typical_seconds_high)),
+                "payment": "pay_once" if message.payment == catalog_pb2.PAYMENT_PAY_ONCE else "available",
                 "tasks": tuple(known_tasks[task] for task in message.tasks if task in known_tasks),
                 "use_case": message.use_case,
                 "licence_note": message.licence_note,
