@@ -127,7 +127,8 @@ async def test_the_first_candidate_delivers_and_the_answer_says_so(house: House)
 )
 async def test_every_reason_that_is_not_the_callers_fault_falls_back(house: House, reason: Reason) -> None:
     """R10: rate limit, API error, network error, time-out and refusals go on to the next candidate."""
-    await house.build([failure(reason, upstream_status=418, upstream_message="no")], [])
+    retry_after = 30.0 if reason is Reason.MODEL_LOADING else None  # a short one is waited for
+    await house.build([failure(reason, upstream_status=418, upstream_message="no", retry_after=retry_after)], [])
     answer = await house.generate()
     assert reasons(answer.attempts) == [f"a {reason}", "b OK"]
     assert (answer.attempts[0].upstream_status, answer.attempts[0].upstream_message) == (418, "no")
@@ -595,7 +596,7 @@ async def test_an_answer_that_contradicts_itself_falls_back() -> None:
     ):
         answer = await generation.Generate(Request(prompt="x"), timeout=20)
     await odd.stop(None)
-    assert reasons(answer.attempts) == ["a UNREACHABLE", "b OK"]
+    assert reasons(answer.attempts) == ["a UNREACHABLE", "a UNREACHABLE", "b OK"]
 
 
 async def test_a_time_out_by_the_attempts_own_limit_is_a_failure(house: House) -> None:

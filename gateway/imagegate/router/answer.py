@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from imagegate.router.course import Made, Passed
+from imagegate.router.payment import is_free
 from imagegate.runtime.errors import Dispatch, Failure, Reason, code_of
 from imagegate.v1 import error_pb2, generation_pb2
 
@@ -23,34 +25,39 @@ RESTING = frozenset({
 })  # fmt: skip
 
 
-def skipped(
-    provider: str, model: str, reason: Reason, message: str, remedy: str, wait: float | None
-) -> error_pb2.Attempt:
-    """The record of a candidate that was passed over; `wait` is in seconds, None where nobody knows."""
+def attempts_of(record: Sequence[Made | Passed], now: float) -> list[error_pb2.Attempt]:
+    """The record of a request as the wire tells it; `now` is the monotonic clock that it was written by."""
+    wall = time.time() - now
+    return [_made(entry, wall) if isinstance(entry, Made) else _passed(entry, wall) for entry in record]
+
+
+def _passed(passed: Passed, wall: float) -> error_pb2.Attempt:
+    obstacle = passed.obstacle
     attempt = error_pb2.Attempt(
-        provider=provider, model=model, message=message, remedy=remedy, dispatch=Dispatch.NOT_SENT.to_proto()
+        provider=passed.candidate.provider,
+        model=passed.candidate.key,
+        message=obstacle.message,
+        remedy=obstacle.remedy,
+        dispatch=Dispatch.NOT_SENT.to_proto(),
     )
-    attempt.skipped.reason = reason.to_proto()
-    if wait is not None:
-        attempt.skipped.until.CopyFrom(_timestamp(time.time() + wait))
+    attempt.skipped.reason = obstacle.reason.to_proto()
+    if obstacle.wait is not None:
+        attempt.skipped.until.CopyFrom(_timestamp(wall + passed.at + obstacle.wait))
     return attempt
 
 
-def failed(failure: Failure, provider: str, model: str, seconds: float, upstream_id: str) -> error_pb2.Attempt:
-    """The record of an attempt that failed `seconds` after it began."""
-    attempt = error_pb2.Attempt()
-    attempt.CopyFrom(failure.as_attempt(provider, model))
-    attempt.upstream_id = attempt.upstream_id or upstream_id
-    _stamp(attempt, seconds)
-    return attempt
-
-
-def delivered(provider: str, model: str, seconds: float, upstream_id: str) -> error_pb2.Attempt:
-    """The record of the attempt that delivered."""
-    attempt = error_pb2.Attempt(
-        provider=provider, model=model, upstream_id=upstream_id, dispatch=Dispatch.ACCEPTED.to_proto()
-    )
-    _stamp(attempt, seconds)
+def _made(made: Made, wall: float) -> error_pb2.Attempt:
+    provider, model = made.candidate.provider, made.candidate.key
+    if made.failure is not None:
+        attempt = error_pb2.Attempt()
+        attempt.CopyFrom(made.failure.as_attempt(provider, model))
+    else:
+        attempt = error_pb2.Attempt(provider=provider, model=model, dispatch=Dispatch.ACCEPTED.to_proto())
+        if made.candidate.model is not None:
+            attempt.billed = not is_free(made.candidate.model)
+    attempt.upstream_id = attempt.upstream_id or made.upstream_id
+    attempt.started.CopyFrom(_timestamp(wall + made.began))
+    attempt.duration.FromNanoseconds(round(made.seconds * NANOS))
     return attempt
 
 
@@ -143,11 +150,6 @@ def in_short(attempt: error_pb2.Attempt) -> str:
     if attempt.HasField("skipped"):
         return f"{who} skipped {Reason.from_proto(attempt.skipped.reason)}"
     return f"{who} {Reason.from_proto(attempt.reason)}" if attempt.reason else f"{who} ok"
-
-
-def _stamp(attempt: error_pb2.Attempt, seconds: float) -> None:
-    attempt.started.CopyFrom(_timestamp(time.time() - seconds))
-    attempt.duration.FromNanoseconds(round(seconds * NANOS))
 
 
 def _timestamp(seconds: float) -> Timestamp:

@@ -5,8 +5,9 @@ catalogue that it had.
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 # Asked for often until it is known, and seldom from then on: it changes by hand, or by a key.
 UNREAD_SECONDS = 1.0
 READ_SECONDS = 10.0
+KEYS_REMEMBERED = 64
 
 
 @dataclass(slots=True)
@@ -29,12 +31,16 @@ class Offer:
     reachable: bool = False
     disabled_reason: str = ""
     problem: str = ""
+    quota_left: int | None = None
+    # The tokens that stand for its keys, one per process of it; those seen longest ago go first.
+    keys: deque[str] = field(default_factory=lambda: deque(maxlen=KEYS_REMEMBERED))
 
 
 class Catalogues:
     """The offers of all providers, kept up to date by one task each."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_new_key: Callable[[str], None]) -> None:
+        self._on_new_key = on_new_key  # hears the name of a provider that has read another key
         self._offers: dict[str, Offer] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, asyncio.Event] = {}
@@ -108,6 +114,10 @@ class Catalogues:
                     outside_pattern=told.outside_pattern or "^$",
                 )
                 offer.disabled_reason = "" if told.enabled else told.disabled_reason or "switched off"
+                offer.quota_left = told.quota_left if told.HasField("quota_left") else None
+                if told.key_revision not in offer.keys:
+                    offer.keys.append(told.key_revision)
+                    self._on_new_key(endpoint.provider)
         except Failure as failure:
             problem = failure.message
         except ValueError as error:  # what it told is no catalogue

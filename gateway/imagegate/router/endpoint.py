@@ -6,7 +6,8 @@ answer and survive a cancel. The answer itself is never parsed here.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -16,9 +17,10 @@ from grpc_status import rpc_status
 from imagegate.runtime.channels import ChannelPool
 from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
 from imagegate.runtime.metadata import UPSTREAM_ID
-from imagegate.v1 import catalog_pb2, catalog_pb2_grpc
+from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
 GENERATE = "/imagegate.v1.GenerationService/Generate"
+GENERATE_STREAM = "/imagegate.v1.GenerationService/GenerateStream"
 CATALOGUE_SECONDS = 5.0
 
 # How gRPC says that there was no connection to begin with; everything else broke one that there was.
@@ -30,6 +32,15 @@ NEVER_CONNECTED = (
     "errors resolving",
     "lookup failed",
 )
+
+
+Call = grpc.aio.UnaryStreamCall[bytes, bytes]
+# Hears an event of a call under way; never blocks.
+Tell = Callable[[generation_pb2.GenerateEvent], None]
+
+
+class _NoStreamsError(Exception):
+    """The provider does not serve GenerateStream."""
 
 
 @dataclass(slots=True)
@@ -53,28 +64,76 @@ class Endpoint:
         self._is_closed = True
         await self._channels.close()
 
-    async def generate(self, request: bytes, timeout: float, metadata: Mapping[str, str], sighting: Sighting) -> bytes:
-        """The provider's serialised answer. Raises Failure."""
+    async def generate(
+        self, request: bytes, timeout: float, metadata: Mapping[str, str], sighting: Sighting, tell: Tell | None = None
+    ) -> bytes:
+        """The provider's serialised answer; `tell` hears of its progress. Raises Failure."""
         async with self._channels.call_slot() as channel:
-            method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(GENERATE)
-            call = method(request, timeout=timeout, metadata=grpc.aio.Metadata(*metadata.items()))
-            try:
-                for key, value in await call.initial_metadata():
-                    if key == UPSTREAM_ID:
-                        sighting.upstream_id = str(value)
+            if tell is not None:
+                try:
+                    async with self._called(channel, GENERATE_STREAM, request, timeout, metadata, sighting) as call:
+                        return await self._until_completed(call, sighting, tell)
+                except _NoStreamsError:
+                    pass  # an older provider: nothing was begun
+            async with self._called(channel, GENERATE, request, timeout, metadata, sighting) as call:
                 answer = await call.read()
                 if not isinstance(answer, bytes):  # EOF
                     raise _silent(self.provider)
                 return answer
+
+    @asynccontextmanager
+    async def _called(
+        self,
+        channel: grpc.aio.Channel,
+        name: str,
+        request: bytes,
+        timeout: float,
+        metadata: Mapping[str, str],
+        sighting: Sighting,
+    ) -> AsyncIterator[Call]:
+        """A call whose initial metadata have arrived; it ends with the block."""
+        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(name)
+        call = method(request, timeout=timeout, metadata=grpc.aio.Metadata(*metadata.items()))
+        try:
+            for key, value in await call.initial_metadata():
+                if key == UPSTREAM_ID:
+                    sighting.upstream_id = str(value)
+            yield call
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED and name == GENERATE_STREAM:
+                raise _NoStreamsError from error
+            raise _failure(error, self, sighting) from error
+        except asyncio.CancelledError:
+            if not self._is_closed:
+                raise
+            # Closing the channel cancels its calls, which is not the caller's doing.
+            raise _gone(self, "was taken out of the configuration", sighting) from None
+        finally:
+            call.cancel()  # a call that has ended takes no notice
+
+    async def _until_completed(self, call: Call, sighting: Sighting, tell: Tell) -> bytes:
+        while isinstance(told := await call.read(), bytes):
+            event = generation_pb2.GenerateEvent.FromString(told)
+            if event.HasField("completed"):
+                return event.completed.SerializeToString()
+            if event.HasField("progress"):
+                sighting.upstream_id = event.progress.upstream_id or sighting.upstream_id
+                tell(event)
+        raise _silent(self.provider)
+
+    async def check_model(self, name: str, timeout: float = CATALOGUE_SECONDS) -> catalog_pb2.ModelCheck:
+        """What the provider's upstream says of a model now. Raises Failure."""
+        async with self._channels.call_slot() as channel:
+            stub = catalog_pb2_grpc.CatalogServiceStub(channel)
+            try:
+                check: catalog_pb2.ModelCheck = await stub.CheckModel(
+                    catalog_pb2.CheckModelRequest(name=name), timeout=timeout
+                )
             except grpc.aio.AioRpcError as error:
-                raise _failure(error, self, sighting) from error
-            except asyncio.CancelledError:
-                if not self._is_closed:
-                    raise
-                # Closing the channel cancels its calls, which is not the caller's doing.
-                raise _gone(self, "was taken out of the configuration", sighting) from None
-            finally:
-                call.cancel()  # a call that has ended takes no notice
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    raise Failure(Reason.UNSUPPORTED, f"{self.provider} does not offer CheckModel") from error
+                raise _failure(error, self, Sighting()) from error
+            return check
 
     async def list_models(self) -> catalog_pb2.ListModelsResponse:
         """The provider's catalogue. Raises Failure."""

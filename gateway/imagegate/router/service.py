@@ -65,7 +65,8 @@ class RouterFace(catalog_pb2_grpc.CatalogServiceServicer, router_pb2_grpc.Router
         try:
             if wrong := violations(request):
                 raise invalid_request(wrong)
-            answered = await self._router.generate(request, Deadline.from_context(context), request_id)
+            journey = self._router.begin(request, Deadline.from_context(context), request_id)
+            answered = await self._router.generate(journey)
             attempts = answered.attempts
             return answered.body
         except Failure as failure:

@@ -114,11 +114,10 @@ def _model(
 
 
 def _route(name: str, router: Router) -> router_pb2.RouteStatus:
-    candidates = router.resolve(name).candidates
     return router_pb2.RouteStatus(
         name=name,
-        candidates=[str(candidate) for candidate in candidates],
-        available=any(router.obstacle(candidate) is None for candidate in candidates),
+        candidates=[str(candidate) for candidate in router.resolve(name).candidates],
+        available=router.is_available(name),
     )
 
 

@@ -1,0 +1,306 @@
+"""One request's way through its candidates: what to do next, after all that has happened. Pure.
+
+Whoever carries it out (the router, or a simulation) asks for the `next` step, takes it, and says how
+it ended. All that is known of the candidates is asked for anew before each step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from imagegate.router import budget
+from imagegate.router.admission import Admission, Permits
+from imagegate.router.events import AttemptFinished, AttemptStarted, CandidateSkipped, ChargeRisked, FellBack, Listener
+from imagegate.router.payment import Charge, charge_of, is_free, pays_once
+from imagegate.router.ranking import Entry, Lineup, Obstacle, Prospect, line_up, usual_seconds
+from imagegate.router.repeats import RepeatBudget
+from imagegate.router.routes import Candidate
+from imagegate.router.verdict import Next, verdict_on
+from imagegate.runtime.deadline import Deadline
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.v1 import generation_pb2
+
+MAX_ATTEMPTS = 4
+# How often one attempt submits again after its model has been loaded.
+MAX_WARMINGS = 3
+# Before the last candidate is asked again, which may just be starting. Seconds: our channels look for it twice a second.
+PAUSE_SECONDS = 1.0
+PAY_ONCE_REMEDY = "set routing.payment to AVAILABLE to go on in such a case"
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Make attempt `number` at `candidate`, for at most `timeout` seconds; `fallback_waits`: another would follow."""
+
+    candidate: Candidate
+    number: int
+    timeout: float
+    fallback_waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Wait until the candidate's model is loaded, at most `seconds`."""
+
+    candidate: Candidate
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait for `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nobody delivers: the record tells why."""
+
+
+Step = Try | Warm | Pause | Ended
+
+
+@dataclass(slots=True)
+class Made:
+    """An attempt that was made, from `began` (monotonic) for `seconds`; `failure` is None where it delivered."""
+
+    candidate: Candidate
+    began: float
+    seconds: float = 0.0
+    failure: Failure | None = None
+    upstream_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A candidate that was passed over at `at` (monotonic seconds)."""
+
+    candidate: Candidate
+    obstacle: Obstacle
+    at: float
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """The attempt under way."""
+
+    prospect: Prospect
+    permits: Permits
+    timeout: float
+    began: float
+
+
+@dataclass(slots=True)
+class Course:
+    """The state of one request. `goes_on_after_refused_content`: its route allows another candidate then."""
+
+    request: generation_pb2.GenerateRequest
+    entries: Sequence[Entry]
+    deadline: Deadline
+    admission: Admission
+    repeats: RepeatBudget
+    emit: Listener
+    goes_on_after_refused_content: bool = False
+    record: list[Made | Passed] = field(default_factory=list)
+    _tried: set[int] = field(default_factory=set)
+    _passed: set[int] = field(default_factory=set)
+    _under_way: _UnderWay | None = None
+    _warming: Prospect | None = None
+    _warmings: int = 0
+    _repeat: Prospect | None = None
+    _has_repeated: bool = False
+    _has_paused: bool = False
+
+    # ── What to do ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def next(self, now: float) -> Step:
+        """The next step. A `Try` is under way from now on, and must be told how it ended."""
+        lineup = self._line_up(now)
+        if self._repeat is not None:
+            return self._try_again(lineup, now)
+        turn = lineup.turns[0] if lineup.turns else None
+        if self._warming is not None and (turn is None or turn.place != self._warming.place):
+            self._give_up_warming()
+            return self.next(now)
+        if self._warming is None and not self._goes_on():
+            return Ended()
+        if turn is None:
+            self._pass_over(lineup.passed, now)
+            return Ended()
+        self._pass_over([passed for passed in lineup.passed if passed.place < turn.place], now)
+        if turn.warm_for is not None:
+            self._warmings += 1
+            return Warm(turn.candidate, turn.warm_for)
+        return self._try(turn, self._following(lineup.turns[1:]), now)
+
+    @property
+    def failures(self) -> Sequence[Failure]:
+        """Those of the attempts that were made, in order."""
+        return [made.failure for made in self.record if isinstance(made, Made) and made.failure is not None]
+
+    # ── How it went ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def delivered(self, now: float, upstream_id: str = "") -> None:
+        """The attempt under way delivered."""
+        attempt = self._take()
+        candidate = attempt.prospect.candidate
+        self._write(attempt, now, None, upstream_id)
+        each = (now - attempt.began) / self._count
+        self.admission.delivered(attempt.permits, now, each, budget.usual_seconds(candidate.model))
+
+    def failed(self, failure: Failure, now: float, upstream_id: str = "") -> None:
+        """The attempt under way failed."""
+        attempt = self._take()
+        starved = failure.reason is Reason.TIMEOUT and attempt.timeout < self._fair(attempt.prospect)
+        prompt = hash(self.request.prompt)
+        self.admission.failed(attempt.permits, failure, now, starved=starved, prompt=prompt)
+        self._write(attempt, now, failure, upstream_id)
+        if failure.reason is Reason.MODEL_LOADING:
+            self._warming = attempt.prospect
+            self._tried.discard(attempt.prospect.place)
+        elif self._may_repeat(failure, now):
+            self._repeat, self._has_repeated = attempt.prospect, True
+        elif charge_of(failure) is Charge.UNKNOWN and pays_once(self.request, attempt.prospect.candidate.model):
+            self._keep_to_the_free(attempt.prospect.candidate)
+
+    def left(self, failure: Failure, now: float) -> None:
+        """The attempt under way was broken off in a way that says nothing about the candidate (`failure`)."""
+        attempt = self._take()
+        self.admission.release(attempt.permits, now)
+        self._write(attempt, now, failure, "")
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _count(self) -> int:
+        return self.request.count or 1
+
+    def _line_up(self, now: float) -> Lineup:
+        remaining = self.deadline.remaining(now)
+        return line_up(
+            self.entries,
+            self.admission,
+            now,
+            remaining=remaining,
+            count=self._count,
+            tried=self._tried,
+            may_warm=self._warmings < MAX_WARMINGS,
+        )
+
+    @property
+    def _attempts(self) -> int:
+        return sum(isinstance(entry, Made) for entry in self.record)
+
+    def _following(self, turns: Sequence[Prospect]) -> Prospect | None:
+        """Whoever would be tried if the next attempt failed."""
+        return turns[0] if turns and self._attempts < MAX_ATTEMPTS - 1 else None
+
+    def _goes_on(self) -> bool:
+        """Whether another candidate may follow: an input that two refused is not shown to a third."""
+        failures = self.failures
+        if not failures:
+            return True
+        last = failures[-1].reason
+        verdicts = [verdict_on(failure.reason).next for failure in failures]
+        if last is Reason.CONTENT_REJECTED and self.goes_on_after_refused_content:
+            return len(failures) < MAX_ATTEMPTS
+        return verdicts[-1] is not Next.NONE and verdicts.count(Next.ONE) < 2 and len(failures) < MAX_ATTEMPTS
+
+    def _try_again(self, lineup: Lineup, now: float) -> Step:
+        """The candidate that did not hear us once more: at once where another one follows, else after a moment."""
+        following = self._following(lineup.turns)
+        if following is None and not self._has_paused:
+            self._has_paused = True
+            return Pause(min(PAUSE_SECONDS, self.deadline.remaining(now) / 4))
+        repeat, self._repeat = self._repeat, None
+        return self._try(repeat, following, now) if repeat is not None else Ended()
+
+    def _try(self, turn: Prospect, following: Prospect | None, now: float) -> Try:
+        candidate = turn.candidate
+        entry = self.entries[turn.place]
+        usual_next = usual_seconds(following.candidate, self.admission, 0.50, self._count) if following else None
+        limit = budget.own_limit(candidate.model, entry.limit, self._count)
+        timeout = budget.attempt_timeout(self.deadline.remaining(now), limit, usual_next)
+        overdue_after = usual_seconds(candidate, self.admission, 0.99, self._count)
+        self._tell_of_the_former(candidate)
+        permits = self.admission.acquire(
+            candidate.provider, candidate.key, now, timeout, overdue_after, trickles=turn.trickles
+        )
+        self.emit(AttemptStarted(candidate.provider, candidate.key))
+        self._tried.add(turn.place)
+        self._under_way = _UnderWay(turn, permits, timeout, now)
+        number = self._attempts + (self._warming is None)
+        return Try(candidate, number, timeout, following is not None)
+
+    def _tell_of_the_former(self, candidate: Candidate) -> None:
+        """What it means that an attempt follows another one."""
+        made = [entry for entry in self.record if isinstance(entry, Made)]
+        if not made or self._warming is not None:
+            return
+        former, failure = made[-1].candidate, made[-1].failure
+        if failure is None:
+            return
+        if former is not candidate:
+            self.emit(FellBack(former.provider, candidate.provider, failure.reason))
+        if charge_of(failure) is not Charge.NONE and not is_free(former.model):
+            self.emit(ChargeRisked(former.provider))
+
+    def _take(self) -> _UnderWay:
+        attempt, self._under_way = self._under_way, None
+        if attempt is None:
+            raise RuntimeError("no attempt is under way")
+        return attempt
+
+    def _write(self, attempt: _UnderWay, now: float, failure: Failure | None, upstream_id: str) -> None:
+        """Record how the attempt ended; one that waited for its model to be loaded goes on in the same entry."""
+        candidate = attempt.prospect.candidate
+        self.emit(AttemptFinished(candidate.provider, candidate.key, now - attempt.began, failure))
+        if self._warming is not None:
+            self._warming = None
+            made = next(entry for entry in reversed(self.record) if isinstance(entry, Made))
+        else:
+            made = Made(candidate, attempt.began)
+            self.record.append(made)
+        made.seconds, made.failure, made.upstream_id = now - made.began, failure, upstream_id
+
+    def _give_up_warming(self) -> None:
+        """The candidate whose model is being loaded is not waited for after all."""
+        if self._warming is not None:
+            self._tried.add(self._warming.place)
+            self._warming = None
+
+    def _may_repeat(self, failure: Failure, now: float) -> bool:
+        """Whether the same candidate is asked once more: only where provably nobody heard us the first time."""
+        never_heard = failure.reason is Reason.UNREACHABLE and failure.dispatch is Dispatch.NOT_SENT
+        at_our_hop = not failure.phase  # the provider's process, not its upstream: another replica may answer
+        has_room = self._attempts < MAX_ATTEMPTS
+        return never_heard and at_our_hop and has_room and not self._has_repeated and self.repeats.take(now)
+
+    def _keep_to_the_free(self, candidate: Candidate) -> None:
+        """There may be a picture, and a bill, somewhere: only what costs nothing may follow."""
+        obstacle = Obstacle(
+            Reason.NOT_ALLOWED,
+            f"the attempt at {candidate} may be charged although it failed, and this request pays once",
+            PAY_ONCE_REMEDY,
+        )
+        self.entries = [
+            entry if entry.obstacle or is_free(entry.candidate.model) else replace(entry, obstacle=obstacle)
+            for entry in self.entries
+        ]
+
+    def _fair(self, prospect: Prospect) -> float:
+        """The seconds that an attempt must have had for its time-out to be held against the candidate: its usual
+        time, or the limit that the operator set below it.
+        """
+        candidate = prospect.candidate
+        limit = budget.own_limit(candidate.model, self.entries[prospect.place].limit, self._count)
+        return min(usual_seconds(candidate, self.admission, 0.50, self._count), limit)
+
+    def _pass_over(self, prospects: Sequence[Prospect], now: float) -> None:
+        for prospect in prospects:
+            if prospect.obstacle is not None and prospect.place not in self._passed:
+                self._passed.add(prospect.place)
+                self.record.append(Passed(prospect.candidate, prospect.obstacle, now))
+                self.emit(
+                    CandidateSkipped(prospect.candidate.provider, prospect.candidate.key, prospect.obstacle.reason)
+                )
