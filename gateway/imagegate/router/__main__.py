@@ -5,28 +5,45 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
+from pydantic import Field
 
 from imagegate.router import config as configuration
+from imagegate.router.admin_service import AdminFace
+from imagegate.router.catalog_service import CatalogFace
 from imagegate.router.config import ConfigError, ModelOverrides, RouterConfig
 from imagegate.router.events import Listeners
+from imagegate.router.generation_service import GenerationFace
+from imagegate.router.health import HealthNames
+from imagegate.router.history import History
+from imagegate.router.lookout import keep_looking
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.reload import keep_reloading
 from imagegate.router.router import Router
-from imagegate.router.service import RouterFace
+from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime import malloc
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
-from imagegate.runtime.server import serving, until_told_to_stop
-from imagegate.runtime.settings import ProcessSettings, SettingsError
+from imagegate.runtime.server import also_serving, serving, until_told_to_stop
+from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
 
+log = structlog.get_logger()
+
 FIRST_READING_SECONDS = 2.0
+
+
+class RouterSettings(EnvironmentSettings):
+    """What the router takes besides the settings of every process."""
+
+    admin_port: int = Field(default=50052, ge=0, le=65535, alias="ADMIN_PORT")
 
 
 async def serve(environ: Mapping[str, str]) -> None:
@@ -44,14 +61,37 @@ async def serve(environ: Mapping[str, str]) -> None:
     await router.configure(config)
     # Names of models are known from the first call on, if the providers are up; if not, later.
     await router.catalogues.asked_once(within=FIRST_READING_SECONDS)
-    reloading = asyncio.create_task(keep_reloading(router, path, environ, listeners))
+    history = History(keep_prompts=settings.log_prompts)
+    face = RouterFace(router, scoreboard, history, str(path))
+    services = [*GenerationFace(router, history).services(), *CatalogFace(router).services(), *face.services()]
+    admin = AdminFace(router, str(path)).services()
+    port = RouterSettings.read(environ, "IMAGEGATE_").admin_port
     try:
-        async with serving(RouterFace(router, scoreboard, str(path)).services(), settings, metrics, redactor):
+        async with (
+            serving(services, settings, metrics, redactor) as running,
+            also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor) as admin_port,
+            _in_background(
+                keep_reloading(router, path, environ, listeners),
+                keep_looking(router, HealthNames(router, running.tell_health).look),
+            ),
+        ):
+            log.info("admin_listening", grpc=admin_port)
             await until_told_to_stop()
+            face.stop_watching()
     finally:
-        reloading.cancel()
-        await asyncio.gather(reloading, return_exceptions=True)
         await router.close()
+
+
+@asynccontextmanager
+async def _in_background(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do `work` while the block is in force."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def check(files: Sequence[str], as_json: bool) -> int:

@@ -230,10 +230,12 @@ class Admission:
         states = [scope.breaker.peek(now) for (owner, _), scope in list(self._models.items()) if owner == provider]
         return max(states, key=WORSE.index, default=State.CLOSED)
 
-    def is_refused(self, provider: str, now: float) -> bool:
-        """Whether the provider's breaker is open because its account was refused."""
+    def refused_because(self, provider: str, now: float) -> Reason | None:
+        """Why the provider's account was refused, while its breaker is open for that."""
         scope = self._providers.get(provider)
-        return scope is not None and scope.breaker.is_refused and scope.breaker.peek(now) is State.OPEN
+        if scope is None or not scope.breaker.is_refused or scope.breaker.peek(now) is not State.OPEN:
+            return None
+        return scope.breaker.because.reason if scope.breaker.because else None
 
     def failure_rate(self, provider: str, model: str, now: float) -> float | None:
         """Failed ÷ all over the breaker's window; None where nothing counted."""

@@ -22,7 +22,7 @@ from imagegate.v1 import generation_pb2
 MAX_ATTEMPTS = 4
 # How often one attempt submits again after its model has been loaded.
 MAX_WARMINGS = 3
-# Before the last candidate is asked again, which may just be starting. Seconds: our channels look for it twice a second.
+# Seconds before the last candidate is asked again, which may just be starting: our channels look for it twice a second.
 PAUSE_SECONDS = 1.0
 PAY_ONCE_REMEDY = "set routing.payment to AVAILABLE to go on in such a case"
 
@@ -115,7 +115,7 @@ class Course:
 
     def next(self, now: float) -> Step:
         """The next step. A `Try` is under way from now on, and must be told how it ended."""
-        lineup = self._line_up(now)
+        lineup = self.outlook(now)
         if self._repeat is not None:
             return self._try_again(lineup, now)
         turn = lineup.turns[0] if lineup.turns else None
@@ -175,7 +175,8 @@ class Course:
     def _count(self) -> int:
         return self.request.count or 1
 
-    def _line_up(self, now: float) -> Lineup:
+    def outlook(self, now: float) -> Lineup:
+        """Who would be tried from here on, in order, and who would be passed over."""
         remaining = self.deadline.remaining(now)
         return line_up(
             self.entries,
@@ -215,12 +216,15 @@ class Course:
         repeat, self._repeat = self._repeat, None
         return self._try(repeat, following, now) if repeat is not None else Ended()
 
+    def allotted(self, turn: Prospect, following: Prospect | None, now: float) -> float:
+        """The seconds that an attempt gets which `following` might follow."""
+        usual_next = usual_seconds(following.candidate, self.admission, 0.50, self._count) if following else None
+        limit = budget.own_limit(turn.candidate.model, self.entries[turn.place].limit, self._count)
+        return budget.attempt_timeout(self.deadline.remaining(now), limit, usual_next)
+
     def _try(self, turn: Prospect, following: Prospect | None, now: float) -> Try:
         candidate = turn.candidate
-        entry = self.entries[turn.place]
-        usual_next = usual_seconds(following.candidate, self.admission, 0.50, self._count) if following else None
-        limit = budget.own_limit(candidate.model, entry.limit, self._count)
-        timeout = budget.attempt_timeout(self.deadline.remaining(now), limit, usual_next)
+        timeout = self.allotted(turn, following, now)
         overdue_after = usual_seconds(candidate, self.admission, 0.99, self._count)
         self._tell_of_the_former(candidate)
         permits = self.admission.acquire(

@@ -21,7 +21,7 @@ from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.fitting import fit, forbidden
 from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REQUEST_ID_KEY
-from imagegate.v1 import error_pb2, generation_pb2
+from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +128,45 @@ class Router:
 
     def resolve(self, name: str) -> Resolution:
         """The candidates that `name` means. Raises Failure(MODEL_NOT_FOUND)."""
+        return resolve(name, self.configured(), self.overrides, self.catalogues.known)
+
+    async def check(self, candidate: Candidate) -> catalog_pb2.ModelCheck:
+        """What the candidate's upstream says of it now, for free. Raises Failure where its provider does not tell."""
+        return await self._endpoint(candidate.provider).check_model(candidate.asked)
+
+    def configured(self) -> RouterConfig:
+        """The configuration in force. Raises Failure(NO_CANDIDATE) before there is one."""
         if self.config is None:
             raise Failure(Reason.NO_CANDIDATE, "the router has no configuration yet")
-        return resolve(name, self.config, self.overrides, self.catalogues.known)
+        return self.config
 
     def is_available(self, route: str) -> bool:
         """Whether any candidate of a route would be tried now."""
         entries = [self._entry(candidate, None, "") for candidate in self.resolve(route).candidates]
         return bool(line_up(entries, self.admission, self.clock()).turns)
+
+    def is_usable(self, provider: str) -> bool:
+        """Whether a provider is switched on, answers and is not held back as a whole."""
+        settings = self.configured().providers.get(provider)
+        offer = self.catalogues.offer(provider)
+        is_on = settings is not None and settings.enabled and offer.reachable and not offer.disabled_reason
+        return is_on and self.admission.refusal(provider, "", self.clock()) is None
+
+    async def check_refused_keys(self) -> None:
+        """Ask each provider whose key was refused whether it is accepted now, which is free; if so the next request
+        finds out.
+        """
+        for provider in self.configured().providers:
+            catalogue = self.catalogues.offer(provider).catalogue
+            if catalogue is None or not catalogue.models:
+                continue
+            if self.admission.refused_because(provider, self.clock()) is Reason.CREDENTIALS_REJECTED:
+                try:
+                    check = await self._endpoint(provider).check_model(catalogue.models[0].key)
+                except Failure:
+                    continue  # its word is all that was asked for
+                if check.key_accepted:
+                    self._key_renewed(provider)
 
     def _course(self, request: generation_pb2.GenerateRequest, resolution: Resolution, deadline: Deadline) -> Course:
         route = resolution.route
@@ -223,7 +254,7 @@ class Router:
             if tell is not None:
                 tell(progress.warming(ends - self.clock()))
             try:
-                check = await self._endpoint(candidate.provider).check_model(candidate.asked)
+                check = await self.check(candidate)
             except Failure:
                 return False  # then the estimate is all there is
             if not (check.HasField("loaded") and check.loaded):

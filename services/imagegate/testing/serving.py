@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 import grpc
 from prometheus_client import CollectorRegistry
 
+from imagegate.router.admin_service import AdminFace
+from imagegate.router.catalog_service import CatalogFace
 from imagegate.router.config import ModelOverrides, ProviderConfig, RouterConfig
 from imagegate.router.events import Event, Listeners
+from imagegate.router.generation_service import GenerationFace
+from imagegate.router.history import History
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.router import Router
-from imagegate.router.service import RouterFace
+from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.limits import Limits
@@ -111,8 +115,12 @@ async def serving_router(
     try:
         if wait_for_catalogues:
             await router.catalogues.asked_once(within=CATALOGUES_WITHIN_SECONDS)
-        face = RouterFace(router, scoreboard, "a test")
-        async with serving(face.services(), SETTINGS, metrics, Redactor()) as running:
+        history = History(keep_prompts=True)
+        face = RouterFace(router, scoreboard, history, "a test")
+        services = [*GenerationFace(router, history).services(), *CatalogFace(router).services(), *face.services()]
+        services += AdminFace(router, "a test").services()  # on the same port: one stub's channel for all
+        async with serving(services, SETTINGS, metrics, Redactor()) as running:
             yield ServedRouter(router, running, metrics, events)
+            face.stop_watching()
     finally:
         await router.close()

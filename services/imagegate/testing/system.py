@@ -116,6 +116,7 @@ def _plain_environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "IMAGEGATE_PORT": "0",
         "IMAGEGATE_HTTP_PORT": "0",
+        "IMAGEGATE_ADMIN_PORT": "0",
         "IMAGEGATE_DRAIN_SECONDS": "0",
         "IMAGEGATE_GRACE_SECONDS": "1",
     }

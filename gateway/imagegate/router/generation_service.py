@@ -1,0 +1,96 @@
+"""GenerationService on the router: every call is validated, remembered, joined with its like and logged."""
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc
+import structlog
+
+from imagegate.router import answer
+from imagegate.router.endpoint import Tell
+from imagegate.router.history import History
+from imagegate.router.joining import Joining
+from imagegate.router.router import Answered, Router
+from imagegate.runtime.deadline import Deadline
+from imagegate.runtime.errors import Failure, Reason, invalid_request
+from imagegate.runtime.interceptors import current_request_id
+from imagegate.runtime.redaction import clip
+from imagegate.runtime.server import Service
+from imagegate.runtime.validation import violations
+from imagegate.v1 import error_pb2, generation_pb2
+
+log = structlog.get_logger()
+
+Context = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, bytes]
+
+SERVICE = "imagegate.v1.GenerationService"
+
+
+class GenerationFace:
+    """Hands calls over to the router; decides nothing."""
+
+    def __init__(self, router: Router, history: History) -> None:
+        self._router = router
+        self._history = history
+        self._joining = Joining(router.clock)
+
+    def services(self) -> Sequence[Service]:
+        """What to add to a server."""
+        return [Service(SERVICE, self._add)]
+
+    async def generate(self, request: generation_pb2.GenerateRequest, context: Context) -> bytes:
+        """The serialised answer of the first candidate that delivers."""
+        return (await self._answer(request, Deadline.from_context(context), None)).body
+
+    async def _answer(self, request: generation_pb2.GenerateRequest, deadline: Deadline, tell: Tell | None) -> Answered:
+        """The answer to a call, remembered and logged however it ends. Raises Failure."""
+        began = self._router.clock()
+        request_id = current_request_id()
+        self._history.began(request_id, request.model, request.prompt, began)
+        attempts: Sequence[error_pb2.Attempt] = ()
+        failure: Failure | None = None
+        try:
+            answered = await self._joined(request, deadline, request_id, tell)
+            attempts = answered.attempts
+            return answered
+        except Failure as error:
+            failure, attempts = error, error.attempts
+            raise
+        except asyncio.CancelledError:
+            failure = Failure(Reason.CANCELLED, "the caller left")
+            raise
+        except Exception:
+            failure = Failure(Reason.INTERNAL, "a bug of the router; see its log")
+            raise
+        finally:
+            now = self._router.clock()
+            self._history.ended(request_id, now, attempts, failure)
+            log.info(
+                "request",
+                request_id=request_id,
+                model=clip(request.model, 128),
+                outcome=failure.reason if failure else "ok",
+                attempts=[answer.in_short(attempt) for attempt in attempts],
+                duration_ms=round((now - began) * 1000),
+                message=failure.message if failure else "",
+            )
+
+    async def _joined(
+        self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str, tell: Tell | None
+    ) -> Answered:
+        if wrong := violations(request):
+            raise invalid_request(wrong)
+
+        async def make() -> Answered:
+            journey = self._router.begin(request, deadline, request_id)
+            self._history.set_out(journey)
+            return await self._router.generate(journey, tell)
+
+        return await (self._joining.answer(request, make) if request.idempotency_key else make())
+
+    def _add(self, server: grpc.aio.Server) -> None:
+        """Registered by hand: the response is bytes already."""
+        method: grpc.RpcMethodHandler[generation_pb2.GenerateRequest, bytes] = grpc.unary_unary_rpc_method_handler(
+            self.generate, request_deserializer=generation_pb2.GenerateRequest.FromString
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Generate": method}),))
