@@ -7,6 +7,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from imagegate.router.breaker import (
     MAX_REFUSED_MODEL_SECONDS,
@@ -26,6 +27,7 @@ from imagegate.runtime.errors import Failure, Reason
 
 # Requests may name any upstream id: the least recently used model's state is forgotten.
 MAX_MODELS = 512
+LOOKED_THROUGH = 32
 # The worse a state, the later it stands.
 WORSE = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 # Where nothing is admissible, so often a request goes all the same to one whose breaker is open.
@@ -286,17 +288,18 @@ class Admission:
     def _model(self, provider: str, model: str, now: float) -> _Scope:
         place = (provider, model)
         if place not in self._models:
+            if len(self._models) >= MAX_MODELS:
+                del self._models[self._least_missed(now)]
             breaker = CircuitBreaker(f"{provider}/{model}", self._jitter, self._teller(provider, model))
             self._models[place] = _Scope(breaker)
-            if len(self._models) > MAX_MODELS:
-                del self._models[self._least_missed(now)]
         self._models.move_to_end(place)
         return self._models[place]
 
     def _least_missed(self, now: float) -> Scope:
-        """The least recently used model, one whose breaker is closed if there is any: an open one knows something."""
-        closed = (place for place, scope in self._models.items() if scope.breaker.peek(now) is State.CLOSED)
-        return next(closed, next(iter(self._models)))
+        """The least recently used model, of the oldest few one whose breaker is closed: an open one knows something."""
+        oldest = list(islice(self._models.items(), LOOKED_THROUGH))
+        closed = (place for place, scope in oldest if scope.breaker.peek(now) is State.CLOSED)
+        return next(closed, oldest[0][0])
 
     def _teller(self, provider: str, model: str) -> Callable[[State, Failure | None], None]:
         def tell(state: State, because: Failure | None) -> None:

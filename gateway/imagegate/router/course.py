@@ -22,6 +22,8 @@ from imagegate.v1 import generation_pb2
 MAX_ATTEMPTS = 4
 # How often one attempt submits again after its model has been loaded.
 MAX_WARMINGS = 3
+# Where pictures take milliseconds, a moment in which the machine was busy with something else is no hang.
+OVERDUE_GRACE_SECONDS = 1.0
 # Seconds before the last candidate is asked again, which may just be starting: our channels look for it twice a second.
 PAUSE_SECONDS = 1.0
 PAY_ONCE_REMEDY = "set routing.payment to AVAILABLE to go on in such a case"
@@ -225,7 +227,7 @@ class Course:
     def _try(self, turn: Prospect, following: Prospect | None, now: float) -> Try:
         candidate = turn.candidate
         timeout = self.allotted(turn, following, now)
-        overdue_after = usual_seconds(candidate, self.admission, 0.99, self._count)
+        overdue_after = usual_seconds(candidate, self.admission, 0.99, self._count) + OVERDUE_GRACE_SECONDS
         self._tell_of_the_former(candidate)
         permits = self.admission.acquire(
             candidate.provider, candidate.key, now, timeout, overdue_after, trickles=turn.trickles
