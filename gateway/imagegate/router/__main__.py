@@ -67,17 +67,17 @@ async def serve(environ: Mapping[str, str]) -> None:
     admin = AdminFace(router, str(path)).services()
     port = RouterSettings.read(environ, "IMAGEGATE_").admin_port
     try:
-        async with (
-            serving(services, settings, metrics, redactor) as running,
-            also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor) as admin_port,
-            _in_background(
-                keep_reloading(router, path, environ, listeners),
-                keep_looking(router, HealthNames(router, running.tell_health).look),
-            ),
-        ):
+        async with also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor) as admin_port:
             log.info("admin_listening", grpc=admin_port)
-            await until_told_to_stop()
-            face.stop_watching()
+            async with (
+                serving(services, settings, metrics, redactor) as running,
+                _in_background(
+                    keep_reloading(router, path, environ, listeners),
+                    keep_looking(router, HealthNames(router, running.tell_health).look),
+                ),
+            ):
+                await until_told_to_stop()
+                face.stop_watching()
     finally:
         await router.close()
 

@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 from imagegate.runtime.channels import ChannelPool
 from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
 from imagegate.runtime.metadata import UPSTREAM_ID
+from imagegate.runtime.stream_event import response_of
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
 GENERATE = "/imagegate.v1.GenerationService/Generate"
@@ -112,13 +113,18 @@ class Endpoint:
             call.cancel()  # a call that has ended takes no notice
 
     async def _until_completed(self, call: Call, sighting: Sighting, tell: Tell) -> bytes:
-        while isinstance(told := await call.read(), bytes):
-            event = generation_pb2.GenerateEvent.FromString(told)
-            if event.HasField("completed"):
-                return event.completed.SerializeToString()
-            if event.HasField("progress"):
-                sighting.upstream_id = event.progress.upstream_id or sighting.upstream_id
-                tell(event)
+        """The answer at the end of a stream; of what comes before only progress is passed on."""
+        try:
+            while isinstance(told := await call.read(), bytes):
+                answer = response_of(told)
+                if answer is not None:
+                    return answer
+                event = generation_pb2.GenerateEvent.FromString(told)
+                if event.HasField("progress"):
+                    sighting.upstream_id = event.progress.upstream_id or sighting.upstream_id
+                    tell(event)
+        except DecodeError as error:
+            raise _silent(self.provider) from error
         raise _silent(self.provider)
 
     async def check_model(self, name: str, timeout: float = CATALOGUE_SECONDS) -> catalog_pb2.ModelCheck:

@@ -15,7 +15,7 @@ from imagegate.v1 import catalog_pb2, generation_pb2, router_pb2
 def explanation_of(resolution: Resolution, course: Course, now: float) -> router_pb2.Explanation:
     """What would become of the request of `course` at `now` (monotonic seconds)."""
     lineup = course.outlook(now)
-    followers = [*lineup.turns[1:], None]
+    followers = [*lineup.turns[1:], None][: len(lineup.turns)]
     explanation = router_pb2.Explanation(
         resolved_by=resolution.rule,
         candidates=[

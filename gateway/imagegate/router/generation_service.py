@@ -11,11 +11,13 @@ from imagegate.router.endpoint import Tell
 from imagegate.router.history import History
 from imagegate.router.joining import Joining
 from imagegate.router.router import Answered, Router
+from imagegate.runtime import streaming
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason, invalid_request
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.server import Service
+from imagegate.runtime.stream_event import completed
 from imagegate.runtime.validation import violations
 from imagegate.v1 import error_pb2, generation_pb2
 
@@ -41,6 +43,16 @@ class GenerationFace:
     async def generate(self, request: generation_pb2.GenerateRequest, context: Context) -> bytes:
         """The serialised answer of the first candidate that delivers."""
         return (await self._answer(request, Deadline.from_context(context), None)).body
+
+    async def generate_stream(self, request: generation_pb2.GenerateRequest, context: Context) -> None:
+        """The same, told while it happens."""
+        deadline = Deadline.from_context(context)
+
+        async def work(tell: streaming.Tell) -> bytes:
+            answered = await self._answer(request, deadline, lambda event: tell(event.SerializeToString()))
+            return completed(answered.body)
+
+        await streaming.stream(context, work)
 
     async def _answer(self, request: generation_pb2.GenerateRequest, deadline: Deadline, tell: Tell | None) -> Answered:
         """The answer to a call, remembered and logged however it ends. Raises Failure."""
@@ -90,7 +102,9 @@ class GenerationFace:
 
     def _add(self, server: grpc.aio.Server) -> None:
         """Registered by hand: the response is bytes already."""
-        method: grpc.RpcMethodHandler[generation_pb2.GenerateRequest, bytes] = grpc.unary_unary_rpc_method_handler(
-            self.generate, request_deserializer=generation_pb2.GenerateRequest.FromString
-        )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Generate": method}),))
+        take = generation_pb2.GenerateRequest.FromString
+        methods: dict[str, grpc.RpcMethodHandler[generation_pb2.GenerateRequest, bytes]] = {
+            "Generate": grpc.unary_unary_rpc_method_handler(self.generate, request_deserializer=take),
+            "GenerateStream": grpc.unary_stream_rpc_method_handler(self.generate_stream, request_deserializer=take),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))

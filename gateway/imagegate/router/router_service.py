@@ -1,7 +1,7 @@
 """RouterService: how the providers are doing, what would be tried for a request, and what was tried for others."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import grpc
 
@@ -21,6 +21,7 @@ AT_LEAST_SECONDS = 10.0
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
+WatchContext = grpc.aio.ServicerContext[router_pb2.WatchStatusRequest, router_pb2.RouterStatus]
 ExplainContext = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, router_pb2.Explanation]
 
 
@@ -47,10 +48,10 @@ class RouterFace(router_pb2_grpc.RouterServiceServicer):
         """How everything is doing."""
         return status_of(self._router, self._scoreboard, self._router.configured(), self._config_source)
 
-    async def WatchStatus(
-        self, request: router_pb2.WatchStatusRequest, context: object
-    ) -> AsyncIterator[router_pb2.RouterStatus]:
-        """The status now and after every change, until the caller leaves or the server stops."""
+    async def WatchStatus(  # type: ignore[override]  # the stubs know streams as generators only
+        self, request: router_pb2.WatchStatusRequest, context: WatchContext
+    ) -> None:
+        """Tell the status now and after every change, until the caller leaves or the server stops."""
         told: router_pb2.RouterStatus | None = None
         told_at = 0.0
         while not self._over.is_set():
@@ -58,7 +59,7 @@ class RouterFace(router_pb2_grpc.RouterServiceServicer):
             now = self._router.clock()
             if told is None or now - told_at >= AT_LEAST_SECONDS or _essence(status) != _essence(told):
                 told, told_at = status, now
-                yield status
+                await context.write(status)
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._over.wait()

@@ -5,10 +5,12 @@
 | FakeClock | the monotonic clock |
 | ScriptedProvider | a provider, with replies written beforehand |
 | serving_provider, serving_router | the real services around them, on real sockets of this process |
+| House | a router over several scripted providers |
 | picture | a picture such as an upstream returns |
 """
 
 from imagegate.testing.clock import FakeClock
+from imagegate.testing.house import House, outcomes, told
 from imagegate.testing.pictures import picture
 from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider
 from imagegate.testing.serving import ServedProvider, ServedRouter, serving_provider, serving_router
@@ -17,11 +19,14 @@ __all__ = [
     "SCRIPTED_MODEL",
     "FakeClock",
     "Hang",
+    "House",
     "Reply",
     "ScriptedProvider",
     "ServedProvider",
     "ServedRouter",
+    "outcomes",
     "picture",
     "serving_provider",
     "serving_router",
+    "told",
 ]

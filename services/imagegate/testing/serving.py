@@ -62,7 +62,9 @@ class ServedRouter:
     @asynccontextmanager
     async def stubs(
         self,
-    ) -> AsyncIterator[tuple[generation_pb2_grpc.GenerationServiceStub, router_pb2_grpc.RouterServiceStub]]:
+    ) -> AsyncIterator[
+        tuple["generation_pb2_grpc.GenerationServiceAsyncStub", "router_pb2_grpc.RouterServiceAsyncStub"]
+    ]:
         """A client's stubs on a channel of their own."""
         async with grpc.aio.insecure_channel(self.target, options=MESSAGE_OPTIONS) as channel:
             yield (

@@ -31,7 +31,7 @@ def test_rules_name_only_metrics_that_exist() -> None:
 
 
 def test_the_failure_rate_is_recorded_per_provider() -> None:
-    """The per-provider failure rate is failed ÷ (ok + failed): limits, refusals and neutral ends are on neither side."""
+    """The per-provider failure rate is failed ÷ (ok + failed); limits, refusals and neutral ends are on no side."""
     rule = next(rule for rule in shipped() if rule.get("record") == "imagegate:attempt_failure_ratio:rate5m")
     above, below = rule["expr"].split("/")
     assert 'outcome_group="failed"' in above
