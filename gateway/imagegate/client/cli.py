@@ -13,7 +13,8 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from imagegate.client import exits, output
-from imagegate.client.client import ASK_TIMEOUT, DEFAULT_TIMEOUT, AsyncClient
+from imagegate.client.client import DEFAULT_TIMEOUT, AsyncClient
+from imagegate.client.connection import ASK_TIMEOUT
 from imagegate.client.error import GenerationError
 from imagegate.client.files import CannotWriteError, Destination
 from imagegate.client.options import Json, PortChoice, Router, Timeout, World

@@ -10,7 +10,7 @@ import pytest
 
 from imagegate.client.cli import run
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.v1 import generation_pb2
+from imagegate.v1 import catalog_pb2, generation_pb2
 
 NOBODY = "127.0.0.1:1"
 
@@ -65,13 +65,15 @@ async def test_every_option_reaches_its_field(router: Any, tmp_path: Path) -> No
     """What is given is sent as given, and what is not given is not sent."""
     options = (
         "--model avatar --negative-prompt fog --width 512 --height 640 --steps 4 --guidance-scale 2.5 --seed -1 "
-        "--sampler Euler --count 1 --refuse --must-keep width --allow-provider fal --deny-provider sketch --no-fallback"
+        "--sampler Euler --count 1 --refuse --must-keep width --allow-provider fal --deny-provider sketch --no-fallback "
+        "--payment pay_once --idempotency-key mine"
     )
     out = ("--out", str(tmp_path), "--router", router.address)
     assert await imagegate("generate", "a cat", *options.split(), *out) == 0
     assert await imagegate("generate", "a cat", *out) == 0
     full, bare = router.requests
-    full.request_id = bare.request_id = ""
+    assert bare.idempotency_key
+    full.request_id = bare.request_id = bare.idempotency_key = ""
     assert full == generation_pb2.GenerateRequest(
         prompt="a cat",
         model="avatar",
@@ -85,7 +87,13 @@ async def test_every_option_reaches_its_field(router: Any, tmp_path: Path) -> No
         count=1,
         on_unsupported=generation_pb2.ON_UNSUPPORTED_REFUSE,
         must_keep=["width"],
-        routing=generation_pb2.Routing(allow_providers=["fal"], deny_providers=["sketch"], no_fallback=True),
+        routing=generation_pb2.Routing(
+            allow_providers=["fal"],
+            deny_providers=["sketch"],
+            no_fallback=True,
+            payment=catalog_pb2.PAYMENT_PAY_ONCE,
+        ),
+        idempotency_key="mine",
     )
     bare.ClearField("routing")
     assert bare == generation_pb2.GenerateRequest(prompt="a cat")
