@@ -65,8 +65,8 @@ async def test_every_option_reaches_its_field(router: Any, tmp_path: Path) -> No
     """What is given is sent as given, and what is not given is not sent."""
     options = (
         "--model avatar --negative-prompt fog --width 512 --height 640 --steps 4 --guidance-scale 2.5 --seed -1 "
-        "--sampler Euler --count 1 --refuse --must-keep width --allow-provider fal --deny-provider sketch --no-fallback "
-        "--payment pay_once --idempotency-key mine"
+        "--sampler Euler --count 1 --refuse --must-keep width --allow-provider fal --deny-provider sketch "
+        "--no-fallback --payment pay_once --idempotency-key mine"
     )
     out = ("--out", str(tmp_path), "--router", router.address)
     assert await imagegate("generate", "a cat", *options.split(), *out) == 0
