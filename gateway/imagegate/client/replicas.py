@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import grpc
 
@@ -17,7 +17,6 @@ Answer = TypeVar("Answer")
 async def replicas_of(address: str, default_port: int) -> list[str]:
     """The addresses behind HOST:PORT, as its name resolves now: those of a headless service's replicas.
 
-    A replica of a cluster with both kinds of address has one of each, so IPv6 counts only where there is nothing else.
     Raises GenerationError (UNREACHABLE) where the name does not resolve.
     """
     host, port = host_and_port(address, default_port)
@@ -26,9 +25,18 @@ async def replicas_of(address: str, default_port: int) -> list[str]:
     except OSError as error:
         message = f"{host} cannot be resolved ({error.strerror or error}); name another host with --admin"
         raise GenerationError(Reason.UNREACHABLE, message, code=grpc.StatusCode.UNAVAILABLE) from error
-    by_family = {family: [str(to[0]) for of, *_, to in found if of == family] for family, *_ in found}
-    hosts = by_family.get(socket.AF_INET) or by_family[socket.AF_INET6]
-    return [joined(each, port) for each in dict.fromkeys(hosts)]
+    return [joined(each, port) for each in hosts_among((family, to) for family, *_, to in found)]
+
+
+def hosts_among(found: Iterable[tuple[int, tuple[Any, ...]]]) -> list[str]:
+    """The hosts of these (address family, socket address) pairs, each once.
+
+    Where there are both kinds each replica has one of each, so IPv6 counts only where there is nothing else.
+    """
+    by_family: dict[int, dict[str, None]] = {}
+    for family, address in found:
+        by_family.setdefault(family, {})[str(address[0])] = None
+    return list(by_family.get(socket.AF_INET) or by_family.get(socket.AF_INET6, {}))
 
 
 async def ask_each(

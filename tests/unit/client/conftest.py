@@ -235,6 +235,7 @@ class ScriptedRouter(
         self.explained: list[generation_pb2.GenerateRequest] = []
         self.explanation: Callable[[generation_pb2.GenerateRequest], router_pb2.Explanation] = an_explanation
         self.statuses = [a_status(), a_status(), a_status(in_flight=1)]
+        self.watch_ends = False
 
     async def deliver(self, request: generation_pb2.GenerateRequest) -> generation_pb2.GenerateResponse:
         return an_answer(request, request.count or 1)
@@ -306,6 +307,8 @@ class ScriptedRouter(
     ) -> AsyncIterator[router_pb2.RouterStatus]:
         for status in self.statuses:
             yield status
+        if self.watch_ends:
+            await refuse(Failure(Reason.NO_CANDIDATE, "the router goes away"), "", context)
         await self.hang(generation_pb2.GenerateRequest())
 
     async def Explain(self, request: generation_pb2.GenerateRequest, context: Any) -> router_pb2.Explanation:

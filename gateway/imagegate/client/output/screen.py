@@ -1,7 +1,6 @@
 """Consoles, tables and lines. No text gets to a terminal but through here."""
 
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,10 +11,9 @@ from rich.text import Text
 from imagegate.client.logs import printable
 
 PIPE_WIDTH = 200  # columns where nobody looks: nothing should be cut
-NO_COLOR_VARIABLE = "NO_COLOR"
 
 
-def console(*, stderr: bool = False, environ: Mapping[str, str] = os.environ) -> Console:
+def console(*, stderr: bool = False) -> Console:
     """Standard output, or standard error, without guessing colours into what it prints.
 
     With NO_COLOR nothing is bold or dim either.
@@ -25,7 +23,7 @@ def console(*, stderr: bool = False, environ: Mapping[str, str] = os.environ) ->
         highlight=False,
         markup=False,
         emoji=False,
-        color_system=None if environ.get(NO_COLOR_VARIABLE) else "auto",
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
     )
     if not made.is_terminal:
         made.width = PIPE_WIDTH
