@@ -3,12 +3,14 @@
 import asyncio
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from imagegate.client.cli import run
+from imagegate.client.cli import app, run
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.v1 import catalog_pb2, generation_pb2
 
@@ -200,6 +202,22 @@ async def test_no_router_names_the_address_and_the_remedy(capsys: pytest.Capture
     err = capsys.readouterr().err
     assert NOBODY in err
     assert "imagegate up" in err
+
+
+def commands(group: Any, path: str = "imagegate") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+def test_every_command_and_option_explains_itself() -> None:
+    """Nothing in `--help` is left to guess, and no summary is cut off in the list of commands."""
+    for path, command in commands(typer.main.get_command(app)):
+        assert command.help, path
+        assert not command.get_short_help_str(limit=60).endswith("..."), path
+        assert [param.name for param in command.params if not getattr(param, "help", None)] == [], path
 
 
 async def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,7 @@ def config_check(
 
 @config_app.command("show")
 def config_show(as_json: Json = False) -> int:
-    """Print the configuration that a router started here would have, overrides included."""
+    """Print the configuration read here, overrides included."""
     return _router_command("show", *(["--json"] if as_json else []))
 
 

@@ -12,7 +12,7 @@ from imagegate.client.logs import printable
 from imagegate.client.output.screen import line, until
 from imagegate.client.result import Attempt
 
-ASKED = "asked the router"
+BETWEEN = "waiting for the router"
 
 Show = Callable[[happened.Event], None]
 
@@ -76,21 +76,25 @@ class _LiveLine:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._story = Story()
-        self._task = progress.add_task(ASKED, total=None)
+        self._task = progress.add_task(BETWEEN, total=None)
 
     def __call__(self, event: happened.Event) -> None:
         told = printable(self._story.tell(event))
         match event:
             case happened.AttemptStarted():
-                # A task of its own: the clock is the attempt's, and its bar begins anew.
-                self._progress.remove_task(self._task)
-                self._task = self._progress.add_task(told, total=None)
+                self._begin(told)
             case happened.Progress():
                 self._progress.update(self._task, description=told, total=event.steps, completed=event.step)
             case happened.AttemptFinished():
                 line(self._progress.console, told)
+                self._begin(BETWEEN)
             case happened.Completed():
                 pass
+
+    def _begin(self, told: str) -> None:
+        """A new task: the clock is that of what is under way, and its bar begins anew."""
+        self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(told, total=None)
 
 
 def _stage(event: happened.Progress) -> str:
