@@ -19,7 +19,7 @@ class AsyncAdminClient:
 
     The default is IMAGEGATE_ADMIN, else port 50052 of the host of IMAGEGATE_ROUTER, else of this machine. Whatever is
     asked takes at most `timeout` seconds, and raises GenerationError where it fails. Use it in one event loop, and
-    close it (`async with AsyncAdminClient() as admin:`).
+    close it (`async with AsyncAdminClient() as admin:`). Raises ValueError for an address that names no host.
     """
 
     def __init__(self, admin: str = "", *, timeout: float = ASK_TIMEOUT) -> None:
