@@ -136,18 +136,6 @@ def an_explanation(request: generation_pb2.GenerateRequest) -> router_pb2.Explan
     )
 
 
-def nothing_to_try(*reasons: Reason) -> router_pb2.Explanation:
-    """What is told where every candidate would be passed over, for these reasons."""
-    return router_pb2.Explanation(
-        candidates=[
-            router_pb2.Prospect(provider="fal", model=f"m{number}", skipped=error_pb2.Skip(reason=reason.to_proto()))
-            for number, reason in enumerate(reasons)
-        ],
-        reason=error_pb2.ERROR_REASON_NO_CANDIDATE,
-        message="no candidate could be tried",
-    )
-
-
 def a_status(in_flight: int = 0) -> router_pb2.RouterStatus:
     """Two providers, of which one has everything the matter that one can have."""
     well = router_pb2.ModelStatus(key="flux-schnell", breaker=router_pb2.BREAKER_STATE_CLOSED, succeeded=3)
