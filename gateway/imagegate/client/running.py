@@ -28,7 +28,9 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Everything that runs. `not_started` are the providers that the configuration switches off, and why."""
+    """Everything that runs. `not_started` are the providers that the configuration switches off, and why; `admin` is
+    the router's admin port, empty where it has told none.
+    """
 
     router: Service
     providers: Mapping[str, Service]
@@ -36,6 +38,7 @@ class Running:
     not_started: Mapping[str, str] = field(default_factory=dict)
     sandbox: str = ""
     world: str = ""
+    admin: str = ""
 
     @property
     def off(self) -> dict[str, str]:
@@ -53,4 +56,5 @@ class Running:
             "off": self.off,
             "pids": {name: service.pid for name, service in services.items()},
         }
+        shown |= {"admin": self.admin} if self.admin else {}
         return shown | ({"sandbox": self.sandbox, "world": self.world} if self.sandbox else {})

@@ -7,7 +7,6 @@ unknown, so that it can be mended in one go.
 import difflib
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from imagegate.runtime import strict_yaml
+from imagegate.runtime import duration, strict_yaml
 
 PACKAGED = Path(__file__).with_name("imagegate.yaml")
 PREFIX = "IMAGEGATE_"
@@ -25,8 +24,6 @@ HUGGINGFACE = "huggingface"
 DEFAULT_MODEL = "default"
 FLUX_DEV = "flux-dev"
 DEFAULT_HUB_MODEL = "black-forest-labs/FLUX.1-schnell"
-
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class ConfigError(ValueError):
@@ -40,8 +37,8 @@ class ConfigError(ValueError):
 
 def _seconds(value: object) -> object:
     """`90s`, `2m`, `500ms` or a number of seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", value.strip()) if isinstance(value, str) else None
-    return float(match[1]) * UNITS[match[2]] if match else value
+    length = duration.seconds(value) if isinstance(value, str) else None
+    return value if length is None else length
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=3600)]
