@@ -44,6 +44,6 @@ def test_stretches_within_a_minute_are_one_false_trip() -> None:
 
 def test_it_is_back_when_nine_of_ten_go_to_it() -> None:
     """The first caller sent there, if at least nine of ten from then on are sent there too."""
-    assert played("xx.x.x...........").figures(0.0, 10.0).back == 50.0
+    assert played("xx.x.x...........").figures(0.0, 10.0).back == 30.0
     assert played("xx.x.x....x......").figures(0.0, 10.0).back == 50.0
     assert played("xxxxxxxxxxxxxxxxx").figures(0.0, 10.0).back is None
