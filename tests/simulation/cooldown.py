@@ -50,6 +50,10 @@ class Cooldown:
         self._until: defaultdict[str, float] = defaultdict(float)
         self._minutes: defaultdict[str, _Minute] = defaultdict(_Minute)
 
+    def __repr__(self) -> str:
+        cooled = ", ".join(f"{candidate} until {until:g}s" for candidate, until in self._until.items() if until)
+        return f"<Cooldown {cooled or 'none'}>"
+
     def begin(self, request: Request, now: float) -> Call:
         return _Call(self)
 

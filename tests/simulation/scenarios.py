@@ -67,7 +67,7 @@ SCENARIOS: Sequence[Scenario] = (
 ASSUMPTIONS: Sequence[str] = (
     f"Pictures take a lognormal time: half within {MEDIAN_SECONDS:g} s, one in a hundred above {P99_SECONDS:g} s, none "
     f"above {LONGEST_SECONDS:g} s; the catalogue says {TYPICAL_SECONDS[0]:g} to {TYPICAL_SECONDS[1]:g} s. Callers "
-    f"arrive at random (Poisson) and leave after {PATIENCE_SECONDS:g} s. All policies get the same callers and pictures.",
+    f"arrive at random (Poisson) and leave after {PATIENCE_SECONDS:g} s. All policies get the same ones.",
     f"An attempt gets at most {ATTEMPT_SECONDS:g} s, with every policy. Only in “hang, own time-outs” the baselines "
     f"have what they have where nobody sets any: {cooldown.DEFAULT_TIMEOUT:,.0f} s, and none.",
     "A time-out was cancelled by the upstream's own word, so the next candidate may follow.",
