@@ -1,13 +1,13 @@
 """A timer cooldown, as published of LiteLLM's router (`router_utils/cooldown_handlers.py`, "Retries, fallbacks and
 cooldowns" in its documentation), with its defaults:
 
-- A deployment is left alone for 5 s (`cooldown_time`), or for the Retry-After, at once on 429, 401, 404 and 408, and
-  when more than half of at least five calls of this clock minute failed. Other 4xx never count.
+- A deployment is left alone for 5 s (`cooldown_time`), or for the Retry-After, at once on 429, 401 and 404, and when
+  more than half of at least five calls of this clock minute failed (408 counts there; no other 4xx ever counts).
 - The only deployment of a group is cooled by 401 and 404 only, or when a thousand calls of a minute all failed.
 - There is no probe: when the timer ends, everybody may call again. If all are cooling, the filter is bypassed.
 - A failed request goes to the next deployment that neither cools nor failed it; where there is none, the same one is
   tried again, twice at most (`num_retries`), for a failure worth retrying, after its Retry-After up to 60 s or 0.5 s
-  doubled to 8 s with jitter.
+  doubled to 8 s with jitter. (Bypass and backoff are not in that file: they were taken from descriptions of it.)
 
 In its favour: a refused connection counts here (published code ignores it), and every failure falls back. It does not
 know the caller's deadline: an attempt ends with its time-out (6,000 s where nobody sets one) or when the caller leaves.
@@ -28,7 +28,8 @@ FAILED_SHARE, AT_LEAST = 0.5, 5
 AT_LEAST_WHERE_SINGLE = 1000
 RETRIES = 2
 LONGEST_RETRY_AFTER = 60.0
-AT_ONCE = frozenset({401, 404, 408, 429})  # and the only 4xx that count at all
+AT_ONCE = frozenset({401, 404, 429})
+COUNTED_4XX = AT_ONCE | {408}
 AT_ONCE_WHERE_SINGLE = frozenset({401, 404})
 RETRIED_4XX = frozenset({408, 409, 429})
 
@@ -66,7 +67,7 @@ class Cooldown:
 
     def failed(self, candidate: str, failure: Failure, now: float) -> None:
         status = status_of(failure)
-        if 400 <= status < 500 and status not in AT_ONCE:
+        if 400 <= status < 500 and status not in COUNTED_4XX:
             return
         minute = self._minute(candidate, now)
         minute.failed += 1

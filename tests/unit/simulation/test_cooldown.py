@@ -20,9 +20,9 @@ def answered(status: int, retry_after: float | None = None) -> Failure:
     return Failure(Reason.UPSTREAM_ERROR, "no", upstream_status=status, retry_after=retry_after)
 
 
-@pytest.mark.parametrize("status", [401, 404, 408, 429])
+@pytest.mark.parametrize("status", [401, 404, 429])
 def test_one_such_failure_cools_for_five_seconds(status: int) -> None:
-    """401, 404, 408 and 429 take a deployment out at once, for 5 s, without a probe after."""
+    """401, 404 and 429 take a deployment out at once, for 5 s, without a probe after."""
     cooldown = gateway("a", "b")
     cooldown.failed("a", answered(status), 100.0)
     assert [list(cooldown.open_to(now)) for now in (100.0, 104.9, 105.0)] == [["b"], ["b"], ["a", "b"]]
@@ -47,6 +47,16 @@ def test_more_than_half_of_five_in_a_clock_minute_cool_it() -> None:
     assert list(cooldown.open_to(61.0)) == ["a", "b"]
     cooldown.failed("a", answered(500), 61.0)
     assert list(cooldown.open_to(61.0)) == ["b"]
+
+
+def test_a_time_out_counts_and_does_not_cool_by_itself() -> None:
+    """408 is worth a retry: only its share of the minute cools."""
+    cooldown = gateway("a", "b")
+    cooldown.failed("a", Failure(Reason.TIMEOUT, "late"), 1.0)
+    assert repr(cooldown) == "<Cooldown none>"
+    for _ in range(4):
+        cooldown.failed("a", Failure(Reason.TIMEOUT, "late"), 1.0)
+    assert repr(cooldown) == "<Cooldown a until 6s>"
 
 
 def test_a_rejected_input_counts_nowhere() -> None:
