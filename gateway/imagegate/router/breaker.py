@@ -27,8 +27,8 @@ MAX_REFUSED_PROVIDER_SECONDS = 3600.0
 MAX_REFUSED_MODEL_SECONDS = 6 * 3600.0
 MAX_RELAPSES = 16
 SUCCESSES_TO_CLOSE = 2
-# A probe whose holder never reports gives its lease back by itself, so long after its time-out.
-LEASE_GRACE_SECONDS = 10.0
+# A probe's lease ends so long after the probe is overdue or out of time: whatever became of it, another may follow.
+LEASE_GRACE_SECONDS = 5.0
 # Who has just come back gets a tenth of its traffic, and all of it after half a minute.
 RAMP_SECONDS = 30.0
 RAMP_FROM = 0.1
@@ -78,7 +78,10 @@ class CircuitBreaker:
         self._moved = moved  # hears every transition, and what opened it
         self._state = State.CLOSED
         self._generation = 0
-        self._failures = 0
+        # The attempts that failed in a row, by their numbers. Attempts overlap, so what counts is how they began: one from
+        # before a delivered one says nothing against it, and one that began early and ends late does not break the row.
+        self._streak: list[int] = []
+        self._delivered = 0
         self._successes = 0
         self._relapses = 0
         self._until = 0.0
@@ -135,7 +138,7 @@ class CircuitBreaker:
         permit = Permit(self._generation, self._permits, model, is_probe)
         if is_probe:
             self._probe = permit.number
-            self._lease_until = now + timeout + LEASE_GRACE_SECONDS
+            self._lease_until = now + min(timeout, overdue_after) + LEASE_GRACE_SECONDS
         if self._state is State.CLOSED:
             self._under_way.add(permit.number)
             heapq.heappush(self._due, (now + overdue_after, permit.number, permit))
@@ -146,7 +149,8 @@ class CircuitBreaker:
         self.release(permit)
         if permit.generation != self._generation:
             return
-        self._failures = 0
+        self._delivered = max(self._delivered, permit.number)
+        self._streak = [number for number in self._streak if number > self._delivered]
         if self._state is State.CLOSED:
             if permit.number in self._provisional:
                 self._provisional.discard(permit.number)
@@ -168,7 +172,7 @@ class CircuitBreaker:
             if permit.number in self._provisional:  # counted already
                 self._provisional.discard(permit.number)
                 return
-            self._count_failure(now, permit.model, because, at_provider=at_provider)
+            self._count_failure(now, permit, because, at_provider=at_provider)
         elif permit.is_probe:
             self._open(now, OPEN_SECONDS, MAX_OPEN_SECONDS, because)
         else:
@@ -194,7 +198,8 @@ class CircuitBreaker:
         """An operator says that it works: it gets all of its traffic, and what was counted is forgotten."""
         if self._state is not State.CLOSED:
             self._close(now)
-        self._relapses = self._failures = 0
+        self._relapses = 0
+        self._streak.clear()
         self._closed_at = None
         self.window.clear()
 
@@ -204,15 +209,16 @@ class CircuitBreaker:
             _, number, permit = heapq.heappop(self._due)
             if number in self._under_way:
                 self._provisional.add(number)
-                self._count_failure(now, permit.model, Failure(Reason.TIMEOUT, OVERDUE))
+                self._count_failure(now, permit, Failure(Reason.TIMEOUT, OVERDUE))
 
-    def _count_failure(self, now: float, model: str, because: Failure | None, *, at_provider: bool = False) -> None:
-        self._failures += 1
+    def _count_failure(self, now: float, permit: Permit, because: Failure | None, *, at_provider: bool = False) -> None:
+        if permit.number > self._delivered:
+            self._streak.append(permit.number)
         self._forgive(now)
-        self.window.add(now, failed=True, model=model)
+        self.window.add(now, failed=True, model=permit.model)
         tally = self.window.tally(now)
         too_often = tally.total >= OUTCOMES_FOR_RATE and tally.failure_rate >= RATE_TO_TRIP
-        if (self._failures >= FAILURES_TO_TRIP or too_often) and (at_provider or tally.is_widespread):
+        if (len(self._streak) >= FAILURES_TO_TRIP or too_often) and (at_provider or tally.is_widespread):
             self._open(now, OPEN_SECONDS, MAX_OPEN_SECONDS, because)
 
     def _forgive(self, now: float) -> None:
@@ -239,7 +245,8 @@ class CircuitBreaker:
         """A new generation: what is under way says nothing about it."""
         self._state = state
         self._generation += 1
-        self._failures = self._successes = self._probe = 0
+        self._successes = self._probe = 0
+        self._streak.clear()
         self._due.clear()
         self._under_way.clear()
         self._provisional.clear()
