@@ -78,7 +78,8 @@ ASSUMPTIONS: Sequence[str] = (
     "Slow tail: one call in twenty takes ten times as long, all the time; to leave is a false trip.",
     "Rate limit: room for a quarter of the traffic, by the clock minute, and 429 with or without a Retry-After. Cold: "
     f"503 with an estimate; loads for {LOADING_SECONDS:g} s from the first request on, which a free check every "
-    f"{CHECK_SECONDS:g} s sees. Revoked key: 401; that the new one is taken shows in a free check, once a minute. Rejects everything: 400.",
+    f"{CHECK_SECONDS:g} s sees. Revoked key: 401; a free check once a minute shows that the new one is taken. "
+    "Rejects everything: 400.",
     "The baselines are written from what LiteLLM and resilience4j publish, with their defaults, and with a fallback to "
     "the second candidate after every failure.",
 )

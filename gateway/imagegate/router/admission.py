@@ -104,6 +104,11 @@ class Admission:
         scope = self._models.get((provider, model))
         return scope is not None and scope.latency.is_slow(now, scope.breaker.window.length, usual, objective)
 
+    def stands_last(self, provider: str, model: str, now: float) -> bool:
+        """Whether everybody else is tried before the model, because it rejects every input."""
+        scope = self._models.get((provider, model))
+        return scope is not None and scope.rejecting.stands_last(now)
+
     def rejecting(self, provider: str, model: str) -> str:
         """The upstream's words while the model rejects every input; else empty."""
         scope = self._models.get((provider, model))
@@ -168,7 +173,7 @@ class Admission:
             failure.message = f"it has been loading for too long without getting nearer: {failure.message}"
             model.warming.over()
         if failure.reason is Reason.UPSTREAM_REJECTED_INPUT:
-            model.rejecting.rejected(prompt, failure)
+            model.rejecting.rejected(prompt, failure, now)
         verdict = STARVED if starved else verdict_on(failure.reason)
         match verdict.effect:
             case Effect.OPENS_PROVIDER:

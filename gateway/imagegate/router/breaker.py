@@ -78,8 +78,8 @@ class CircuitBreaker:
         self._moved = moved  # hears every transition, and what opened it
         self._state = State.CLOSED
         self._generation = 0
-        # The attempts that failed in a row, by their numbers. Attempts overlap, so what counts is how they began: one from
-        # before a delivered one says nothing against it, and one that began early and ends late does not break the row.
+        # The attempts that failed in a row, by their numbers. Attempts overlap, so what counts is how they began: one
+        # from before a delivered one says nothing against it, and one that began early and ends late breaks no row.
         self._streak: list[int] = []
         self._delivered = 0
         self._successes = 0

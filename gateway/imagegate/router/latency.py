@@ -7,8 +7,8 @@ ENOUGH = 20
 FACTORS = {0.50: 1.0, 0.90: 2.0, 0.95: 2.5, 0.99: 4.0}
 # A model's speed changes with its hosting: older pictures say little. Once there are enough, one in
 # `SPACING` seconds is remembered, so that what is known does not shrink to seconds under load.
-KEPT = 100
-SPACING = 3.0
+KEPT = 300
+SPACING = 2.0
 # Slow is: of at least ten, four in five took longer than twice what was usual before.
 SLOW_OUT_OF = 10
 SLOW_SHARE = 0.8

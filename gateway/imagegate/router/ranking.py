@@ -174,8 +174,8 @@ def _held_back(prospect: Prospect, entry: Entry, admission: Admission, now: floa
         return prospect
     provider, model = prospect.candidate.provider, prospect.candidate.key
     share = admission.share(provider, model, now)
-    if words := admission.rejecting(provider, model):
-        return replace(prospect, back_for=f"it rejects every input: {words}")
+    if admission.stands_last(provider, model, now):
+        return replace(prospect, back_for=f"it rejects every input: {admission.rejecting(provider, model)}")
     if admission.is_slow(provider, model, now, budget.usual_seconds(prospect.candidate.model), entry.objective):
         return replace(prospect, back_for="it has become slow")
     if share < 1 and admission.toss() >= share:
