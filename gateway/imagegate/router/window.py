@@ -63,6 +63,7 @@ class OutcomeWindow:
 
     def add(self, now: float, *, failed: bool, model: str = "") -> None:
         """Count one outcome."""
+        self._forget(now)
         if not self._buckets or now - self._buckets[-1].began >= self.length / BUCKETS:
             self._buckets.append(_Bucket(now))
         bucket = self._buckets[-1]
@@ -77,8 +78,7 @@ class OutcomeWindow:
 
     def tally(self, now: float) -> Tally:
         """What is not older than the window."""
-        while self._buckets and now - self._buckets[0].began >= self.length:
-            self._buckets.popleft()
+        self._forget(now)
         succeeded: Counter[str] = sum((bucket.succeeded for bucket in self._buckets), Counter())
         failed: Counter[str] = sum((bucket.failed for bucket in self._buckets), Counter())
         return Tally(succeeded.total(), failed.total(), frozenset(+succeeded), frozenset(+failed))
@@ -86,3 +86,7 @@ class OutcomeWindow:
     def clear(self) -> None:
         """Begin anew."""
         self._buckets.clear()
+
+    def _forget(self, now: float) -> None:
+        while self._buckets and now - self._buckets[0].began >= self.length:
+            self._buckets.popleft()

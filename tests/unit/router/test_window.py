@@ -68,6 +68,14 @@ def test_a_failure_that_turned_out_to_be_none_is_taken_back_from_its_own_model()
     assert (tally.failed, tally.models_failed) == (1, {"b"})
 
 
+def test_what_nobody_asks_about_takes_bounded_memory() -> None:
+    """A model that only ever delivers is never counted up, and does not pile up its past."""
+    window = OutcomeWindow()
+    for second in range(10_000):
+        window.add(float(second), failed=False)
+    assert len(window._buckets) <= BUCKETS + 1
+
+
 def test_the_share_of_failures_of_nothing_is_none() -> None:
     """A window without outcomes has no failure rate to speak of, and one with some has their share."""
     assert OutcomeWindow().tally(0.0).failure_rate == 0.0
