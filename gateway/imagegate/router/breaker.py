@@ -87,10 +87,10 @@ class CircuitBreaker:
         self._permits = 0
         self._probe = 0
         self._lease_until = 0.0
-        # Attempts under way by the time at which they count as failed, and the numbers of those that do.
+        # Attempts under way by the time at which they count as failed, and since when those do that are overdue.
         self._due: list[tuple[float, int, Permit]] = []
         self._under_way: set[int] = set()
-        self._provisional: set[int] = set()
+        self._provisional: dict[int, float] = {}
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.name} {self._state.name}>"
@@ -149,8 +149,7 @@ class CircuitBreaker:
         self._failures = 0
         if self._state is State.CLOSED:
             if permit.number in self._provisional:
-                self._provisional.discard(permit.number)
-                self.window.withdraw_failure(permit.model)
+                self.window.withdraw_failure(self._provisional.pop(permit.number), permit.model)
             self.window.add(now, failed=False, model=permit.model)
             return
         self._successes += 1
@@ -166,7 +165,7 @@ class CircuitBreaker:
             return
         if self._state is State.CLOSED:
             if permit.number in self._provisional:  # counted already
-                self._provisional.discard(permit.number)
+                del self._provisional[permit.number]
                 return
             self._count_failure(now, permit.model, because, at_provider=at_provider)
         elif permit.is_probe:
@@ -203,7 +202,7 @@ class CircuitBreaker:
         while self._due and self._due[0][0] <= now and self._state is State.CLOSED:
             _, number, permit = heapq.heappop(self._due)
             if number in self._under_way:
-                self._provisional.add(number)
+                self._provisional[number] = now
                 self._count_failure(now, permit.model, Failure(Reason.TIMEOUT, OVERDUE))
 
     def _count_failure(self, now: float, model: str, because: Failure | None, *, at_provider: bool = False) -> None:

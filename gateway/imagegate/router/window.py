@@ -69,12 +69,11 @@ class OutcomeWindow:
         bucket = self._buckets[-1]
         (bucket.failed if failed else bucket.succeeded)[model] += 1
 
-    def withdraw_failure(self, model: str = "") -> None:
-        """Take back the latest failure of `model`, if it is still there: it turned out to be none."""
-        for bucket in reversed(self._buckets):
-            if bucket.failed[model]:
-                bucket.failed[model] -= 1
-                return
+    def withdraw_failure(self, at: float, model: str = "") -> None:
+        """Take back a failure of `model` that was counted `at` this time, if it is still there: it was none."""
+        bucket = next((bucket for bucket in reversed(self._buckets) if bucket.began <= at), None)
+        if bucket is not None and bucket.failed[model]:
+            bucket.failed[model] -= 1
 
     def tally(self, now: float) -> Tally:
         """What is not older than the window."""

@@ -60,12 +60,21 @@ def test_more_than_one_model_is_to_blame_where_two_failed_or_no_other_was_asked(
 
 
 def test_a_failure_that_turned_out_to_be_none_is_taken_back_from_its_own_model() -> None:
-    """What an early trip counted is withdrawn, once, and no other model's failure with it."""
+    """What an early trip counted is withdrawn, and no other model's failure with it."""
     window = filled(a="x", b="x")
-    window.withdraw_failure("a")
-    window.withdraw_failure("a")
+    window.withdraw_failure(0.0, "a")
+    window.withdraw_failure(0.0, "a")
     tally = window.tally(0.0)
     assert (tally.failed, tally.models_failed) == (1, {"b"})
+
+
+def test_a_failure_that_has_left_the_window_takes_no_other_with_it() -> None:
+    """A withdrawal of what was forgotten meanwhile leaves a later failure of the same model where it is."""
+    window = OutcomeWindow()
+    window.add(0.0, failed=True)
+    window.add(70.0, failed=True)
+    window.withdraw_failure(0.0)
+    assert window.tally(70.0).failed == 1
 
 
 def test_what_nobody_asks_about_takes_bounded_memory() -> None:
