@@ -398,6 +398,20 @@ def test_a_refused_account_opens_at_once_for_ten_minutes() -> None:
         clock.advance(length)
 
 
+def test_refusals_are_counted_by_themselves() -> None:
+    """A first refusal holds for 10 min however often failures had opened it before, or refusals before it delivered."""
+    clock = FakeClock()
+    breaker = half_open(clock)
+    for _ in range(4):
+        play(breaker, clock, "x")
+        clock.advance(MAX_OPEN_SECONDS)
+    for _ in range(2):
+        breaker.refused(asked(breaker, clock), clock(), longest=3600)
+        assert breaker.until(clock()) == clock() + 600
+        clock.advance(600)
+        play(breaker, clock, "..")
+
+
 def test_another_key_lets_the_next_request_find_out() -> None:
     """What speaks for a refused account ends its time; closing takes two deliveries as ever."""
     clock = FakeClock()
@@ -431,6 +445,16 @@ def test_an_operators_reset_forgets_everything() -> None:
     play(breaker, clock, "xxxx")
     assert breaker.state(clock()) is State.CLOSED
     play(breaker, clock, "x")
+    assert breaker.until(clock()) == clock() + OPEN_SECONDS
+
+
+def test_what_an_operator_closed_opens_for_no_longer_than_its_new_failures_ask_for() -> None:
+    """The end of a refusal that an operator took back does not come back with the next trip."""
+    clock = FakeClock()
+    breaker = CircuitBreaker("fal")
+    breaker.refused(asked(breaker, clock), clock(), longest=3600)
+    breaker.reset(clock())
+    play(breaker, clock, "x" * FAILURES_TO_TRIP)
     assert breaker.until(clock()) == clock() + OPEN_SECONDS
 
 
