@@ -284,10 +284,10 @@ class Admission:
     def _model(self, provider: str, model: str, now: float) -> _Scope:
         place = (provider, model)
         if place not in self._models:
+            if len(self._models) >= MAX_MODELS:
+                del self._models[self._least_missed(now)]
             breaker = CircuitBreaker(f"{provider}/{model}", self._jitter, self._teller(provider, model))
             self._models[place] = _Scope(breaker)
-            if len(self._models) > MAX_MODELS:
-                del self._models[self._least_missed(now)]
         self._models.move_to_end(place)
         return self._models[place]
 

@@ -352,6 +352,16 @@ def test_any_number_of_model_names_takes_bounded_memory(replica: FakeReplica) ->
     assert len(replica.admission._models) == MAX_MODELS
 
 
+def test_a_new_model_finds_room_where_all_others_are_open(replica: FakeReplica) -> None:
+    """Requests for many names that nobody has do not keep the others from being asked for."""
+    for index in range(MAX_MODELS):
+        replica.fail(f"fal/gone-{index}", Reason.MODEL_NOT_FOUND)
+    replica.deliver("fal/here")
+    assert len(replica.admission._models) == MAX_MODELS
+    assert replica.refusal("fal/gone-0") is None
+    assert replica.refusal("fal/gone-1") is not None
+
+
 def test_every_transition_is_told_once_with_its_reason(replica: FakeReplica) -> None:
     """R11: OPEN with the reason that opened it, HALF_OPEN when its time is over, CLOSED after two successes."""
     replica.deliver("fal/well")
