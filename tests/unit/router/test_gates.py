@@ -29,6 +29,13 @@ def test_without_a_retry_after_the_wait_is_guessed_and_doubled() -> None:
     assert gate.close(limited(), 9000.0, jitter=0) == 9001
 
 
+def test_a_burst_that_is_refused_at_once_doubles_once() -> None:
+    """R9: ten requests under way that hear the same 429 are one reason to wait for longer, not ten."""
+    gate = Gate()
+    assert {gate.close(limited(), 0.0, jitter=0) for _ in range(10)} == {1.0}
+    assert {gate.close(limited(), 1.0, jitter=0) for _ in range(10)} == {3.0}
+
+
 @pytest.mark.parametrize(("jitter", "wait"), [(-1.0, 0.5), (0.0, 1.0), (1.0, 1.5)])
 def test_a_guess_is_spread_by_half(jitter: float, wait: float) -> None:
     """Guessed times are spread by ± 50 %; what an upstream asks for is not."""
