@@ -214,6 +214,19 @@ def test_a_model_that_does_not_get_nearer_is_overloaded(replica: FakeReplica) ->
     assert replica.admission.failure_rate("fal", "m", replica.clock()) == 1.0
 
 
+def test_a_model_that_does_not_get_nearer_holds_only_itself_back(replica: FakeReplica) -> None:
+    """R8: one model that stands still does not keep its provider's other models from being asked."""
+    for _ in range(3):
+        replica.fail("fal/m", Reason.MODEL_LOADING, retry_after=20.0)
+        replica.clock.advance(20)
+    refusal = replica.refusal("fal/m")
+    assert refusal is None or refusal.reason is Reason.BACKING_OFF
+    replica.fail("fal/m", Reason.MODEL_LOADING, retry_after=20.0)
+    assert replica.refusal("fal/m") is not None
+    assert replica.refusal("fal/another") is None
+    assert not [event for event in replica.events if isinstance(event, GateClosed)]
+
+
 def test_five_minutes_of_loading_are_overload(replica: FakeReplica) -> None:
     """R8: after five minutes of warming it is OVERLOADED, although its estimates fall."""
     reasons = []
