@@ -39,6 +39,11 @@ def test_five_minutes_are_enough() -> None:
     assert heard(*((float(at), 1000.0 - at) for at in times)) == [False] * 6 + [True]
 
 
+def test_an_estimate_of_long_ago_says_nothing() -> None:
+    """R8: a model that nobody asked for meanwhile is loaded anew, and has not been loading all that time."""
+    assert heard((0, 20), (SECONDS_TO_GIVE_UP + 21, 20), (10_000, 20)) == [False, False, False]
+
+
 def test_a_model_that_was_ready_in_between_begins_anew() -> None:
     """A delivery ends the warming: the next estimate is a first one."""
     warming = Warming()
