@@ -168,7 +168,8 @@ class Admission:
         how long gets that time as its `retry_after`; a model that has been loading for too long is OVERLOADED.
         """
         provider, model = self._provider(permits.provider), self._model(permits.provider, permits.model, now)
-        if failure.reason is Reason.MODEL_LOADING and model.warming.heard(failure.retry_after or 0.0, now):
+        is_loading = failure.reason is Reason.MODEL_LOADING
+        if is_loading and model.warming.heard(failure.retry_after or 0.0, now):
             failure.reason, failure.retry_after = Reason.OVERLOADED, None
             failure.message = f"it has been loading for too long without getting nearer: {failure.message}"
             model.warming.over()
@@ -189,8 +190,7 @@ class Admission:
                 pass
         self.release(permits, now)
         if verdict.gates:
-            # A model that is being loaded holds back itself only, everything else its provider.
-            is_loading = failure.reason is Reason.MODEL_LOADING
+            # A model that is being loaded (for too long, too) holds back itself only, everything else its provider.
             self._close_gate(model if is_loading else provider, permits.provider, failure, now)
 
     def release(self, permits: Permits, now: float) -> None:

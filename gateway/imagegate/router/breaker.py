@@ -21,7 +21,7 @@ OUTCOMES_FOR_RATE = 10
 OPEN_SECONDS = 15.0
 MAX_OPEN_SECONDS = 300.0
 JITTER = 0.2
-# A refused account or model does not heal by itself: it is asked again after 10 min, doubled.
+# A refused account or model does not heal by itself: it is asked again after 10 min, doubled until it delivers.
 REFUSED_SECONDS = 600.0
 MAX_REFUSED_PROVIDER_SECONDS = 3600.0
 MAX_REFUSED_MODEL_SECONDS = 6 * 3600.0
@@ -84,16 +84,17 @@ class CircuitBreaker:
         self._delivered = 0
         self._successes = 0
         self._relapses = 0
+        self._refusals = 0
         self._until = 0.0
         self._clean_since = 0.0
         self._closed_at: float | None = None
         self._permits = 0
         self._probe = 0
         self._lease_until = 0.0
-        # Attempts under way by the time at which they count as failed, and the numbers of those that do.
+        # Attempts under way by the time at which they count as failed, and since when those do that are overdue.
         self._due: list[tuple[float, int, Permit]] = []
         self._under_way: set[int] = set()
-        self._provisional: set[int] = set()
+        self._provisional: dict[int, float] = {}
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.name} {self._state.name}>"
@@ -153,8 +154,7 @@ class CircuitBreaker:
         self._streak = [number for number in self._streak if number > self._delivered]
         if self._state is State.CLOSED:
             if permit.number in self._provisional:
-                self._provisional.discard(permit.number)
-                self.window.withdraw_failure(permit.model)
+                self.window.withdraw_failure(self._provisional.pop(permit.number), permit.model)
             self.window.add(now, failed=False, model=permit.model)
             return
         self._successes += 1
@@ -170,18 +170,20 @@ class CircuitBreaker:
             return
         if self._state is State.CLOSED:
             if permit.number in self._provisional:  # counted already
-                self._provisional.discard(permit.number)
+                del self._provisional[permit.number]
                 return
             self._count_failure(now, permit, because, at_provider=at_provider)
         elif permit.is_probe:
-            self._open(now, OPEN_SECONDS, MAX_OPEN_SECONDS, because)
+            self._relapse(now, because)
         else:
             self._successes = 0
 
     def refused(self, permit: Permit, now: float, longest: float, because: Failure | None = None) -> None:
         """The account or the model was refused: open at once, up to `longest` seconds."""
         if permit.generation == self._generation:
-            self._open(now, REFUSED_SECONDS, longest, because, is_refused=True)
+            seconds = min(REFUSED_SECONDS * 2**self._refusals, longest)
+            self._refusals = min(self._refusals + 1, MAX_RELAPSES)
+            self._open(now, seconds, because, is_refused=True)
 
     def release(self, permit: Permit) -> None:
         """The attempt is over: a probe's place is free again. An attempt that said nothing needs no more than this."""
@@ -198,7 +200,8 @@ class CircuitBreaker:
         """An operator says that it works: it gets all of its traffic, and what was counted is forgotten."""
         if self._state is not State.CLOSED:
             self._close(now)
-        self._relapses = 0
+        self._relapses = self._refusals = 0
+        self._until = now
         self._streak.clear()
         self._closed_at = None
         self.window.clear()
@@ -208,7 +211,7 @@ class CircuitBreaker:
         while self._due and self._due[0][0] <= now and self._state is State.CLOSED:
             _, number, permit = heapq.heappop(self._due)
             if number in self._under_way:
-                self._provisional.add(number)
+                self._provisional[number] = now
                 self._count_failure(now, permit, Failure(Reason.TIMEOUT, OVERDUE))
 
     def _count_failure(self, now: float, permit: Permit, because: Failure | None, *, at_provider: bool = False) -> None:
@@ -219,7 +222,7 @@ class CircuitBreaker:
         tally = self.window.tally(now)
         too_often = tally.total >= OUTCOMES_FOR_RATE and tally.failure_rate >= RATE_TO_TRIP
         if (len(self._streak) >= FAILURES_TO_TRIP or too_often) and (at_provider or tally.is_widespread):
-            self._open(now, OPEN_SECONDS, MAX_OPEN_SECONDS, because)
+            self._relapse(now, because)
 
     def _forgive(self, now: float) -> None:
         """Take back a relapse for each whole window that passed without a failure."""
@@ -227,17 +230,19 @@ class CircuitBreaker:
         self._relapses = max(self._relapses - clean_windows, 0)
         self._clean_since = now
 
-    def _open(
-        self, now: float, first: float, longest: float, because: Failure | None, *, is_refused: bool = False
-    ) -> None:
-        self.because, self.is_refused = because, is_refused
-        length = min(first * 2**self._relapses, longest) * (1 + JITTER * self._jitter())
+    def _relapse(self, now: float, because: Failure | None) -> None:
+        seconds = min(OPEN_SECONDS * 2**self._relapses, MAX_OPEN_SECONDS)
         self._relapses = min(self._relapses + 1, MAX_RELAPSES)
-        self._until = max(self._until, now + length)
+        self._open(now, seconds, because)
+
+    def _open(self, now: float, seconds: float, because: Failure | None, *, is_refused: bool = False) -> None:
+        self.because, self.is_refused = because, is_refused
+        self._until = max(self._until, now + seconds * (1 + JITTER * self._jitter()))
         self._begin(State.OPEN)
 
     def _close(self, now: float) -> None:
         self._clean_since = self._closed_at = now
+        self._refusals = 0
         self.is_refused = False
         self._begin(State.CLOSED)
 

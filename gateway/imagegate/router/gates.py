@@ -39,14 +39,16 @@ class Gate:
     def close(self, because: Failure, now: float, jitter: float) -> float:
         """Ask nobody behind it before the failure's `retry_after`; the later of two times stands. Returns it.
 
-        `jitter` is from -1 to 1, for a failure that does not say for how long.
+        `jitter` is from -1 to 1, for a failure that does not say for how long. Several of these that left before the
+        gate closed tell one thing.
         """
         longest = LONGEST_QUOTA_SECONDS if because.reason is Reason.OVER_QUOTA else LONGEST_SECONDS
         seconds = because.retry_after
         if seconds is None:
-            guessed = min(FIRST_SECONDS * 2**self._guesses, MAX_GUESSED_SECONDS)
+            if self.closed(now) is None or not self._guesses:
+                self._guesses = min(self._guesses + 1, MAX_GUESSES)
+            guessed = min(FIRST_SECONDS * 2 ** (self._guesses - 1), MAX_GUESSED_SECONDS)
             seconds = guessed * (1 + JITTER * jitter)
-            self._guesses = min(self._guesses + 1, MAX_GUESSES)
         until = now + min(max(seconds, 0.0), longest)
         if self._closed is None or until >= self._closed.until:
             self._closed = Closed(SKIPS.get(because.reason, Reason.BACKING_OFF), until, because)

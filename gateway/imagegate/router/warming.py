@@ -20,8 +20,11 @@ class Warming:
         return f"<Warming since {self._since}>"
 
     def heard(self, estimate: float, now: float) -> bool:
-        """The upstream says that it needs `estimate` more seconds; whether to stop believing it."""
-        if self._since is None:
+        """The upstream says that it needs `estimate` more seconds; whether to stop believing it.
+
+        One that nobody came back for within five minutes of its end is forgotten: it may have been loaded since.
+        """
+        if self._since is None or now - self._heard_at > self._estimate + SECONDS_TO_GIVE_UP:
             self._since, self._heard_at, self._estimate, self._standing_still = now, now, estimate, 1
         elif now - self._heard_at >= SECONDS_BETWEEN_ESTIMATES:
             self._standing_still = self._standing_still + 1 if estimate >= self._estimate else 1

@@ -63,22 +63,21 @@ class OutcomeWindow:
 
     def add(self, now: float, *, failed: bool, model: str = "") -> None:
         """Count one outcome."""
+        self._forget(now)
         if not self._buckets or now - self._buckets[-1].began >= self.length / BUCKETS:
             self._buckets.append(_Bucket(now))
         bucket = self._buckets[-1]
         (bucket.failed if failed else bucket.succeeded)[model] += 1
 
-    def withdraw_failure(self, model: str = "") -> None:
-        """Take back the latest failure of `model`, if it is still there: it turned out to be none."""
-        for bucket in reversed(self._buckets):
-            if bucket.failed[model]:
-                bucket.failed[model] -= 1
-                return
+    def withdraw_failure(self, at: float, model: str = "") -> None:
+        """Take back a failure of `model` that was counted `at` this time, if it is still there: it was none."""
+        bucket = next((bucket for bucket in reversed(self._buckets) if bucket.began <= at), None)
+        if bucket is not None and bucket.failed[model]:
+            bucket.failed[model] -= 1
 
     def tally(self, now: float) -> Tally:
         """What is not older than the window."""
-        while self._buckets and now - self._buckets[0].began >= self.length:
-            self._buckets.popleft()
+        self._forget(now)
         succeeded: Counter[str] = sum((bucket.succeeded for bucket in self._buckets), Counter())
         failed: Counter[str] = sum((bucket.failed for bucket in self._buckets), Counter())
         return Tally(succeeded.total(), failed.total(), frozenset(+succeeded), frozenset(+failed))
@@ -86,3 +85,7 @@ class OutcomeWindow:
     def clear(self) -> None:
         """Begin anew."""
         self._buckets.clear()
+
+    def _forget(self, now: float) -> None:
+        while self._buckets and now - self._buckets[0].began >= self.length:
+            self._buckets.popleft()

@@ -3,6 +3,8 @@
 | twin | stands for |
 | --- | --- |
 | FakeClock | the monotonic clock |
+| FakeChance | jitter and tossed coins |
+| FakeReplica, entry, failed | what a router remembers and decides, the candidates of a request, how attempts fail |
 | ScriptedProvider | a provider, with replies written beforehand |
 | serving_provider, serving_router | the real services around them, on real sockets of this process |
 | House | a router over several scripted providers |
@@ -12,18 +14,23 @@
 from imagegate.testing.clock import FakeClock
 from imagegate.testing.house import House, outcomes, told
 from imagegate.testing.pictures import picture
+from imagegate.testing.replica import FakeChance, FakeReplica, entry, failed
 from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider
 from imagegate.testing.serving import ServedProvider, ServedRouter, serving_provider, serving_router
 
 __all__ = [
     "SCRIPTED_MODEL",
+    "FakeChance",
     "FakeClock",
+    "FakeReplica",
     "Hang",
     "House",
     "Reply",
     "ScriptedProvider",
     "ServedProvider",
     "ServedRouter",
+    "entry",
+    "failed",
     "outcomes",
     "picture",
     "serving_provider",
