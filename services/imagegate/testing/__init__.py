@@ -10,7 +10,7 @@
 
 from imagegate.testing.clock import FakeClock
 from imagegate.testing.pictures import picture
-from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider
+from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider, Telling
 from imagegate.testing.serving import ServedProvider, ServedRouter, serving_provider, serving_router
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "ScriptedProvider",
     "ServedProvider",
     "ServedRouter",
+    "Telling",
     "picture",
     "serving_provider",
     "serving_router",
