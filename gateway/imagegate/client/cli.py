@@ -25,6 +25,7 @@ from imagegate.client.startup import CannotStartError
 from imagegate.client.up import up as run_up
 
 STANDARD_INPUT = "-"
+DEFAULT_CALL_TIMEOUT = 30.0  # seconds
 ALL = "all"
 
 Answer = TypeVar("Answer")
@@ -183,6 +184,25 @@ def sandbox(
     """Start the upstreams' stand-ins alone."""
     arguments = ["--port", str(port), "--world", world.value, "--bind", bind]
     os.execv(sys.executable, [sys.executable, "-m", "imagegate.sandbox", *arguments])  # noqa: S606 - no shell is meant
+
+
+@app.command()
+def conformance(
+    address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="A provider's own gRPC service.")],
+    sandbox_url: Annotated[
+        str, typer.Option("--sandbox", metavar="URL", help="The sandbox in its upstream's place [port 8090 here].")
+    ] = "",
+    upstream: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose recorded answers to play.", show_default="the provider's name")
+    ] = "",
+    timeout: Timeout = DEFAULT_CALL_TIMEOUT,
+    as_json: Json = False,
+) -> None:
+    """Check whether a provider, in whatever language, keeps what a provider has to keep."""
+    given = {"--sandbox": sandbox_url, "--upstream": upstream, "--timeout": f"{timeout:g}"}
+    options = [f"{name}={value}" for name, value in given.items() if value] + (["--json"] if as_json else [])
+    command = [sys.executable, "-m", "imagegate.conformance", *options, "--", address]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell is meant
 
 
 @config_app.command("check")

@@ -1,4 +1,4 @@
-"""Recorded answers of the upstreams, and what each of them means: what a provider is held to. Pure but for reading them.
+"""Recorded answers of the upstreams, and what a provider has to make of each. Pure but for reading them.
 
 Beside this module there is one file per upstream. Its head says how the upstream is talked to, as far as it has to be
 known in order to play an answer; each entry is one answer as it was seen, and what a provider has to make of it.
@@ -87,7 +87,9 @@ class Recording(_Strict):
         missing = needed - self.steps.keys()
         names = [body.name for body in self.bodies]
         problems = [f"there is no step {step}" for step in sorted(missing)]
-        problems += [f"{body.name}: there is no step {body.step}" for body in self.bodies if body.step not in self.steps]
+        problems += [
+            f"{body.name}: there is no step {body.step}" for body in self.bodies if body.step not in self.steps
+        ]
         problems += [f"{name} stands twice" for name in dict.fromkeys(names) if names.count(name) > 1]
         if problems:
             raise ValueError("; ".join(problems))

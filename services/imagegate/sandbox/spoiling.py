@@ -96,7 +96,9 @@ async def _html(rule: Rule, _: web.Request) -> web.StreamResponse:
 
 
 async def _json_200(rule: Rule, request: web.Request) -> web.StreamResponse:
-    return answer_of(rule.code or 200, _complaint(rule, request, "the sandbox plays an error at 200"), rule.sent_headers)
+    return answer_of(
+        rule.code or 200, _complaint(rule, request, "the sandbox plays an error at 200"), rule.sent_headers
+    )
 
 
 async def _loading(rule: Rule, request: web.Request) -> web.StreamResponse:
