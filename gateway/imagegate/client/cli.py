@@ -31,6 +31,7 @@ app.command()(status.status)
 app.command()(record.requests)
 app.command()(record.why)
 app.command()(local.sandbox)
+app.command()(local.conformance)
 app.add_typer(breaker.app, name="breaker")
 app.add_typer(local.config_app, name="config")
 

@@ -108,6 +108,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except Failure as error:
             failure = error
         except Exception as error:
+            if isinstance(error, NotImplementedError) and context.code() is grpc.StatusCode.UNIMPLEMENTED:
+                # A service's generated base says so of what is in the contract and is not offered.
+                self._metrics.answered(method, "UNIMPLEMENTED", monotonic() - began)
+                await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not offered here")
             if isinstance(error, TimeoutError) and patience.expired():
                 failure = Failure(Reason.TIMEOUT, f"no answer within the default of {self._default_timeout:g} s")
             else:

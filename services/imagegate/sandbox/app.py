@@ -82,6 +82,9 @@ class Front:
         answer.headers["x-imagegate-sandbox"] = "true"
         if (call := request.get(CALL)) is not None:
             self._by_name[call.upstream].stamp(answer.headers, time.monotonic() - call.started)
+            for name, value in call.rule.headers.items() if call.rule is not None else ():
+                if value is None:
+                    answer.headers.pop(name, None)
 
 
 def make_app(

@@ -53,6 +53,14 @@ async def test_status(sandbox, http):
     assert (await outcome(sandbox, http))[0] == 200
 
 
+async def test_a_header_that_is_left_out(sandbox, http):
+    """A header that is null is left out, also where the upstream would stamp it: so an ingress answers in its place."""
+    for headers, is_there in (({}, True), ({"x-request-id": None}, False)):
+        script(sandbox, "status", code=502, body="<html>nginx</html>", headers=headers)
+        async with generate(sandbox, http) as answer:
+            assert (answer.status, "x-request-id" in answer.headers) == (502, is_there)
+
+
 async def test_status_executed(sandbox, http):
     """`executed` has the generation done and billed behind a bad answer."""
     script(sandbox, "status", code=502, body="<html>nginx</html>", headers={"content-type": "text/html"}, executed=True)

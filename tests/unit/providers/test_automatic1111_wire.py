@@ -155,7 +155,8 @@ def test_a_success_without_a_picture_is_bad_output(told):
     """R5: nothing that is not base64 of a picture is taken for one."""
     with pytest.raises(Failure) as failed:
         wire.to_pictures(told, order_for())
-    assert failed.value.reason is Reason.BAD_OUTPUT
+    assert (failed.value.reason, failed.value.billed) == (Reason.BAD_OUTPUT, False)
+    assert "<" not in failed.value.upstream_message
 
 
 # ── What an error means ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -180,6 +181,21 @@ VALIDATION = {
         (500, exception("OutOfMemoryError", "", "CUDA out of memory."), Reason.OVERLOADED, "CUDA out", "smaller"),
         (500, exception("RuntimeError", "", "model 'x' not found"), Reason.UPSTREAM_ERROR, "RuntimeError; model", ""),
         (500, b"Internal Server Error", Reason.UPSTREAM_ERROR, "Internal Server Error", "console"),
+        (
+            500,
+            exception("HTTPException", "Invalid encoded image"),
+            Reason.UPSTREAM_REJECTED_INPUT,
+            "Invalid enc",
+            "names",
+        ),
+        (
+            404,
+            exception("HTTPException", "Init image not found"),
+            Reason.UPSTREAM_REJECTED_INPUT,
+            "Init image",
+            "names",
+        ),
+        (524, b"error code: 524", Reason.UPSTREAM_ERROR, "error code: 524", "console"),
         (502, b"<html><body>Bad Gateway</body></html>", Reason.UPSTREAM_ERROR, "Bad Gateway", ""),
         (503, b"", Reason.OVERLOADED, "", "later"),
         (422, {"detail": [{"msg": "no", "loc": 5}]}, Reason.UPSTREAM_REJECTED_INPUT, "no", ""),
@@ -192,7 +208,7 @@ def test_every_error_has_one_reason(status, body, reason, words, remedy):
     """R5, R10, U3: each error has its reason, the webui's own words and what to do; a 404 is no missing model."""
     failure = wire.to_error(answer(status, body))
     assert (failure.reason, failure.upstream_status, failure.billed) == (reason, status, False)
-    assert failure.dispatch is (Dispatch.UNKNOWN if status in (502, 504) else Dispatch.REFUSED)
+    assert failure.dispatch is (Dispatch.UNKNOWN if status in (502, 504, 524) else Dispatch.REFUSED)
     assert words in failure.upstream_message
     assert "<" not in failure.upstream_message
     assert remedy in failure.remedy

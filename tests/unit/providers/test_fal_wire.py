@@ -140,10 +140,12 @@ INGRESS = b"<html>\n<head><title>502 Bad Gateway</title></head><body><h1>502 Bad
 REFUSALS = [
     (401, {"detail": NO_USER}, Reason.CREDENTIALS_REJECTED, NO_USER),
     (403, {"detail": LOCKED}, Reason.OUT_OF_CREDIT, LOCKED),
+    (403, {"detail": "User is locked. Reason: TOP_UP."}, Reason.OUT_OF_CREDIT, "Reason: TOP_UP."),
     (403, {"detail": "Admin lock. Please contact support@fal.ai"}, Reason.CREDENTIALS_REJECTED, "Admin lock."),
     (404, {"detail": 'Application "flux-dev" not found'}, Reason.MODEL_NOT_FOUND, 'Application "flux-dev" not found'),
     (404, {"detail": "Path /x not found"}, Reason.MODEL_NOT_FOUND, "Path /x not found"),
     (404, b"404: Not Found", Reason.MODEL_NOT_FOUND, "404: Not Found"),
+    (400, {"detail": [{"msg": "x", "type": "downstream_service_error"}]}, Reason.UPSTREAM_ERROR, "x"),
     (400, {"detail": "Unsupported data URL"}, Reason.UPSTREAM_REJECTED_INPUT, "Unsupported data URL"),
     (422, MISSING, Reason.UPSTREAM_REJECTED_INPUT, "prompt: field required"),
     (422, TWO_WRONG, Reason.UPSTREAM_REJECTED_INPUT, TWO_WRONG_WORDS),

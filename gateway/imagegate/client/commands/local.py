@@ -1,4 +1,4 @@
-"""`up`, `sandbox` and `config …`: what runs on this machine, and the configuration that is read here."""
+"""`up`, `sandbox`, `conformance` and `config …`: what runs on this machine, and the configuration that is read here."""
 
 import asyncio
 import os
@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from imagegate.client import output
-from imagegate.client.commands.options import Json, PortChoice, World
+from imagegate.client.commands.options import Json, PortChoice, Timeout, World
 from imagegate.client.running import Options, Running
 from imagegate.client.stdout import say_json
 from imagegate.client.up import up as run_up
 
 ALL = "all"
+DEFAULT_CALL_TIMEOUT = 30.0  # seconds
 
 config_app = typer.Typer(help="Look at the router's configuration.", rich_markup_mode=None)
 
@@ -62,6 +63,24 @@ def sandbox(
     # Where nobody looks a program reads.
     arguments += [] if as_json or not sys.stdout.isatty() else ["--people"]
     os.execv(sys.executable, [sys.executable, "-m", "imagegate.sandbox", *arguments])  # noqa: S606 - no shell is meant
+
+
+def conformance(
+    address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="A provider's own gRPC service.")],
+    sandbox_url: Annotated[
+        str, typer.Option("--sandbox", metavar="URL", help="The sandbox in its upstream's place [port 8090 here].")
+    ] = "",
+    upstream: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose recorded answers to play.", show_default="the provider's name")
+    ] = "",
+    timeout: Timeout = DEFAULT_CALL_TIMEOUT,
+    as_json: Json = False,
+) -> None:
+    """Check what a provider, in any language, has to keep."""
+    given = {"--sandbox": sandbox_url, "--upstream": upstream, "--timeout": f"{timeout:g}"}
+    options = [f"{name}={value}" for name, value in given.items() if value] + (["--json"] if as_json else [])
+    command = [sys.executable, "-m", "imagegate.conformance", *options, "--", address]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell is meant
 
 
 @config_app.command("check")

@@ -80,7 +80,7 @@ def to_pictures(answer: Answer, order: Order) -> list[Picture]:
 
     Raises Failure(BAD_OUTPUT) where there is none, or what there is is not base64.
     """
-    body = answer.json()
+    body = parsed(answer)
     images = body.get("images") if isinstance(body, dict) else None
     if not isinstance(images, list) or not images:
         raise _described(answer, Reason.BAD_OUTPUT)
@@ -179,8 +179,11 @@ BY_STATUS = {
     503: Reason.OVERLOADED,
 }
 OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|out of memory", re.IGNORECASE)
-# An ingress that gave up on the webui behind it, where the work goes on.
-GIVEN_UP = frozenset({502, 504})
+# The API's own word for a refusal, and the statuses that mean something else where it does not say it.
+RAISED = "HTTPException"
+RAISED_ABOUT_INPUT = frozenset({404, 500})
+# An ingress or a tunnel that gave up on the webui behind it, where the work goes on.
+GIVEN_UP = frozenset({502, 504, 520, 524})
 
 # What a reason is called in a sentence, and what to do about it.
 SAYINGS = {
@@ -218,9 +221,17 @@ def explain(failure: Failure) -> None:
 
 
 def _reason(answer: Answer) -> Reason:
+    if answer.status in RAISED_ABOUT_INPUT and _is_raised(answer):
+        return Reason.UPSTREAM_REJECTED_INPUT
     if answer.status == 500 and OUT_OF_MEMORY.search(answer.text):
         return Reason.OVERLOADED
     return BY_STATUS.get(answer.status, Reason.UPSTREAM_ERROR)
+
+
+def _is_raised(answer: Answer) -> bool:
+    """Whether the API said so on purpose, and is on: of a path that it does not have it says only `detail`."""
+    body = parsed(answer)
+    return isinstance(body, dict) and body.get("error") == RAISED
 
 
 def _described(answer: Answer, reason: Reason) -> Failure:

@@ -207,6 +207,8 @@ def from_data_uri(url: str) -> bytes | None:
 # By the type that fal gives: its texts change, its types are documented.
 REASONS_BY_KIND = {
     "content_policy_violation": Reason.CONTENT_REJECTED,
+    "downstream_service_error": Reason.UPSTREAM_ERROR,  # comes with 400, and is not about the input
+    "downstream_service_unavailable": Reason.UPSTREAM_ERROR,
     "runner_scheduling_failure": Reason.OVERLOADED,  # no machine was free
     "startup_timeout": Reason.OVERLOADED,  # none became ready in time
     "runner_connection_timeout": Reason.UPSTREAM_ERROR,  # from here on a machine broke
@@ -243,7 +245,7 @@ ABOUT_ASKING = frozenset({Reason.BAD_OUTPUT, Reason.CREDENTIALS_REJECTED, Reason
 GIVEN_UP = frozenset({502, 504, 520, 524})
 
 BILLING_WORDS = re.compile(
-    r"\bbalance\b|\bbilling\b|\btop up\b|\bpayment\b|\bout of credit|insufficient (?:credit|fund)", re.I
+    r"\bbalance\b|\bbilling\b|\btop[ _-]?up\b|\bpayment\b|\bout of credit|insufficient (?:credit|fund)", re.I
 )
 MISSING_MODEL = re.compile(r'^(?:Application "?.*"?|Path .*) not found$', re.I)
 NESTED_403 = re.compile(r"\b(?:status|code|http|error)\D{0,12}403\b|\b403:? forbidden\b", re.I)
