@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from imagegate.client.options import MAX_TIMEOUT
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from imagegate.client import exits
+from imagegate.client.commands.options import MAX_TIMEOUT
 from imagegate.client.output import console
 from imagegate.conformance.body import upstreams
 from imagegate.conformance.kit import DEFAULT_SANDBOX, CannotTestError, Options, Outcome, run

@@ -350,7 +350,9 @@ class Simple:
         self.catalogue = provider.catalogue
         self.disabled_reason = ""
         self.concurrency = provider.concurrency
+        self.key_revision = provider.key_revision
         self.refresh = provider.refresh
+        self.check = provider.check
         self.close = provider.close
 
     async def generate(self, order: Order) -> Delivery:

@@ -11,11 +11,10 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-from grpc_status import rpc_status
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from imagegate.runtime.errors import Failure, Reason, to_status
+from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Service, serving
@@ -260,15 +259,10 @@ class ScriptedRouter(
         attempts = an_answer(request).attempts[:2]
         raise Failure(Reason.RATE_LIMITED, "all held back", remedy="wait", retry_after=7.0, attempts=attempts)
 
-    async def GenerateStream(
-        self, request: generation_pb2.GenerateRequest, context: Any
-    ) -> AsyncIterator[generation_pb2.GenerateEvent]:
+    async def GenerateStream(self, request: generation_pb2.GenerateRequest, context: Any) -> None:
         self.requests.append(request)
-        try:
-            async for event in self.events(request):
-                yield event
-        except Failure as failure:
-            await refuse(failure, request.request_id, context)
+        async for event in self.events(request):
+            await context.write(event)
 
     async def Generate(self, request: generation_pb2.GenerateRequest, context: Any) -> generation_pb2.GenerateResponse:
         self.requests.append(request)
@@ -290,13 +284,11 @@ class ScriptedRouter(
     async def GetStatus(self, request: router_pb2.GetStatusRequest, context: Any) -> router_pb2.RouterStatus:
         return self.statuses[0]
 
-    async def WatchStatus(
-        self, request: router_pb2.WatchStatusRequest, context: Any
-    ) -> AsyncIterator[router_pb2.RouterStatus]:
+    async def WatchStatus(self, request: router_pb2.WatchStatusRequest, context: Any) -> None:
         for status in self.statuses:
-            yield status
+            await context.write(status)
         if self.watch_ends:
-            await refuse(Failure(Reason.NO_CANDIDATE, "the router goes away"), "", context)
+            raise Failure(Reason.NO_CANDIDATE, "the router goes away")
         await self.hang(generation_pb2.GenerateRequest())
 
     async def Explain(self, request: generation_pb2.GenerateRequest, context: Any) -> router_pb2.Explanation:
@@ -371,12 +363,6 @@ def _override(request: admin_pb2.OverrideBreakerRequest) -> router_pb2.BreakerOv
         actor=request.actor,
         until=SOON,
     )
-
-
-async def refuse(failure: Failure, request_id: str, context: Any) -> None:
-    """End a stream as the interceptor of unary calls would."""
-    rich = rpc_status.to_status(to_status(failure, request_id))
-    await context.abort(rich.code, rich.details, rich.trailing_metadata)
 
 
 @asynccontextmanager

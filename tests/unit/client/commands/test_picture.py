@@ -64,7 +64,7 @@ async def test_a_stream_for_programs_is_json_lines(
         *("progress", "progress", "progress", "progress"),
     ]
     assert events[0]["attempt_started"]["timeout"] == 40.0
-    assert events[1]["progress"] == {"phase": "QUEUED", "queue_position": 3}
+    assert events[1]["progress"] == {"phase": "QUEUED", "queue_position": 3, "upstream_id": ""}
     assert events[2]["attempt_finished"]["reason"] == "MODEL_ACCESS_DENIED"
     assert events[6]["progress"] == {"phase": "RUNNING", "step": 1, "steps": 4}
     assert await imagegate(*arguments) == 0
