@@ -15,6 +15,7 @@ from imagegate.runtime import streaming
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason, invalid_request
 from imagegate.runtime.interceptors import current_request_id
+from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.server import Service
 from imagegate.runtime.stream_event import completed
@@ -31,9 +32,10 @@ SERVICE = "imagegate.v1.GenerationService"
 class GenerationFace:
     """Hands calls over to the router; decides nothing."""
 
-    def __init__(self, router: Router, history: History) -> None:
+    def __init__(self, router: Router, history: History, bounds: Bounds = BOUNDS) -> None:
         self._router = router
         self._history = history
+        self._bounds = bounds  # of the readers of streams
         self._joining = Joining(router.clock)
 
     def services(self) -> Sequence[Service]:
@@ -52,7 +54,7 @@ class GenerationFace:
             answered = await self._answer(request, deadline, lambda event: tell(event.SerializeToString()))
             return completed(answered.body)
 
-        await streaming.stream(context, work)
+        await streaming.stream(context, work, self._bounds)
 
     async def _answer(self, request: generation_pb2.GenerateRequest, deadline: Deadline, tell: Tell | None) -> Answered:
         """The answer to a call, remembered and logged however it ends. Raises Failure."""

@@ -10,7 +10,8 @@ from grpc_status import rpc_status
 
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.errors import Failure, Reason, from_status
-from imagegate.testing.scripted import Reply, ScriptedProvider
+from imagegate.runtime.outbox import BOUNDS, Bounds
+from imagegate.testing.scripted import Reply, ScriptedProvider, Telling
 from imagegate.testing.serving import ServedRouter, serving_provider, serving_router
 from imagegate.v1 import error_pb2, generation_pb2
 
@@ -33,17 +34,24 @@ class House:
             raise RuntimeError("build the house first")
         return self.built
 
-    async def build(self, *scripts: Sequence[Reply], attempt_timeout: float | None = None, **changes: Any) -> "House":
-        """One provider per script; `changes` are fields of every ScriptedProvider."""
+    async def build(
+        self,
+        *scripts: Sequence[Reply | Telling],
+        attempt_timeout: float | None = None,
+        stream_bounds: Bounds = BOUNDS,
+        kind: type[ScriptedProvider] = ScriptedProvider,
+        **changes: Any,
+    ) -> "House":
+        """One provider per script, each of this `kind`; `changes` are fields of every one."""
         targets = {}
         for name, replies in zip(NAMES, scripts, strict=False):
-            provider = ScriptedProvider(name, replies, **changes)
+            provider = kind(name, replies, **changes)
             served = await self.stack.enter_async_context(serving_provider(provider))
             self.providers[name] = provider
             targets[name] = served.target
         routes = {"default": [f"{name}/model" for name in targets]}
         self.built = await self.stack.enter_async_context(
-            serving_router(targets, routes, attempt_timeout=attempt_timeout)
+            serving_router(targets, routes, attempt_timeout=attempt_timeout, stream_bounds=stream_bounds)
         )
         return self
 

@@ -109,6 +109,7 @@ async def serving_router(
     overrides: ModelOverrides | None = None,
     attempt_timeout: float | None = None,
     wait_for_catalogues: bool = True,
+    stream_bounds: Bounds = BOUNDS,
 ) -> AsyncIterator[ServedRouter]:
     """Serve a router over the providers at `targets` until the block is left."""
     config = RouterConfig(
@@ -127,7 +128,11 @@ async def serving_router(
             await router.catalogues.asked_once(within=CATALOGUES_WITHIN_SECONDS)
         history = History(keep_prompts=True)
         face = RouterFace(router, scoreboard, history, "a test")
-        services = [*GenerationFace(router, history).services(), *CatalogFace(router).services(), *face.services()]
+        services = [
+            *GenerationFace(router, history, stream_bounds).services(),
+            *CatalogFace(router).services(),
+            *face.services(),
+        ]
         services += AdminFace(router, "a test").services()  # on the same port: one stub's channel for all
         async with serving(services, SETTINGS, metrics, Redactor()) as running:
             yield ServedRouter(router, running, metrics, events)
