@@ -38,10 +38,12 @@ Reply = bytes | Failure | Delivery | Hang
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Tell progress, each piece as the arguments of `Order.tell`; wait for `go_on` if there is one; then `reply`."""
+    """Tell progress, each piece as the arguments of `Order.tell`; wait for `go_on` if there is one; then `reply`,
+    or draw a picture.
+    """
 
     progress: Sequence[Mapping[str, Any]]
-    reply: Reply = b""
+    reply: Reply | None = None
     go_on: asyncio.Event | None = None
 
 
@@ -49,7 +51,7 @@ class Telling:
 class ScriptedProvider:
     """Answers each order with the next reply, then with pictures for ever. Remembers the orders.
 
-    A reply is the bytes of a picture (none: one is drawn), a whole Delivery, a Failure to raise, Hang, or Telling what
+    A reply is the bytes of a picture, a whole Delivery, a Failure to raise, Hang, or Telling what
     happens before one of these. `check` is answered by the next of `checks`, then well for ever.
     """
 
@@ -111,7 +113,7 @@ class ScriptedProvider:
         """Remembered."""
         self.closed = True
 
-    async def _told(self, order: Order, telling: Telling) -> Reply:
+    async def _told(self, order: Order, telling: Telling) -> Reply | None:
         for piece in telling.progress:
             order.tell(**piece)
         if telling.go_on is not None:
@@ -127,6 +129,6 @@ class ScriptedProvider:
 
 
 def _drawn(order: Order, reply: object) -> bytes:
-    if isinstance(reply, bytes) and reply:
+    if isinstance(reply, bytes):
         return reply
     return picture(int(order.parameters.get("width", 64)), int(order.parameters.get("height", 64)))

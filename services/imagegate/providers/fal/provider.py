@@ -154,6 +154,7 @@ class FalProvider:
         job = await self._submit(order, index)
         status: wire.Status | None = None
         try:
+            order.tell(generation_pb2.PHASE_QUEUED)
             await order.accepted(job.id)
             status = await self._until_completed(order, job, progress)
             return await self._fetch(order, index, job, status, progress)
