@@ -1,6 +1,7 @@
 """GenerateStream through the router: what happens is told while it happens, through both hops."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc
@@ -166,19 +167,18 @@ async def test_joining_a_stream_with_its_key(house: House) -> None:
 async def test_a_reader_who_does_not_read_is_ended_and_its_work_cancelled(house: House) -> None:
     """More unread than allowed for longer than allowed: RESOURCE_EXHAUSTED, and the provider's order is cancelled."""
     preview = generation_pb2.Image(data=b"\xff" * 3_000_000, mime_type="image/png")
-    forever = asyncio.Event()
 
     class Painting(ScriptedProvider):
         async def generate(self, order):  # type: ignore[no-untyped-def]
             self.orders.append(order)
             try:
-                while not forever.is_set():
-                    order.tell(generation_pb2.PHASE_RUNNING, preview=preview)
+                for step in itertools.count():
+                    order.tell(generation_pb2.PHASE_RUNNING, step=step, preview=preview)
                     await asyncio.sleep(0.02)
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise
-            raise AssertionError
+            raise AssertionError("nobody ended it")
 
     await house.build([], kind=Painting, stream_bounds=Bounds(unread_bytes=4_000_000, unread_seconds=0.5))
     async with house.channel() as channel, asyncio.timeout(20):
