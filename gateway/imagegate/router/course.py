@@ -107,7 +107,7 @@ class Course:
     _under_way: _UnderWay | None = None
     _warming: Prospect | None = None
     _warmings: int = 0
-    _repeat: Prospect | None = None
+    _repeat: int | None = None
     _has_repeated: bool = False
     _has_paused: bool = False
 
@@ -117,7 +117,7 @@ class Course:
         """The next step. A `Try` is under way from now on, and must be told how it ended."""
         lineup = self._line_up(now)
         if self._repeat is not None:
-            return self._try_again(lineup, now)
+            return self._try_again(self._repeat, lineup, now)
         turn = lineup.turns[0] if lineup.turns else None
         if self._warming is not None and (turn is None or turn.place != self._warming.place):
             self._give_up_warming()
@@ -159,7 +159,8 @@ class Course:
             self._warming = attempt.prospect
             self._tried.discard(attempt.prospect.place)
         elif self._may_repeat(failure, now):
-            self._repeat, self._has_repeated = attempt.prospect, True
+            self._repeat, self._has_repeated = attempt.prospect.place, True
+            self._tried.discard(attempt.prospect.place)
         elif charge_of(failure) is Charge.UNKNOWN and pays_once(self.request, attempt.prospect.candidate.model):
             self._keep_to_the_free(attempt.prospect.candidate)
 
@@ -206,14 +207,19 @@ class Course:
             return len(failures) < MAX_ATTEMPTS
         return verdicts[-1] is not Next.NONE and verdicts.count(Next.ONE) < 2 and len(failures) < MAX_ATTEMPTS
 
-    def _try_again(self, lineup: Lineup, now: float) -> Step:
-        """The candidate that did not hear us once more: at once where another one follows, else after a moment."""
-        following = self._following(lineup.turns)
-        if following is None and not self._has_paused:
+    def _try_again(self, place: int, lineup: Lineup, now: float) -> Step:
+        """The candidate that did not hear us once more: at once where another one follows, else after a moment.
+
+        Where it may not be asked any more, or no time is left for it, the others follow.
+        """
+        again = next((turn for turn in lineup.turns if turn.place == place and turn.warm_for is None), None)
+        following = self._following([turn for turn in lineup.turns if turn.place != place])
+        if again is not None and following is None and not self._has_paused:
             self._has_paused = True
             return Pause(min(PAUSE_SECONDS, self.deadline.remaining(now) / 4))
-        repeat, self._repeat = self._repeat, None
-        return self._try(repeat, following, now) if repeat is not None else Ended()
+        self._repeat = None
+        self._tried.add(place)
+        return self.next(now) if again is None else self._try(again, following, now)
 
     def _try(self, turn: Prospect, following: Prospect | None, now: float) -> Try:
         candidate = turn.candidate

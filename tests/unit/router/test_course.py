@@ -223,6 +223,24 @@ def test_the_last_candidate_is_given_a_moment(replica: FakeReplica) -> None:
     assert replica.play(replica.course(A, seconds=2.0), [NOT_HEARD], took=0.0)[1] == Pause(0.5)
 
 
+def test_a_repeat_needs_admission_like_any_attempt(replica: FakeReplica) -> None:
+    """S2: who was not heard is not asked again where an operator, a refusal or its own breaker forbids it meanwhile."""
+    course = replica.course(A)
+    assert told([course.next(replica.clock())]) == "a"
+    course.failed(NOT_HEARD, replica.clock())
+    assert told([course.next(replica.clock())]) == "p"
+    replica.decide("a", Mode.OPEN)
+    assert told(replica.play(course, [])) == "."
+    for _ in range(4):
+        replica.fail("b/m", Reason.UNREACHABLE)
+    assert told(replica.play(replica.course(B, C), [NOT_HEARD])) == "bc"
+
+
+def test_a_repeat_needs_time(replica: FakeReplica) -> None:
+    """R6: an attempt that used up the time is not repeated."""
+    assert told(replica.play(replica.course(A, seconds=30.0), [NOT_HEARD], took=30.0)) == "a."
+
+
 @pytest.mark.parametrize(
     "failure",
     [
