@@ -155,14 +155,14 @@ class Course:
         prompt = hash(self.request.prompt)
         self.admission.failed(attempt.permits, failure, now, starved=starved, prompt=prompt)
         self._write(attempt, now, failure, upstream_id)
+        if charge_of(failure) is Charge.UNKNOWN and pays_once(self.request, attempt.prospect.candidate.model):
+            self._keep_to_the_free(attempt.prospect.candidate)
         if failure.reason is Reason.MODEL_LOADING:
             self._warming = attempt.prospect
             self._tried.discard(attempt.prospect.place)
         elif self._may_repeat(failure, now):
             self._repeat, self._has_repeated = attempt.prospect.place, True
             self._tried.discard(attempt.prospect.place)
-        elif charge_of(failure) is Charge.UNKNOWN and pays_once(self.request, attempt.prospect.candidate.model):
-            self._keep_to_the_free(attempt.prospect.candidate)
 
     def left(self, failure: Failure, now: float) -> None:
         """The attempt under way was broken off in a way that says nothing about the candidate (`failure`)."""

@@ -367,6 +367,15 @@ def test_what_costs_nothing_may_always_follow(replica: FakeReplica) -> None:
     assert made(course) == "aBcD"
 
 
+def test_a_loading_that_may_be_charged_is_not_submitted_again(replica: FakeReplica) -> None:
+    """Property 7: what an upstream accepted, or may have, is not submitted again when its model is loaded."""
+    for dispatch in (Dispatch.ACCEPTED, Dispatch.UNKNOWN):
+        course = replica.course(entry(f"{dispatch.lower()}/m", payment="pay_once"))
+        assert len(replica.play(course, [failed(Reason.MODEL_LOADING, dispatch, retry_after=5.0)])) == 2
+        assert isinstance(course.next(replica.clock()), Ended)
+        assert len(course.record) == 1
+
+
 def test_an_unknown_price_is_not_free(replica: FakeReplica) -> None:
     """A candidate of unknown price does not follow under PAY_ONCE."""
     course = replica.course(A, entry("b/m", credits=None), request=paying(catalog_pb2.PAYMENT_PAY_ONCE))
