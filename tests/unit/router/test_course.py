@@ -296,6 +296,42 @@ def test_a_long_loading_is_waited_for_where_nobody_else_is_there(replica: FakeRe
     assert told(replica.play(replica.course(B, seconds=100.0), [loading(100.0)])) == "b."
 
 
+def test_a_long_loading_is_waited_for_when_the_others_have_failed(replica: FakeReplica) -> None:
+    """R8: once nothing else is admissible the first candidate's attempt goes on, and its outcome is the last word."""
+    course = replica.course(A, B)
+    steps = replica.play(course, [loading(60.0), SICK, failed(Reason.TIMEOUT)])
+    assert told(steps) == "abwa."
+    assert steps[2] == Warm(A.candidate, 59.0)
+    assert [step.number for step in steps if isinstance(step, Try)] == [1, 2, 1]
+    assert [failure.reason for failure in course.failures] == [Reason.UPSTREAM_ERROR, Reason.TIMEOUT]
+    assert [event for event in replica.events if isinstance(event, FellBack)] == [
+        FellBack("a", "b", Reason.MODEL_LOADING),
+        FellBack("b", "a", Reason.UPSTREAM_ERROR),
+    ]
+
+
+def test_a_verdict_ends_the_waiting_too(replica: FakeReplica) -> None:
+    """R5: where another candidate found the input at fault nobody waits for the first one's model."""
+    course = replica.course(A, B)
+    assert told(replica.play(course, [loading(60.0), failed(Reason.CONTENT_REJECTED)])) == "ab."
+
+
+@pytest.mark.parametrize("candidates", [(A, B, C, D), (A, B, C, D, E)])
+def test_a_loading_attempt_goes_on_after_the_fourth(replica: FakeReplica, candidates: tuple[Entry, ...]) -> None:
+    """R8: what goes on is no new attempt: after the four, the one whose model was loading has its second part."""
+    course = replica.course(*candidates)
+    assert told(replica.play(course, [loading(60.0), SICK, SICK, SICK, SICK])) == "abcdwa."
+
+
+def test_a_loading_attempt_leaves_the_next_its_time(replica: FakeReplica) -> None:
+    """R6: the second part of the third attempt still has a fourth candidate behind it."""
+    steps = replica.play(replica.course(A, B, C, D, seconds=100.0), [SICK, SICK, loading(5.0)])
+    assert told(steps) == "abcwc"
+    resumed = steps[-1]
+    assert isinstance(resumed, Try)
+    assert resumed.fallback_waits
+
+
 def test_a_model_that_stands_still_is_given_up(replica: FakeReplica) -> None:
     """R8: the third estimate that does not fall is OVERLOADED: the next candidate, or the end."""
     course = replica.course(A, B)
