@@ -3,6 +3,7 @@
 Both scopes must admit an attempt. What an attempt's end means for each is read from the verdict.
 """
 
+import math
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -115,10 +116,10 @@ class Admission:
         return scope.rejecting.words if scope else ""
 
     def may_trickle(self, provider: str, model: str, now: float) -> bool:
-        """Whether this second has seen no trial at the candidate yet."""
-        scope = self._models.get((provider, model))
-        at = scope.trickled_at if scope else None
-        return at is None or now - at >= TRICKLE_SECONDS
+        """Whether this second has seen no trial yet at the candidate, nor at any of a provider that is open."""
+        scopes = self._known(provider, model)
+        times = [s.trickled_at for s in scopes if s.trickled_at is not None and s.breaker.peek(now) is not State.CLOSED]
+        return now - max(times, default=-math.inf) >= TRICKLE_SECONDS
 
     def usual(self, provider: str, model: str, share: float, usual: float) -> float:
         """The seconds that `share` of a model's pictures stay within; `usual` is the catalogue's word."""
@@ -136,13 +137,13 @@ class Admission:
 
         Whoever asks in spite of a refusal gets it too; `trickles` says that nobody else was left.
         """
-        of_model = self._model(provider, model, now)
+        of_provider, of_model = self._provider(provider), self._model(provider, model, now)
         if trickles:
-            of_model.trickled_at = now
+            of_provider.trickled_at = of_model.trickled_at = now
         return Permits(
             provider,
             model,
-            self._provider(provider).breaker.acquire(now, timeout, overdue_after, model),
+            of_provider.breaker.acquire(now, timeout, overdue_after, model),
             of_model.breaker.acquire(now, timeout, overdue_after),
         )
 

@@ -4,7 +4,7 @@ Whoever carries it out (the router, or a simulation) asks for the `next` step, t
 it ended. All that is known of the candidates is asked for anew before each step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from imagegate.router import budget
@@ -20,7 +20,7 @@ from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.v1 import generation_pb2
 
 MAX_ATTEMPTS = 4
-# How often one attempt submits again after its model has been loaded.
+# How often one request waits for a model that is being loaded, and how often it submits again after one was.
 MAX_WARMINGS = 3
 # Where pictures take milliseconds, a moment in which the machine was busy with something else is no hang.
 OVERDUE_GRACE_SECONDS = 1.0
@@ -84,12 +84,13 @@ class Passed:
 
 @dataclass(slots=True)
 class _UnderWay:
-    """The attempt under way."""
+    """The attempt under way; `made` is its entry in the record where it has waited for its model to be loaded."""
 
     prospect: Prospect
     permits: Permits
     timeout: float
     began: float
+    made: Made | None
 
 
 @dataclass(slots=True)
@@ -107,9 +108,11 @@ class Course:
     _tried: set[int] = field(default_factory=set)
     _passed: set[int] = field(default_factory=set)
     _under_way: _UnderWay | None = None
-    _warming: Prospect | None = None
+    # The attempts whose models are being loaded, by place: each goes on when that is over, or nobody else is left.
+    _loading: dict[int, Made] = field(default_factory=dict)
     _warmings: int = 0
-    _repeat: Prospect | None = None
+    _resumed: int = 0
+    _repeat: int | None = None
     _has_repeated: bool = False
     _has_paused: bool = False
 
@@ -119,12 +122,9 @@ class Course:
         """The next step. A `Try` is under way from now on, and must be told how it ended."""
         lineup = self.outlook(now)
         if self._repeat is not None:
-            return self._try_again(lineup, now)
+            return self._try_again(self._repeat, lineup, now)
         turn = lineup.turns[0] if lineup.turns else None
-        if self._warming is not None and (turn is None or turn.place != self._warming.place):
-            self._give_up_warming()
-            return self.next(now)
-        if self._warming is None and not self._goes_on():
+        if not self._goes_on():
             return Ended()
         if turn is None:
             self._pass_over(lineup.passed, now)
@@ -133,7 +133,7 @@ class Course:
         if turn.warm_for is not None:
             self._warmings += 1
             return Warm(turn.candidate, turn.warm_for)
-        return self._try(turn, self._following(lineup.turns[1:]), now)
+        return self._try(turn, self._following(turn, lineup.turns[1:]), now)
 
     @property
     def failures(self) -> Sequence[Failure]:
@@ -156,14 +156,15 @@ class Course:
         starved = failure.reason is Reason.TIMEOUT and attempt.timeout < self._fair(attempt.prospect)
         prompt = hash(self.request.prompt)
         self.admission.failed(attempt.permits, failure, now, starved=starved, prompt=prompt)
-        self._write(attempt, now, failure, upstream_id)
+        made = self._write(attempt, now, failure, upstream_id)
+        if charge_of(failure) is Charge.UNKNOWN and pays_once(self.request, attempt.prospect.candidate.model):
+            self._keep_to_the_free(attempt.prospect.candidate)
         if failure.reason is Reason.MODEL_LOADING:
-            self._warming = attempt.prospect
+            self._loading[attempt.prospect.place] = made
             self._tried.discard(attempt.prospect.place)
         elif self._may_repeat(failure, now):
-            self._repeat, self._has_repeated = attempt.prospect, True
-        elif charge_of(failure) is Charge.UNKNOWN and pays_once(self.request, attempt.prospect.candidate.model):
-            self._keep_to_the_free(attempt.prospect.candidate)
+            self._repeat, self._has_repeated = attempt.prospect.place, True
+            self._tried.discard(attempt.prospect.place)
 
     def left(self, failure: Failure, now: float) -> None:
         """The attempt under way was broken off in a way that says nothing about the candidate (`failure`)."""
@@ -186,37 +187,52 @@ class Course:
             now,
             remaining=remaining,
             count=self._count,
-            tried=self._tried,
+            tried=self._done(),
             may_warm=self._warmings < MAX_WARMINGS,
         )
+
+    def _done(self) -> Set[int]:
+        """The places that are not tried any more, or not again."""
+        is_over = self._attempts >= MAX_ATTEMPTS
+        others = {place for place in range(len(self.entries)) if is_over and place not in self._loading}
+        loading = self._loading.keys() if self._resumed >= MAX_WARMINGS else set()
+        return self._tried | others | loading
 
     @property
     def _attempts(self) -> int:
         return sum(isinstance(entry, Made) for entry in self.record)
 
-    def _following(self, turns: Sequence[Prospect]) -> Prospect | None:
-        """Whoever would be tried if the next attempt failed."""
-        return turns[0] if turns and self._attempts < MAX_ATTEMPTS - 1 else None
+    def _following(self, turn: Prospect, others: Sequence[Prospect]) -> Prospect | None:
+        """Whoever would be tried if the attempt of `turn` failed."""
+        attempts = self._attempts + (turn.place not in self._loading)
+        return others[0] if others and attempts < MAX_ATTEMPTS else None
 
     def _goes_on(self) -> bool:
         """Whether another candidate may follow: an input that two refused is not shown to a third."""
         failures = self.failures
         if not failures:
             return True
-        last = failures[-1].reason
+        if failures[-1].reason is Reason.CONTENT_REJECTED and self.goes_on_after_refused_content:
+            return True
         verdicts = [verdict_on(failure.reason).next for failure in failures]
-        if last is Reason.CONTENT_REJECTED and self.goes_on_after_refused_content:
-            return len(failures) < MAX_ATTEMPTS
-        return verdicts[-1] is not Next.NONE and verdicts.count(Next.ONE) < 2 and len(failures) < MAX_ATTEMPTS
+        return verdicts[-1] is not Next.NONE and verdicts.count(Next.ONE) < 2
 
-    def _try_again(self, lineup: Lineup, now: float) -> Step:
-        """The candidate that did not hear us once more: at once where another one follows, else after a moment."""
-        following = self._following(lineup.turns)
+    def _try_again(self, place: int, lineup: Lineup, now: float) -> Step:
+        """The candidate that did not hear us once more: at once where another one follows, else after a moment.
+
+        Where it may not be asked any more, or no time is left for it, the others follow.
+        """
+        again = next((turn for turn in lineup.turns if turn.place == place and turn.warm_for is None), None)
+        if again is None:
+            self._repeat = None
+            self._tried.add(place)
+            return self.next(now)
+        following = self._following(again, [turn for turn in lineup.turns if turn.place != place])
         if following is None and not self._has_paused:
             self._has_paused = True
             return Pause(min(PAUSE_SECONDS, self.deadline.remaining(now) / 4))
-        repeat, self._repeat = self._repeat, None
-        return self._try(repeat, following, now) if repeat is not None else Ended()
+        self._repeat = None
+        return self._try(again, following, now)
 
     def allotted(self, turn: Prospect, following: Prospect | None, now: float) -> float:
         """The seconds that an attempt gets which `following` might follow."""
@@ -228,22 +244,27 @@ class Course:
         candidate = turn.candidate
         timeout = self.allotted(turn, following, now)
         overdue_after = usual_seconds(candidate, self.admission, 0.99, self._count) + OVERDUE_GRACE_SECONDS
-        self._tell_of_the_former(candidate)
+        number, made = self._begin(turn)
         permits = self.admission.acquire(
             candidate.provider, candidate.key, now, timeout, overdue_after, trickles=turn.trickles
         )
         self.emit(AttemptStarted(candidate.provider, candidate.key))
         self._tried.add(turn.place)
-        self._under_way = _UnderWay(turn, permits, timeout, now)
-        number = self._attempts + (self._warming is None)
+        self._under_way = _UnderWay(turn, permits, timeout, now, made)
         return Try(candidate, number, timeout, following is not None)
 
-    def _tell_of_the_former(self, candidate: Candidate) -> None:
-        """What it means that an attempt follows another one."""
-        made = [entry for entry in self.record if isinstance(entry, Made)]
-        if not made or self._warming is not None:
-            return
-        former, failure = made[-1].candidate, made[-1].failure
+    def _begin(self, turn: Prospect) -> tuple[int, Made | None]:
+        """The number of the attempt, and its entry in the record where it goes on after its model was loaded."""
+        attempts = [entry for entry in self.record if isinstance(entry, Made)]
+        made = self._loading.pop(turn.place, None)
+        self._resumed += made is not None
+        if attempts and attempts[-1] is not made:
+            self._tell_of_the_former(attempts[-1], turn.candidate)
+        return next((n for n, entry in enumerate(attempts, 1) if entry is made), len(attempts) + 1), made
+
+    def _tell_of_the_former(self, attempt: Made, candidate: Candidate) -> None:
+        """What it means that one at `candidate` follows this attempt."""
+        former, failure = attempt.candidate, attempt.failure
         if failure is None:
             return
         if former is not candidate:
@@ -257,23 +278,14 @@ class Course:
             raise RuntimeError("no attempt is under way")
         return attempt
 
-    def _write(self, attempt: _UnderWay, now: float, failure: Failure | None, upstream_id: str) -> None:
-        """Record how the attempt ended; one that waited for its model to be loaded goes on in the same entry."""
+    def _write(self, attempt: _UnderWay, now: float, failure: Failure | None, upstream_id: str) -> Made:
+        """Record how the attempt ended, last of all; one that waited for its model to be loaded has one entry."""
         candidate = attempt.prospect.candidate
         self.emit(AttemptFinished(candidate.provider, candidate.key, now - attempt.began, failure))
-        if self._warming is not None:
-            self._warming = None
-            made = next(entry for entry in reversed(self.record) if isinstance(entry, Made))
-        else:
-            made = Made(candidate, attempt.began)
-            self.record.append(made)
+        made = attempt.made or Made(candidate, attempt.began)
+        self.record = [entry for entry in self.record if entry is not made] + [made]
         made.seconds, made.failure, made.upstream_id = now - made.began, failure, upstream_id
-
-    def _give_up_warming(self) -> None:
-        """The candidate whose model is being loaded is not waited for after all."""
-        if self._warming is not None:
-            self._tried.add(self._warming.place)
-            self._warming = None
+        return made
 
     def _may_repeat(self, failure: Failure, now: float) -> bool:
         """Whether the same candidate is asked once more: only where provably nobody heard us the first time."""
@@ -304,7 +316,7 @@ class Course:
 
     def _pass_over(self, prospects: Sequence[Prospect], now: float) -> None:
         for prospect in prospects:
-            if prospect.obstacle is not None and prospect.place not in self._passed:
+            if prospect.obstacle is not None and prospect.place not in self._passed | self._loading.keys():
                 self._passed.add(prospect.place)
                 self.record.append(Passed(prospect.candidate, prospect.obstacle, now))
                 self.emit(

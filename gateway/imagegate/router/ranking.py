@@ -142,7 +142,8 @@ def _in_time(
     room = remaining - budget.RESERVE
     if room <= 0:
         return _too_late(prospect, "no time is left for it")
-    if prospect.candidate.model is None or len(entries) == 1:
+    is_only_one = sum(entry.obstacle is None for entry in entries) == 1
+    if prospect.candidate.model is None or is_only_one:
         return prospect
     limit = entries[prospect.place].limit or math.inf  # nobody waits for longer
     usual = min(usual_seconds(prospect.candidate, admission, 0.50, count), limit)

@@ -18,7 +18,7 @@ from imagegate.router.repeats import RepeatBudget
 from imagegate.router.routes import Candidate, Resolution, resolve
 from imagegate.router.warmup import Warmup
 from imagegate.runtime.deadline import Deadline
-from imagegate.runtime.errors import Failure, Reason
+from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit, forbidden
 from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REQUEST_ID_KEY
 from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
@@ -266,7 +266,9 @@ class Router:
 
     def _endpoint(self, provider: str) -> Endpoint:
         if provider not in self._endpoints:
-            raise Failure(Reason.UNREACHABLE, f"{provider} was taken out of the configuration")
+            raise Failure(
+                Reason.UNREACHABLE, f"{provider} was taken out of the configuration", dispatch=Dispatch.NOT_SENT
+            )
         return self._endpoints[provider]
 
     def _key_renewed(self, provider: str) -> None:

@@ -22,7 +22,7 @@ class Warming:
     def heard(self, estimate: float, now: float) -> bool:
         """The upstream says that it needs `estimate` more seconds; whether to stop believing it.
 
-        One that nobody came back for within five minutes of its end is forgotten: it may have been loaded since.
+        An estimate whose end nobody came back for within five minutes is forgotten: it may have been loaded since.
         """
         if self._since is None or now - self._heard_at > self._estimate + SECONDS_TO_GIVE_UP:
             self._since, self._heard_at, self._estimate, self._standing_still = now, now, estimate, 1

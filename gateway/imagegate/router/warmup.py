@@ -14,7 +14,7 @@ class Warmup:
     """The models that somebody waits for."""
 
     def __init__(self) -> None:
-        self._asking: dict[Place, asyncio.Event] = {}
+        self._asking: dict[Place, asyncio.Future[bool]] = {}  # what those who ask will have heard in the end
 
     def __repr__(self) -> str:
         return f"<Warmup {len(self._asking)} models>"
@@ -30,20 +30,19 @@ class Warmup:
             if asked_by_another is None:
                 await self._ask(place, left, is_ready)
                 return
-            try:
-                async with asyncio.timeout(left):
-                    await asked_by_another.wait()
-            except TimeoutError:
+            heard, _ = await asyncio.wait([asked_by_another], timeout=left)
+            if not heard or asked_by_another.result():
                 return
 
     async def _ask(self, place: Place, seconds: float, is_ready: Callable[[], Awaitable[bool]]) -> None:
-        over = self._asking[place] = asyncio.Event()
+        heard = self._asking[place] = asyncio.get_running_loop().create_future()
+        ready = False
         try:
             async with asyncio.timeout(seconds):
-                while not await is_ready():  # noqa: ASYNC110 only asking tells
+                while not (ready := await is_ready()):  # noqa: ASYNC110 only asking tells
                     await asyncio.sleep(ASK_SECONDS)
         except TimeoutError:
             pass  # the estimate has passed: the next submission finds out
         finally:
             del self._asking[place]
-            over.set()
+            heard.set_result(ready)

@@ -344,10 +344,21 @@ def test_a_new_key_lets_the_next_request_find_out(replica: FakeReplica) -> None:
 def test_a_trial_of_the_last_resort_may_come_once_a_second(replica: FakeReplica) -> None:
     """One request a second goes to a candidate whose breaker is open where nobody else is left."""
     admission, clock = replica.admission, replica.clock
+    replica.trip("fal/m")
     assert admission.may_trickle("fal", "m", clock())
     admission.acquire("fal", "m", clock(), 60.0, 40.0, trickles=True)
+    assert admission.may_trickle("fal", "another", clock())
     assert not admission.may_trickle("fal", "m", clock.advance(0.9))
     assert admission.may_trickle("fal", "m", clock.advance(0.1))
+
+
+def test_a_provider_that_is_open_sees_one_trial_a_second_for_all_of_its_models(replica: FakeReplica) -> None:
+    """Where the provider itself is open, requests for ten of its models are not ten trials a second."""
+    for _ in range(5):
+        replica.fail("fal/m", Reason.UNREACHABLE)
+    replica.admission.acquire("fal", "m", replica.clock(), 60.0, 40.0, trickles=True)
+    assert not replica.admission.may_trickle("fal", "another", replica.clock())
+    assert replica.admission.may_trickle("fal", "another", replica.clock.advance(1))
 
 
 # ── Memory, events, looking ──────────────────────────────────────────────────────────────────────────────────────────

@@ -223,6 +223,24 @@ def test_the_last_candidate_is_given_a_moment(replica: FakeReplica) -> None:
     assert replica.play(replica.course(A, seconds=2.0), [NOT_HEARD], took=0.0)[1] == Pause(0.5)
 
 
+def test_a_repeat_needs_admission_like_any_attempt(replica: FakeReplica) -> None:
+    """S2: who was not heard is not asked again where an operator, a refusal or its own breaker forbids it meanwhile."""
+    course = replica.course(A)
+    assert told([course.next(replica.clock())]) == "a"
+    course.failed(NOT_HEARD, replica.clock())
+    assert told([course.next(replica.clock())]) == "p"
+    replica.decide("a", Mode.OPEN)
+    assert told(replica.play(course, [])) == "."
+    for _ in range(4):
+        replica.fail("b/m", Reason.UNREACHABLE)
+    assert told(replica.play(replica.course(B, C), [NOT_HEARD])) == "bc"
+
+
+def test_a_repeat_needs_time(replica: FakeReplica) -> None:
+    """R6: an attempt that used up the time is not repeated."""
+    assert told(replica.play(replica.course(A, seconds=30.0), [NOT_HEARD], took=30.0)) == "a."
+
+
 @pytest.mark.parametrize(
     "failure",
     [
@@ -276,6 +294,42 @@ def test_a_long_loading_is_waited_for_where_nobody_else_is_there(replica: FakeRe
     """R8: where nothing else is admissible an estimate that fits the deadline is waited for; else it is the end."""
     assert told(replica.play(replica.course(A), [loading(100.0)])) == "awa"
     assert told(replica.play(replica.course(B, seconds=100.0), [loading(100.0)])) == "b."
+
+
+def test_a_long_loading_is_waited_for_when_the_others_have_failed(replica: FakeReplica) -> None:
+    """R8: once nothing else is admissible the first candidate's attempt goes on, and its outcome is the last word."""
+    course = replica.course(A, B)
+    steps = replica.play(course, [loading(60.0), SICK, failed(Reason.TIMEOUT)])
+    assert told(steps) == "abwa."
+    assert steps[2] == Warm(A.candidate, 59.0)
+    assert [step.number for step in steps if isinstance(step, Try)] == [1, 2, 1]
+    assert [failure.reason for failure in course.failures] == [Reason.UPSTREAM_ERROR, Reason.TIMEOUT]
+    assert [event for event in replica.events if isinstance(event, FellBack)] == [
+        FellBack("a", "b", Reason.MODEL_LOADING),
+        FellBack("b", "a", Reason.UPSTREAM_ERROR),
+    ]
+
+
+def test_a_verdict_ends_the_waiting_too(replica: FakeReplica) -> None:
+    """R5: where another candidate found the input at fault nobody waits for the first one's model."""
+    course = replica.course(A, B)
+    assert told(replica.play(course, [loading(60.0), failed(Reason.CONTENT_REJECTED)])) == "ab."
+
+
+@pytest.mark.parametrize("candidates", [(A, B, C, D), (A, B, C, D, E)])
+def test_a_loading_attempt_goes_on_after_the_fourth(replica: FakeReplica, candidates: tuple[Entry, ...]) -> None:
+    """R8: what goes on is no new attempt: after the four, the one whose model was loading has its second part."""
+    course = replica.course(*candidates)
+    assert told(replica.play(course, [loading(60.0), SICK, SICK, SICK, SICK])) == "abcdwa."
+
+
+def test_a_loading_attempt_leaves_the_next_its_time(replica: FakeReplica) -> None:
+    """R6: the second part of the third attempt still has a fourth candidate behind it."""
+    steps = replica.play(replica.course(A, B, C, D, seconds=100.0), [SICK, SICK, loading(5.0)])
+    assert told(steps) == "abcwc"
+    resumed = steps[-1]
+    assert isinstance(resumed, Try)
+    assert resumed.fallback_waits
 
 
 def test_a_model_that_stands_still_is_given_up(replica: FakeReplica) -> None:
@@ -347,6 +401,15 @@ def test_what_costs_nothing_may_always_follow(replica: FakeReplica) -> None:
     course = replica.course(A, B, free, D, request=paying(catalog_pb2.PAYMENT_PAY_ONCE))
     assert told(replica.play(course, [failed(Reason.TIMEOUT, Dispatch.UNKNOWN), SICK])) == "ac."
     assert made(course) == "aBcD"
+
+
+def test_a_loading_that_may_be_charged_is_not_submitted_again(replica: FakeReplica) -> None:
+    """Property 7: what an upstream accepted, or may have, is not submitted again when its model is loaded."""
+    for dispatch in (Dispatch.ACCEPTED, Dispatch.UNKNOWN):
+        course = replica.course(entry(f"{dispatch.lower()}/m", payment="pay_once"))
+        assert len(replica.play(course, [failed(Reason.MODEL_LOADING, dispatch, retry_after=5.0)])) == 2
+        assert isinstance(course.next(replica.clock()), Ended)
+        assert len(course.record) == 1
 
 
 def test_an_unknown_price_is_not_free(replica: FakeReplica) -> None:

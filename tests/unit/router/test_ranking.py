@@ -209,6 +209,7 @@ def test_the_only_one_is_tried_while_there_is_any_time(replica: FakeReplica) -> 
     """A candidate that does not fit is tried all the same where it is the only one."""
     assert order(replica.line_up(A, remaining=5.0)) == "a"
     assert skips(replica.line_up(A, remaining=0.2)) == {"a": Reason.DEADLINE_TOO_SHORT}
+    assert order(replica.line_up(A, replace(B, obstacle=Obstacle(Reason.DISABLED)), remaining=5.0)) == "a"
 
 
 def test_a_configured_limit_is_all_that_has_to_fit(replica: FakeReplica) -> None:
