@@ -122,6 +122,7 @@ async def not_offered(request: Request, context: Context) -> Response:
 
 # ── Errors ───────────────────────────────────────────────────────────────────────────────────────
 
+
 async def test_what_is_not_offered_is_no_bug() -> None:
     """S3: a method of the contract that a service does not offer is UNIMPLEMENTED; a bug of that name is a bug."""
     async with served(not_offered) as house:
