@@ -16,7 +16,8 @@ place. What has to be kept is written in ``services/PROVIDER.md``.
 
 ``asking``     the requests that are made
 ``told``       how a call ended
-``judging``    what is wrong with an answer, a failure, a catalogue
+``judging``    what is wrong with a failure or an answer
+``catalogue``  what is wrong with a catalogue
 ``face``       gRPC: the provider
 ``stand_in``   HTTP: the sandbox
 ``report``     the table, and the JSON

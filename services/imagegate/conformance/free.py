@@ -4,11 +4,12 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2
 
 from imagegate.conformance import asking
+from imagegate.conformance.catalogue import read_catalogue
 from imagegate.conformance.duty import Bench, Duty
 from imagegate.conformance.face import CHECK, CHECK_MODEL, GET_MODEL, LIST_MODELS, Face
-from imagegate.conformance.judging import Expected, failure_problems, read_catalogue, request_id_problems
+from imagegate.conformance.judging import Expected, failure_problems, request_id_problems
 from imagegate.conformance.row import Finding
-from imagegate.conformance.told import OK, Told
+from imagegate.conformance.told import Told
 from imagegate.runtime.errors import Dispatch, Reason
 from imagegate.runtime.metadata import REQUEST_ID_KEY
 from imagegate.runtime.models import Catalogue, nearest
@@ -25,10 +26,9 @@ MODEL_NOT_FOUND = Expected((Reason.MODEL_NOT_FOUND,))
 async def health(face: Face, timeout: float) -> Finding:
     """Whether it says that it serves, which is what load balancers ask."""
     told = await face.call(CHECK, health_pb2.HealthCheckRequest(), timeout).told()
-    if told.code != OK:
+    answer = told.only(health_pb2.HealthCheckResponse)
+    if answer is None:
         return Finding(told.summary(), [f"health is not told: {told.code}"])
-    (answer,) = told.answers
-    assert isinstance(answer, health_pb2.HealthCheckResponse)  # noqa: S101 the deserializer's own type
     name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     return Finding(name, [] if name == "SERVING" else ["it does not serve"])
 
@@ -36,10 +36,9 @@ async def health(face: Face, timeout: float) -> Finding:
 async def catalogue(face: Face, timeout: float) -> tuple[Catalogue | None, catalog_pb2.ListModelsResponse, Finding]:
     """What it offers, as it was told, and what is wrong with that."""
     told = await face.call(LIST_MODELS, catalog_pb2.ListModelsRequest(), timeout).told()
-    if told.code != OK:
+    listed = told.only(catalog_pb2.ListModelsResponse)
+    if listed is None:
         return None, catalog_pb2.ListModelsResponse(), Finding(told.summary(), [f"ListModels failed: {told.message}"])
-    listed = told.answers[0]
-    assert isinstance(listed, catalog_pb2.ListModelsResponse)  # noqa: S101 the deserializer's own type
     known, problems = read_catalogue(listed)
     problems += request_id_problems(told, "")
     return known, listed, Finding(f"{len(listed.models)} models", problems)
@@ -51,9 +50,9 @@ async def get_model(bench: Bench) -> Finding:
     for model in bench.catalogue.models:
         for name in (f"{bench.provider}/{model.key}", *model.names):
             told = await bench.face.call(GET_MODEL, catalog_pb2.GetModelRequest(name=name), bench.timeout).told()
-            found = getattr(told.answers[0], "key", "") if told.code == OK else told.summary()
-            if found != model.key:
-                problems.append(f"{name} finds {found!r}")
+            found = told.only(catalog_pb2.Model)
+            if found is None or found.key != model.key:
+                problems.append(f"{name} finds {told.summary() if found is None else found.key!r}")
     return Finding(f"{len(bench.catalogue.models)} models found", problems)
 
 
@@ -125,10 +124,9 @@ async def check_model(bench: Bench) -> Finding:
     told = await bench.face.call(CHECK_MODEL, asked, bench.timeout).told()
     if told.code == UNIMPLEMENTED:
         return Finding.not_offered()
-    if told.code != OK:
+    answer = told.only(catalog_pb2.ModelCheck)
+    if answer is None:
         return Finding(told.summary(), [f"it failed: {told.message}"])
-    (answer,) = told.answers
-    assert isinstance(answer, catalog_pb2.ModelCheck)  # noqa: S101 the deserializer's own type
     due = {"provider": bench.provider, "model": bench.model.key}
     problems = [f"{name} is {getattr(answer, name)!r}" for name, value in due.items() if getattr(answer, name) != value]
     problems += [] if answer.upstream_model else ["upstream_model is empty"]

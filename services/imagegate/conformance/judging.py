@@ -1,11 +1,10 @@
-"""What is wrong with what a provider told, by the contract: sentences, none where all is well. Pure."""
+"""What is wrong with a failure or an answer, by the contract: sentences, none where all is well. Pure."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from google.rpc import code_pb2
-from pydantic import ValidationError
 
 from imagegate.conformance.body import Billed
 from imagegate.conformance.told import OK, Told
@@ -19,8 +18,8 @@ from imagegate.runtime.errors import (
     code_of,
 )
 from imagegate.runtime.metadata import REASON_KEY, REQUEST_ID_KEY
-from imagegate.runtime.models import Catalogue, Model
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.runtime.models import Model
+from imagegate.v1 import generation_pb2
 
 # Seconds by which a time to come back may differ from the one that the upstream gave.
 RETRY_TOLERANCE = 0.5
@@ -135,11 +134,11 @@ def answer_problems(told: Told, request: generation_pb2.GenerateRequest, model: 
     """What is wrong with a delivery of `model` for `request`."""
     if told.code != OK:
         return [f"it failed: {told.message}"]
-    answers = [answer for answer in told.answers if isinstance(answer, generation_pb2.GenerateResponse)]
-    if len(answers) != 1:
-        return [f"one GenerateResponse is due, {len(answers)} came"]
+    answer = told.only(generation_pb2.GenerateResponse)
+    if answer is None:
+        return [f"one GenerateResponse is due, {len(told.answers)} came"]
     problems = [
-        *response_problems(answers[0], request, model, provider),
+        *response_problems(answer, request, model, provider),
         *request_id_problems(told, request.request_id),
     ]
     return problems + ([f"the trailer {REASON_KEY} is there"] if REASON_KEY in told.trailers else [])
@@ -219,35 +218,3 @@ def _seed(
         yield "it has no seed, and the model takes one" if takes_one else "it has a seed, and the model takes none"
     elif takes_one and request.HasField("seed") and "seed" not in adjusted and image.seed != request.seed + index:
         yield f"its seed is {image.seed}, asked was {request.seed} + {index}"
-
-
-# ── The catalogue ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def read_catalogue(listed: catalog_pb2.ListModelsResponse) -> tuple[Catalogue | None, list[str]]:
-    """The catalogue of the one provider that `listed` tells of, and what is wrong with it."""
-    if len(listed.providers) != 1:
-        return None, [f"one provider is due, {len(listed.providers)} came"]
-    (provider,) = listed.providers
-    problems = [
-        f"{model.key} is of the provider {model.provider!r}"
-        for model in listed.models
-        if model.provider != provider.name
-    ]
-    problems += [] if provider.name else ["the provider has no name"]
-    problems += [] if provider.catalogue_revision else ["catalogue_revision is empty"]
-    problems += [] if provider.enabled or provider.disabled_reason else ["it is off and does not say why"]
-    try:
-        catalogue = Catalogue(
-            provider=provider.name,
-            models=tuple(Model.from_proto(model) for model in listed.models),
-            outside=Model.from_proto(provider.outside_catalogue) if provider.HasField("outside_catalogue") else None,
-            outside_pattern=provider.outside_pattern or "^$",
-        )
-    except ValidationError as error:
-        return None, problems + [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-    except ValueError as error:
-        return None, [*problems, str(error)]
-    if catalogue.find("") is None:
-        problems.append("no model is on")
-    return catalogue, problems

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
 from imagegate.runtime.errors import Failure, from_status
 from imagegate.runtime.redaction import clip, one_line
+
+Answer = TypeVar("Answer", bound=Message)
 
 OK = "OK"
 SHOWN_MESSAGE_BYTES = 160
@@ -28,6 +31,11 @@ class Told:
     head_seconds: float = 0.0
     trailers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+
+    def only(self, kind: type[Answer]) -> Answer | None:
+        """The one answer of a call that ended well; None where there is another number, or something else."""
+        answers = [answer for answer in self.answers if isinstance(answer, kind)]
+        return answers[0] if self.code == OK and len(answers) == len(self.answers) == 1 else None
 
     @property
     def status(self) -> status_pb2.Status | None:

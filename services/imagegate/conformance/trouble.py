@@ -23,6 +23,7 @@ SETTLED = 0.5
 
 # More callers than any provider serves at a time; who serves as many cannot be made busy here.
 CALLERS = 48
+TRIES = 3
 
 TIMEOUT = Expected((Reason.TIMEOUT,))
 BROKEN = Expected((Reason.UPSTREAM_ERROR,), dispatch=Dispatch.UNKNOWN)
@@ -80,7 +81,7 @@ async def _leaving_by_call(bench: Bench, stand_in: StandIn, recording: Recording
         call = bench.generate(bench.request("leaving"))
         has_id = UPSTREAM_ID in await call.head()
         call.leave()
-        is_told = await played.until(lambda times: times > 0, PATIENCE, index=1)
+        is_told = await played.until(lambda times: times > 0, min(PATIENCE, bench.timeout), index=1)
         await call.told()
     problems = [] if has_id else ["the work's id never came"]
     problems += [] if is_told else ["the upstream was not told to stop"]
@@ -93,14 +94,14 @@ async def _leaving_by_connection(bench: Bench, stand_in: StandIn, recording: Rec
     request = bench.request("leaving")
     async with stand_in.playing(held) as played:
         call = bench.generate(request)
-        is_asked = await played.until(lambda times: times > 0, PATIENCE)
+        is_asked = await played.until(lambda times: times > 0, min(PATIENCE, bench.timeout))
         call.leave()
         await call.told()
         await asyncio.sleep(LEFT + SETTLED)
-        made = [each for each in await stand_in.billing() if each["prompt"] == request.prompt and each["billed"]]
+        made = [each for each in await stand_in.billing() if each["prompt"] == request.prompt]
     problems = [] if is_asked else ["nothing was submitted"]
-    problems += ["a picture was made for nobody, and billed"] if made else []
-    return Finding(f"{len(made)} billed", problems)
+    problems += ["a picture was made for nobody"] if made else []
+    return Finding(f"{len(made)} made", problems)
 
 
 async def busy(bench: Bench, stand_in: StandIn, recording: Recording) -> Finding:
@@ -109,15 +110,19 @@ async def busy(bench: Bench, stand_in: StandIn, recording: Recording) -> Finding
         requests = [bench.request(f"busy-{number}") for number in range(CALLERS)]
         calls = [bench.generate(request) for request in requests]
         try:
-            working = await _settled(played)
-            request = bench.request("busy")
-            told = await bench.generate(request, metadata=((FALLBACK_WAITS, "1"),), timeout=REFUSED_WITHIN + 1).told()
+            for _ in range(TRIES):  # who gets a slot after all makes it busier for the next
+                working = await _settled(played)
+                if working >= CALLERS:
+                    return Finding.not_tried(f"it works on {CALLERS} requests at a time and more")
+                request = bench.request("busy")
+                waits = ((FALLBACK_WAITS, "1"),)
+                told = await bench.generate(request, metadata=waits, timeout=REFUSED_WITHIN + 1).told()
+                if await played.met() == working:
+                    break
         finally:
             for call in calls:
                 call.leave()
             await asyncio.gather(*(call.told() for call in calls))
-    if working >= CALLERS:
-        return Finding.not_tried(f"it works on {CALLERS} requests at a time and more")
     problems = failure_problems(told, HELD_BACK, bench.provider, request.request_id)
     failure = told.failure
     if failure is not None and failure.retry_after is None:

@@ -14,8 +14,9 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from imagegate.conformance import pictures
+from imagegate.conformance import pictures, trouble
 from imagegate.conformance.body import load
+from imagegate.conformance.duty import Bench
 from imagegate.conformance.face import (
     ANSWERS,
     CHECK,
@@ -29,15 +30,19 @@ from imagegate.conformance.face import (
 )
 from imagegate.conformance.kit import CannotTestError, Options, Outcome, run
 from imagegate.conformance.row import Row, Verdict
+from imagegate.conformance.stand_in import StandIn
 from imagegate.conformance.told import Told
+from imagegate.providers.__main__ import create
 from imagegate.providers.automatic1111.provider import create as create_automatic1111
 from imagegate.providers.sketch.provider import create as create_sketch
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.metadata import REASON_KEY, REQUEST_ID_KEY
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.provider import Provider
+from imagegate.runtime.redaction import Redactor
 from imagegate.sandbox.app import Sandbox, serving
 from imagegate.testing import SCRIPTED_MODEL, ScriptedProvider, serving_provider, serving_router
+from imagegate.testing.system import KEYS
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2, generation_pb2_grpc
 
 NOBODY = "http://127.0.0.1:1"
@@ -275,6 +280,57 @@ async def test_what_is_told_wrong_fails_the_right_rows(spoil: Spoil, rows: list[
         assert problem in failed[row]
     untouched = {"health"} | ({"bad-fields", "get-model"} if "stream" in rows else set())
     assert not untouched & failed.keys()
+
+
+# ── Silent and deaf ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Deaf:
+    """A provider that keeps the upstream's id to itself, and goes on for callers that have left."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._tasks: set[asyncio.Task[Delivery]] = set()
+        self.catalogue = provider.catalogue
+        self.disabled_reason = ""
+        self.concurrency = provider.concurrency
+        self.refresh = provider.refresh
+
+    async def generate(self, order: Order) -> Delivery:
+        order.tell_upstream_id = self._tell_nobody
+        task = asyncio.create_task(self._provider.generate(order))
+        self._tasks.add(task)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._provider.close()
+
+    async def _tell_nobody(self, _upstream_id: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("fal", "the upstream was not told to stop"), ("huggingface", "a picture was made for nobody")],
+)
+async def test_a_provider_that_goes_on_for_nobody(sandbox: Sandbox, name: str, problem: str) -> None:
+    """R5: an id that never comes and work that nobody waits for are found out, at upstreams of either kind."""
+    provider = Deaf(create(name, {**sandbox.environment, **KEYS}, Redactor()))
+    async with (
+        serving_provider(provider) as running,
+        Face(running.target) as face,
+        aiohttp.ClientSession() as session,
+    ):
+        model = provider.catalogue.models[0]
+        bench = Bench(face, provider.catalogue, model, timeout=3, token="deaf")
+        stand_in = StandIn(sandbox.url, session)
+        silent = await trouble.upstream_id(bench, stand_in, load(name))
+        deaf = await trouble.leaving(bench, stand_in, load(name))
+    assert "there is no imagegate-upstream-id in the initial metadata" in silent.problems
+    assert problem in deaf.problems
 
 
 # ── What cannot be tested ────────────────────────────────────────────────────────────────────────────────────────────

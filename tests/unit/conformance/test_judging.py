@@ -7,7 +7,8 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2
 
-from imagegate.conformance.judging import Expected, answer_problems, failure_problems, read_catalogue
+from imagegate.conformance.catalogue import read_catalogue
+from imagegate.conformance.judging import Expected, answer_problems, failure_problems
 from imagegate.conformance.told import Told
 from imagegate.runtime.errors import Dispatch, Failure, Reason, to_status
 from imagegate.runtime.metadata import REASON_KEY, REQUEST_ID_KEY
