@@ -28,17 +28,17 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Everything that runs. `not_started` are the providers that the configuration switches off, and why; `admin` is
-    the router's admin port, empty where it has told none.
+    """Everything that runs: the router, the address of its admin port, the providers. `not_started` are those that the
+    configuration switches off, and why.
     """
 
     router: Service
+    admin: str
     providers: Mapping[str, Service]
     sandboxed: frozenset[str] = frozenset()
     not_started: Mapping[str, str] = field(default_factory=dict)
     sandbox: str = ""
     world: str = ""
-    admin: str = ""
 
     @property
     def off(self) -> dict[str, str]:
@@ -51,10 +51,10 @@ class Running:
         shown: dict[str, Any] = {
             "ready": True,
             "router": self.router.address,
+            "admin": self.admin,
             "providers": {name: service.address for name, service in self.providers.items()},
             "metrics": {name: service.metrics for name, service in services.items()},
             "off": self.off,
             "pids": {name: service.pid for name, service in services.items()},
         }
-        shown |= {"admin": self.admin} if self.admin else {}
         return shown | ({"sandbox": self.sandbox, "world": self.world} if self.sandbox else {})

@@ -15,8 +15,6 @@ from imagegate.client.process import ADMIN_LISTENING, Process, ProcessFailedErro
 from imagegate.client.running import Options, Running, Service
 
 START_SECONDS = 20.0
-# Its admin port is told together with its others, by a router that has one.
-ADMIN_SECONDS = 1.0
 # Stopped in this order, so that nobody is asked by whoever still runs.
 ROUTER_TIER, PROVIDER_TIER, SANDBOX_TIER = 0, 1, 2
 # Needs no key and is in a route only where someone put it there: its being on switches nothing on.
@@ -67,7 +65,7 @@ class Startup:
         _check_any_is_on(providers, not_started)
         router, admin = await self._start_router(ports, providers)
         world = self._options.world if sandbox else ""
-        return Running(router, providers, sandboxed, not_started, sandbox, world, admin)
+        return Running(router, admin, providers, sandboxed, not_started, sandbox, world)
 
     async def _configured_providers(self) -> dict[str, bool]:
         """The providers of the router's configuration in order, and whether each takes part."""
@@ -135,7 +133,8 @@ class Startup:
         targets = {environment.target_variable(name): service.address for name, service in providers.items()}
         own = environment.of_router(self._environ, targets, admin_port=ports.admin)
         process, service = await self._start_service("router", ["imagegate.router"], ports.router, own, ROUTER_TIER)
-        return service, await self._admin_address(process)
+        announced = await process.listening(ADMIN_LISTENING)  # before its other ports
+        return service, f"{_reachable(self._bind)}:{announced['grpc']}"
 
     async def _start_service(
         self, name: str, module: Sequence[str], ports: Pair, environ: Mapping[str, str], tier: int
@@ -150,14 +149,6 @@ class Startup:
         address = f"{host}:{event['grpc']}"
         await until_serving(address)
         return Service(address, f"http://{host}:{event['http']}/metrics", process.pid)
-
-    async def _admin_address(self, process: Process) -> str:
-        try:
-            async with asyncio.timeout(ADMIN_SECONDS):
-                event = await process.listening(ADMIN_LISTENING)
-        except TimeoutError:
-            return ""
-        return f"{_reachable(self._bind)}:{event['grpc']}"
 
 
 async def _in_time(process: Process, work: Awaitable[Answer]) -> Answer:

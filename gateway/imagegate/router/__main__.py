@@ -35,7 +35,7 @@ from imagegate.runtime.server import also_serving, serving, until_told_to_stop
 from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
 
-log = structlog.get_logger()
+log = structlog.get_logger("imagegate.router")  # as `python -m` this module has another name
 
 FIRST_READING_SECONDS = 2.0
 

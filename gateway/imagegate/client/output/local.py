@@ -10,8 +10,7 @@ from imagegate.client.running import Running
 def print_running(out: Console, running: Running) -> None:
     """Everything that runs, and how to use it."""
     line(out, f"imagegate is ready on {running.router.address} (metrics: {running.router.metrics})", style="bold green")
-    if running.admin:
-        line(out, f"  admin          {running.admin}  for `imagegate breaker`")
+    line(out, f"  admin          {running.admin}  for `imagegate breaker`")
     for name, service in running.providers.items():
         on = "on, SANDBOX" if name in running.sandboxed else "on"
         line(out, f"  {name:13}  {service.address:21}  {f'off: {service.off}' if service.off else on}")
