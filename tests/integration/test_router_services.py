@@ -8,6 +8,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from imagegate.router.health import HealthNames
+from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.testing import SCRIPTED_MODEL, Hang, House, outcomes, told
 from imagegate.v1 import (
@@ -390,3 +391,34 @@ async def test_dispatch_is_told_for_what_was_joined(house: House) -> None:
     answer = await house.generate(keyed())
     assert answer.attempts[0].dispatch == error_pb2.DISPATCH_ACCEPTED
     assert answer.attempts[0].billed
+
+
+# ── A refused key ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("accepted", "after"), [(True, ["a OK"]), (False, ["[a CIRCUIT_OPEN]", "b OK"])])
+async def test_a_free_check_that_accepts_the_key_lets_the_next_request_find_out(
+    house: House, accepted: bool, after: list[str]
+) -> None:
+    """A provider whose key was refused is asked for free whether it is taken now; only then it is tried at once."""
+    await house.build([failure(Reason.CREDENTIALS_REJECTED)], [], checks=[Check(key_accepted=accepted)])
+    await house.generate()
+    await house.router.router.check_refused_keys()
+    assert outcomes((await house.generate()).attempts) == after
+
+
+async def test_no_credit_is_not_healed_by_a_key_that_is_accepted(house: House) -> None:
+    """An account without credit has a good key: the free check says nothing about the money."""
+    await house.build([failure(Reason.OUT_OF_CREDIT)], [], checks=[Check(key_accepted=True)])
+    await house.generate()
+    await house.router.router.check_refused_keys()
+    assert outcomes((await house.generate()).attempts) == ["[a CIRCUIT_OPEN]", "b OK"]
+
+
+async def test_check_model_tells_the_word_of_the_upstream(house: House) -> None:
+    """CheckModel on the router is its provider's word: whether the model exists, is loaded, and takes the key."""
+    await house.build([], checks=[Check(exists=True, loaded=False, ready_in=12.0, key_accepted=True)])
+    async with house.channel() as channel:
+        check = await catalog_pb2_grpc.CatalogServiceStub(channel).CheckModel(catalog_pb2.CheckModelRequest())
+    assert (check.provider, check.exists, check.loaded, check.key_accepted) == ("a", True, False, True)
+    assert check.ready_in.seconds == 12

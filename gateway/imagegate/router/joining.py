@@ -38,6 +38,9 @@ class Joining:
         self._clock = clock
         self._max_bytes = max_bytes
         self._shared: OrderedDict[str, _Shared] = OrderedDict()
+        # Those whose answers are kept, the oldest first, and the bytes of these.
+        self._with_answers: OrderedDict[str, _Shared] = OrderedDict()
+        self._bytes = 0
 
     def __repr__(self) -> str:
         return f"<Joining {len(self._shared)} keys>"
@@ -87,17 +90,16 @@ class Joining:
             del self._shared[key]
             return
         shared.bytes_kept = len(task.result().body)
+        self._with_answers[key] = shared
+        self._bytes += shared.bytes_kept
         self._drop_beyond_bounds()
 
     def _drop_beyond_bounds(self) -> None:
         """Drop the oldest answers beyond the bytes that are kept; their keys stay."""
-        total = sum(shared.bytes_kept for shared in self._shared.values())
-        for shared in self._shared.values():
-            if total <= self._max_bytes:
-                return
-            if shared.bytes_kept:
-                total -= shared.bytes_kept
-                shared.bytes_kept, shared.task = 0, None
+        while self._bytes > self._max_bytes and self._with_answers:
+            _, oldest = self._with_answers.popitem(last=False)
+            self._bytes -= oldest.bytes_kept
+            oldest.bytes_kept, oldest.task = 0, None
 
     def _forget_old(self) -> None:
         now = self._clock()
@@ -106,6 +108,8 @@ class Joining:
                 break
             if shared.task is None or shared.task.done():
                 del self._shared[key]
+                self._with_answers.pop(key, None)
+                self._bytes -= shared.bytes_kept
 
 
 def _fingerprint(request: generation_pb2.GenerateRequest) -> bytes:
