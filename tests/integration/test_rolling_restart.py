@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
+import grpc
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 
 from imagegate.client import AsyncClient, GenerationError
 from imagegate.client.health import until_serving
@@ -33,7 +34,6 @@ class Replica:
 
     module: tuple[str, ...]
     port: int
-    http_port: int
     environ: dict[str, str]
     lines: list[str] = field(default_factory=list)
     process: Process | None = None
@@ -44,7 +44,7 @@ class Replica:
 
     async def start(self) -> None:
         environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **self.environ}
-        environ |= {"IMAGEGATE_PORT": str(self.port), "IMAGEGATE_HTTP_PORT": str(self.http_port)}
+        environ |= {"IMAGEGATE_PORT": str(self.port), "IMAGEGATE_HTTP_PORT": "0"}
         environ |= {"IMAGEGATE_ADMIN_PORT": "0"}
         environ |= {"IMAGEGATE_DRAIN_SECONDS": "1", "IMAGEGATE_GRACE_SECONDS": "20", "PYTHONUNBUFFERED": "1"}
         environ |= {"IMAGEGATE_LOG_LEVEL": "warning"}
@@ -54,16 +54,16 @@ class Replica:
         async with asyncio.timeout(START_SECONDS):
             await until_serving(self.address)
 
-    async def is_used(self) -> None:
-        """Wait until it has served somebody: to roll on sooner takes away the last replica that is connected."""
-        url = f"http://127.0.0.1:{self.http_port}/metrics"
-        async with aiohttp.ClientSession() as session, asyncio.timeout(START_SECONDS):
+    async def is_connected(self, clients: int) -> None:
+        """Wait until so many are connected to it: to roll on sooner takes away the last replica that somebody has."""
+        async with grpc.aio.insecure_channel(self.address) as channel, asyncio.timeout(START_SECONDS):
+            stub = channelz_pb2_grpc.ChannelzStub(channel)
             while True:
-                async with session.get(url) as answer:
-                    if 'imagegate_requests_total{code="OK",method="imagegate.v1.GenerationService/Generate"}' in (
-                        await answer.text()
-                    ):
-                        return
+                servers = (await stub.GetServers(channelz_pb2.GetServersRequest())).server
+                asked = [channelz_pb2.GetServerSocketsRequest(server_id=server.ref.server_id) for server in servers]
+                sockets = sum([len((await stub.GetServerSockets(each)).socket_ref) for each in asked])
+                if sockets > clients:  # and this one
+                    return
                 await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
@@ -113,12 +113,12 @@ async def started(*replicas: Replica) -> AsyncIterator[None]:
 
 async def test_restarting_every_replica_in_turn_loses_no_call(tmp_path: Path) -> None:
     """Two replicas of a provider behind two routers, each restarted in turn under load: every call is answered."""
-    first, second, third, fourth, *http = free_ports(8)
+    first, second, third, fourth = free_ports(4)
     config = tmp_path / "imagegate.yaml"
     config.write_text(CONFIG.format(target=f"ipv4:127.0.0.1:{first},127.0.0.1:{second}"))
-    providers = [Replica(("imagegate.providers", "sketch"), port, http.pop(), {}) for port in (first, second)]
+    providers = [Replica(("imagegate.providers", "sketch"), port, {}) for port in (first, second)]
     environ = {"IMAGEGATE_CONFIG": str(config)}
-    routers = [Replica(("imagegate.router",), port, http.pop(), environ) for port in (third, fourth)]
+    routers = [Replica(("imagegate.router",), port, environ) for port in (third, fourth)]
     async with (
         started(*providers),
         started(*routers),
@@ -128,10 +128,10 @@ async def test_restarting_every_replica_in_turn_loses_no_call(tmp_path: Path) ->
         async with asyncio.timeout(110), asyncio.TaskGroup() as group:
             for _ in range(CALLERS):
                 group.create_task(load.call())
-            for replica in (*providers, *routers):
+            for replica, clients in ((providers[0], 2), (providers[1], 2), (routers[0], 1), (routers[1], 1)):
                 await replica.stop()
                 await replica.start()
-                await replica.is_used()
+                await replica.is_connected(clients)
             load.may_stop.set()
     assert [str(error) for error in load.failed] == []
     assert load.done >= CALLS

@@ -63,7 +63,7 @@ class _Call:
             case Warm(candidate, seconds):
                 self._waits_for = candidate.provider
                 return Wait(seconds, loading=candidate.provider)
-            case Pause(seconds):
+            case Pause(_, seconds):
                 return Wait(seconds)
             case _:
                 return Ended(delivered=False)

@@ -24,8 +24,9 @@ MAX_ATTEMPTS = 4
 MAX_WARMINGS = 3
 # Where pictures take milliseconds, a moment in which the machine was busy with something else is no hang.
 OVERDUE_GRACE_SECONDS = 1.0
-# Seconds before the last candidate is asked again, which may just be starting: our channels look for it twice a second.
-PAUSE_SECONDS = 1.0
+# Seconds for which the last candidate is waited for where it cannot be reached: it may just be starting, and our
+# channels look for it every 2 s at least.
+PAUSE_SECONDS = 3.0
 PAY_ONCE_REMEDY = "set routing.payment to AVAILABLE to go on in such a case"
 
 
@@ -49,8 +50,9 @@ class Warm:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait for `seconds`."""
+    """Wait until the candidate's provider can be reached, at most `seconds`."""
 
+    candidate: Candidate
     seconds: float
 
 
@@ -230,7 +232,7 @@ class Course:
         following = self._following(again, [turn for turn in lineup.turns if turn.place != place])
         if following is None and not self._has_paused:
             self._has_paused = True
-            return Pause(min(PAUSE_SECONDS, self.deadline.remaining(now) / 4))
+            return Pause(self.entries[place].candidate, min(PAUSE_SECONDS, self.deadline.remaining(now) / 4))
         self._repeat = None
         return self._try(again, following, now)
 

@@ -141,6 +141,16 @@ class Endpoint:
                 raise _failure(error, self, Sighting()) from error
             return check
 
+    async def until_ready(self, seconds: float) -> None:
+        """Wait until there is a connection, at most `seconds`."""
+        async with self._channels.call_slot() as channel:
+            try:
+                async with asyncio.timeout(seconds):
+                    while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+                        await channel.wait_for_state_change(state)
+            except TimeoutError:
+                return  # the next attempt tells
+
     async def list_models(self) -> catalog_pb2.ListModelsResponse:
         """The provider's catalogue. Raises Failure."""
         async with self._channels.call_slot() as channel:

@@ -102,14 +102,16 @@ class Joining:
             oldest.bytes_kept, oldest.task = 0, None
 
     def _forget_old(self) -> None:
+        """Forget the oldest keys beyond their time or number; one under way stays, and those after it."""
         now = self._clock()
-        for key, shared in list(self._shared.items()):
-            if shared.until > now and len(self._shared) <= MAX_KEYS:
-                break
-            if shared.task is None or shared.task.done():
-                del self._shared[key]
-                self._with_answers.pop(key, None)
-                self._bytes -= shared.bytes_kept
+        while self._shared:
+            key, oldest = next(iter(self._shared.items()))
+            is_needed = oldest.until > now and len(self._shared) <= MAX_KEYS
+            if is_needed or (oldest.task is not None and not oldest.task.done()):
+                return
+            del self._shared[key]
+            self._with_answers.pop(key, None)
+            self._bytes -= oldest.bytes_kept
 
 
 def _fingerprint(request: generation_pb2.GenerateRequest) -> bytes:

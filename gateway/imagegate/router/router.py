@@ -204,8 +204,8 @@ class Router:
                     return await self._attempt(journey, step, tell)
                 case Warm(candidate, seconds):
                     await self._warm(candidate, seconds, tell)
-                case Pause(seconds):
-                    await asyncio.sleep(seconds)
+                case Pause(candidate, seconds):
+                    await self._endpoint(candidate.provider).until_ready(seconds)
             return None
         finally:
             journey.waited += self.clock() - began

@@ -123,6 +123,7 @@ async def busy(bench: Bench, stand_in: StandIn, recording: Recording) -> Finding
             for call in calls:
                 call.leave()
             await asyncio.gather(*(call.told() for call in calls))
+            await _settled(played)  # a slot that came free may have let one more through, which is not the next duty's
     problems = failure_problems(told, HELD_BACK, bench.provider, request.request_id)
     failure = told.failure
     if failure is not None and failure.retry_after is None:

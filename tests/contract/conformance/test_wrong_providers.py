@@ -285,16 +285,22 @@ async def test_what_is_told_wrong_fails_the_right_rows(spoil: Spoil, rows: list[
 # ── Silent and deaf ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Deaf:
-    """A provider that keeps the upstream's id to itself, and goes on for callers that have left."""
+class Wrapped:
+    """A provider of ours, but for what a subclass does otherwise."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._provider, name)
+
+
+class Deaf(Wrapped):
+    """Keeps the upstream's id to itself, and goes on for callers that have left."""
+
+    def __init__(self, provider: Provider) -> None:
+        super().__init__(provider)
         self._tasks: set[asyncio.Task[Delivery]] = set()
-        self.catalogue = provider.catalogue
-        self.disabled_reason = ""
-        self.concurrency = provider.concurrency
-        self.refresh = provider.refresh
 
     async def generate(self, order: Order) -> Delivery:
         order.tell_upstream_id = self._tell_nobody
@@ -398,18 +404,8 @@ async def test_a_sandbox_that_is_not_there() -> None:
             await run(Options(provider.target, NOBODY))
 
 
-class Simple:
-    """A provider to whom everything is the upstream's fault."""
-
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-        self.catalogue = provider.catalogue
-        self.disabled_reason = ""
-        self.concurrency = provider.concurrency
-        self.key_revision = provider.key_revision
-        self.refresh = provider.refresh
-        self.check = provider.check
-        self.close = provider.close
+class Simple(Wrapped):
+    """To whom everything is the upstream's fault."""
 
     async def generate(self, order: Order) -> Delivery:
         try:

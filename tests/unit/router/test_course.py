@@ -216,11 +216,11 @@ def test_who_was_not_heard_is_asked_once_more(replica: FakeReplica) -> None:
 
 
 def test_the_last_candidate_is_given_a_moment(replica: FakeReplica) -> None:
-    """Where nobody follows, the repeat waits a second, or a quarter of a short deadline: it may just be starting."""
+    """Where nobody follows, the repeat waits, for 3 s or a quarter of a short deadline: it may just be starting."""
     steps = replica.play(replica.course(A), [NOT_HEARD, NOT_HEARD])
     assert told(steps) == "apa."
-    assert steps[1] == Pause(1.0)
-    assert replica.play(replica.course(A, seconds=2.0), [NOT_HEARD], took=0.0)[1] == Pause(0.5)
+    assert steps[1] == Pause(A.candidate, 3.0)
+    assert replica.play(replica.course(A, seconds=2.0), [NOT_HEARD], took=0.0)[1] == Pause(A.candidate, 0.5)
 
 
 def test_a_repeat_needs_admission_like_any_attempt(replica: FakeReplica) -> None:

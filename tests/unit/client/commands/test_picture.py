@@ -66,7 +66,7 @@ async def test_a_stream_for_programs_is_json_lines(
     assert events[0]["attempt_started"]["timeout"] == 40.0
     assert events[1]["progress"] == {"phase": "QUEUED", "queue_position": 3, "upstream_id": ""}
     assert events[2]["attempt_finished"]["reason"] == "MODEL_ACCESS_DENIED"
-    assert events[6]["progress"] == {"phase": "RUNNING", "step": 1, "steps": 4}
+    assert events[6]["progress"] == {"phase": "RUNNING", "step": 1, "steps": 4, "upstream_id": ""}
     assert await imagegate(*arguments) == 0
     unary = json.loads(capsys.readouterr().out)
     assert answer.keys() == unary.keys()
