@@ -88,9 +88,11 @@ async def serving_provider(
         redactor=redactor,
     )
     settings = SETTINGS.model_copy(update={"port": port})
-    async with serving(service.services(), settings, metrics, redactor) as running:
-        yield ServedProvider(provider, running, metrics)
-    await provider.close()
+    try:
+        async with serving(service.services(), settings, metrics, redactor) as running:
+            yield ServedProvider(provider, running, metrics)
+    finally:
+        await provider.close()
 
 
 @asynccontextmanager
