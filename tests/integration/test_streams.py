@@ -360,14 +360,17 @@ async def test_an_answer_that_nobody_fetches_is_given_up() -> None:
 async def test_who_reads_in_time_gets_everything() -> None:
     """R9: a reader who pauses for less than is allowed loses nothing, however much there is."""
 
+    told = asyncio.Event()
+
     async def work(tell: Tell) -> bytes:
         for number in range(10):
             tell(finished(str(number), size=LARGE))
+        told.set()
         return answer(LARGE)
 
     async with served(working(work, Bounds(unread_bytes=LARGE, unread_seconds=20))) as server:
         call = server.call()
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(told.wait(), 10)
         events = await read_all(call)
     assert [event.attempt_finished.message for event in events[:-1]] == [str(number) for number in range(10)]
     assert len(events[-1].completed.warnings[0]) == LARGE

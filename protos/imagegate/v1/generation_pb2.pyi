@@ -331,7 +331,7 @@ class GenerateEvent(_message.Message):
 
     @_builtins.property
     def progress(self) -> Global___Progress:
-        """The attempt under way has moved on."""
+        """The attempt under way has moved on. To a reader who is behind only the newest is sent."""
 
     @_builtins.property
     def attempt_finished(self) -> _error_pb2.Attempt:
@@ -428,7 +428,7 @@ class Progress(_message.Message):
     steps: _builtins.int
     """Denoising steps in all."""
     upstream_id: _builtins.str
-    """The upstream's id of the work, once it is known."""
+    """The upstream's id of the work, in every piece of progress once it has one."""
     @_builtins.property
     def ready_in(self) -> _duration_pb2.Duration:
         """When a warming model is expected to be ready."""

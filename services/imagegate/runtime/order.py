@@ -75,6 +75,8 @@ class Order:
     # Names of request fields that may not be changed any more; None forbids every change.
     kept: frozenset[str] | None = frozenset()
     tell_upstream_id: Callable[[str], Awaitable[None]] = _tell_nobody
+    # Hears how the work goes; None where nobody listens, so that nothing is asked for in vain.
+    watch: Callable[[generation_pb2.Progress], None] | None = None
     adjustments: list[generation_pb2.Adjustment] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     phase: str = "submit"
@@ -82,6 +84,7 @@ class Order:
     upstream_id: str = ""
     # Whether the upstream charges for it, where its own word is known (a cancel that it confirmed).
     billed: bool | None = None
+    _told: generation_pb2.Progress = field(default_factory=generation_pb2.Progress)
 
     def seed(self, index: int = 0) -> int | None:
         """The seed of picture `index` (seed + index, within the model's range); None where it takes none."""
@@ -107,6 +110,38 @@ class Order:
         if UPSTREAM_ID.fullmatch(upstream_id) and not self.upstream_id:
             self.upstream_id = upstream_id
             await self.tell_upstream_id(upstream_id)
+            told = generation_pb2.Progress()
+            told.CopyFrom(self._told)
+            self._tell(told)
+
+    def tell(
+        self,
+        phase: "generation_pb2.Phase.ValueType",
+        *,
+        queue_position: int | None = None,
+        ready_in: float | None = None,
+        step: int | None = None,
+        steps: int | None = None,
+        preview: generation_pb2.Image | None = None,
+    ) -> None:
+        """Tell whoever watches how the work goes; the same twice is told once. `ready_in` is in seconds.
+
+        Of several pictures that are made side by side it tells of the one that moved last.
+        """
+        if self.watch is None:
+            return
+        told = generation_pb2.Progress(
+            phase=phase, queue_position=queue_position, step=step, steps=steps, preview=preview
+        )
+        if ready_in is not None:
+            told.ready_in.FromMilliseconds(round(ready_in * 1000))
+        self._tell(told)
+
+    def _tell(self, progress: generation_pb2.Progress) -> None:
+        progress.upstream_id = self.upstream_id
+        if self.watch is not None and progress != self._told:
+            self._told = progress
+            self.watch(progress)
 
     def adjust(
         self, parameter: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str

@@ -24,7 +24,9 @@ import grpc
 
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.outbox import BOUNDS, Bounds, Outbox
+from imagegate.runtime.server import Service
 from imagegate.runtime.stream_event import HEARTBEAT, is_progress
+from imagegate.v1 import generation_pb2
 
 # Takes one serialised GenerateEvent, and never waits.
 Tell = Callable[[bytes], None]
@@ -33,7 +35,27 @@ Work = Callable[[Tell], Awaitable[bytes]]
 # A context whose response is sent as it is: the method is registered without a serializer.
 Context = grpc.aio.ServicerContext[Any, bytes]
 
+GENERATION_SERVICE = "imagegate.v1.GenerationService"
 RESOURCE_EXHAUSTED: int = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+
+
+def generation_service(
+    generate: Callable[[generation_pb2.GenerateRequest, Any], Awaitable[Any]],
+    generate_stream: Callable[[generation_pb2.GenerateRequest, Context], Awaitable[None]],
+    serializer: Callable[[Any], bytes] | None = None,
+) -> Service:
+    """GenerationService, registered by hand: a stream's events are bytes already, and so is what `generate` answers
+    unless it has a `serializer`.
+    """
+    takes = generation_pb2.GenerateRequest.FromString
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "Generate": grpc.unary_unary_rpc_method_handler(
+            generate, request_deserializer=takes, response_serializer=serializer
+        ),
+        "GenerateStream": grpc.unary_stream_rpc_method_handler(generate_stream, request_deserializer=takes),
+    }
+    handler = grpc.method_handlers_generic_handler(GENERATION_SERVICE, handlers)
+    return Service(GENERATION_SERVICE, lambda server: server.add_generic_rpc_handlers((handler,)))
 
 
 async def stream(context: Context, work: Work, bounds: Bounds = BOUNDS) -> None:

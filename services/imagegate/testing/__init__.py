@@ -12,7 +12,7 @@
 from imagegate.testing.clock import FakeClock
 from imagegate.testing.house import House, outcomes, told
 from imagegate.testing.pictures import picture
-from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider
+from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider, Telling
 from imagegate.testing.serving import ServedProvider, ServedRouter, serving_provider, serving_router
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ScriptedProvider",
     "ServedProvider",
     "ServedRouter",
+    "Telling",
     "outcomes",
     "picture",
     "serving_provider",

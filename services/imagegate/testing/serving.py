@@ -20,9 +20,11 @@ from imagegate.router.status import Scoreboard
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
-from imagegate.runtime.provider import Provider, ProviderService
+from imagegate.runtime.outbox import BOUNDS, Bounds
+from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Running, serving
+from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
 from imagegate.v1 import generation_pb2_grpc, router_pb2_grpc
 
@@ -75,7 +77,12 @@ class ServedRouter:
 
 @asynccontextmanager
 async def serving_provider(
-    provider: Provider, *, limits: Limits | None = None, redactor: Redactor | None = None, port: int = 0
+    provider: Provider,
+    *,
+    limits: Limits | None = None,
+    redactor: Redactor | None = None,
+    port: int = 0,
+    bounds: Bounds = BOUNDS,
 ) -> AsyncIterator[ServedProvider]:
     """Serve `provider` until the block is left."""
     redactor = redactor or Redactor()
@@ -86,6 +93,7 @@ async def serving_provider(
         limits=limits or Limits(concurrency=provider.concurrency),
         metrics=ProviderMetrics(metrics.registry, catalogue.provider, tuple(model.key for model in catalogue.models)),
         redactor=redactor,
+        bounds=bounds,
     )
     settings = SETTINGS.model_copy(update={"port": port})
     try:

@@ -200,6 +200,82 @@ async def test_switched_off():
     await provider.close()
 
 
+# ── Whether a model works ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def checked(provider, key="flux-schnell"):
+    async with asyncio.timeout(5):
+        return await provider.check(provider.catalogue.find(key))
+
+
+@pytest.mark.parametrize(
+    ("key", "accepted", "reason"),
+    [
+        ("id:secret", True, None),
+        ("id:broke", True, None),
+        ("id:revoked", False, Reason.CREDENTIALS_REJECTED),
+        ("nocolon", False, Reason.CREDENTIALS_REJECTED),
+    ],
+)
+async def test_a_key_is_checked_for_free(sandbox, key, accepted, reason):
+    """R7: the status of a request that never was tells whether fal takes the key, and nothing is submitted."""
+    async with a_provider(sandbox.environment, FAL_KEY=key) as provider:
+        check = await checked(provider)
+    assert (check.key_accepted, check.failure and check.failure.reason) == (accepted, reason)
+    assert (check.exists, check.loaded) == (None, None)
+    (question,) = sandbox.requests()
+    assert question["method"] == "GET"
+    assert question["path"].startswith("/fal/queue/fal-ai/flux/requests/")
+    assert sandbox.billing() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "accepted", "exists"),
+    [
+        ({"code": 404, "body": {"detail": 'Application "flux" not found'}}, Reason.MODEL_NOT_FOUND, True, False),
+        (
+            {"code": 403, "body": {"detail": "User is locked. Reason: Exhausted balance."}},
+            Reason.OUT_OF_CREDIT,
+            True,
+            None,
+        ),
+        ({"code": 404, "body": "<html>nobody here"}, Reason.UPSTREAM_ERROR, None, None),
+        ({"code": 200, "body": {"status": "IN_QUEUE"}}, Reason.UPSTREAM_ERROR, None, None),
+        ({"code": 503, "body": {"detail": "busy"}}, Reason.OVERLOADED, None, None),
+        ({"code": 429, "body": {"detail": "too many"}}, Reason.RATE_LIMITED, None, None),
+    ],
+)
+async def test_what_fal_says_to_that(sandbox, provider, fault, reason, accepted, exists):
+    """R7: only what fal's answer shows is claimed."""
+    sandbox.faults([{**STATUS, "fault": "status", **fault}])
+    check = await checked(provider)
+    assert (check.failure.reason, check.key_accepted, check.exists) == (reason, accepted, exists)
+
+
+async def test_a_check_when_nobody_is_there(unused_tcp_port):
+    """R7: nobody at fal's address is UNREACHABLE."""
+    async with a_provider({"FAL_QUEUE_URL": f"http://127.0.0.1:{unused_tcp_port}"}) as provider:
+        with pytest.raises(Failure) as caught:
+            await checked(provider)
+    assert caught.value.reason is Reason.UNREACHABLE
+
+
+async def test_what_happens_is_told():
+    """R9: the place in fal's queue, the work and the way back are told, with the id under which fal has it."""
+    async with (
+        serving(pace=Pace(fal_queue=0.3, fal_run=0.6)) as sandbox,
+        a_provider(sandbox.environment) as provider,
+    ):
+        told, order = [], an_order(provider)
+        order.watch = told.append
+        await provider.generate(order)
+    phases = [generation_pb2.PHASE_QUEUED, generation_pb2.PHASE_RUNNING, generation_pb2.PHASE_DOWNLOADING]
+    assert list(dict.fromkeys(each.phase for each in told if each.phase)) == phases
+    assert {each.upstream_id for each in told} == {order.upstream_id}
+    queued = next(each for each in told if each.phase == phases[0])
+    assert queued.queue_position == 0
+
+
 # ── Faults before fal has the work ──────────────────────────────────────────────────────────────────────────────────
 
 

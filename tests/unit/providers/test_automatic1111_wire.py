@@ -325,3 +325,63 @@ def test_a_checkpoint_is_still_found_when_its_title_gains_a_hash():
 def test_another_checkpoint_than_asked_is_noticed(info, matches):
     """U3: the webui's word on the picture says which checkpoint made it, by hash or else by name."""
     assert BASE.made(info) is matches
+
+
+# ── How far it is ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def at(step=3, steps=10, job_no=0, job_count=2, image=None):
+    state = {"job_count": job_count, "job_no": job_no, "sampling_step": step, "sampling_steps": steps}
+    return Answer(200, CIMultiDict(), json.dumps({"state": state, "current_image": image}).encode())
+
+
+@pytest.mark.parametrize(
+    ("told", "step", "steps"),
+    [
+        (at(), 3, 20),
+        (at(job_no=1), 13, 20),
+        (at(step=0), 0, 20),
+        (at(step=99), 10, 20),
+        (at(job_no=99), 13, 20),
+    ],
+)
+def test_steps_are_counted_through_all_pictures(told, step, steps):
+    """R9: the steps of one picture after the other, never more than there are."""
+    progress = wire.to_progress(told, 2)
+    assert (progress.step, progress.steps, progress.picture) == (step, steps, b"")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        at(job_count=0),
+        at(job_count="1"),
+        at(steps=0),
+        at(steps=10**12),
+        at(steps=None),
+        at(step=-1),
+        at(step=1.5),
+        at(job_no=None),
+        Answer(200, CIMultiDict(), b"[]"),
+        Answer(200, CIMultiDict(), b"<html>"),
+        Answer(200, CIMultiDict(), b'{"state": 1}'),
+    ],
+)
+def test_what_says_nothing_of_steps_is_not_told(told):
+    """R9: an idle webui, and one whose answer means nothing, tell no progress."""
+    assert wire.to_progress(told, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("image", "picture"),
+    [
+        (b64encode(b"bytes").decode(), b"bytes"),
+        ("no base64!", b""),
+        (7, b""),
+        ("A" * (wire.MAX_PREVIEW_CHARACTERS + 4), b""),
+    ],
+)
+def test_a_preview_is_what_can_be_decoded(image, picture):
+    """R9, R14: a preview that is none, or too large, is left out; the steps are told all the same."""
+    progress = wire.to_progress(at(image=image), 2)
+    assert (progress.step, progress.picture) == (3, picture)

@@ -258,6 +258,9 @@ def test_where_a_job_is():
     """A job is queued, running or completed; what fal does not document is a failure to answer."""
     assert wire.to_status(answer(202, {"status": "IN_QUEUE", "queue_position": 3})).phase == "queue"
     assert wire.to_status(answer(202, {"status": "IN_PROGRESS", "logs": None})).phase == "run"
+    for told, position in ((3, 3), (0, 0), (-1, None), (2**31, None), (True, None), ("3", None), (None, None)):
+        status = wire.to_status(answer(202, {"status": "IN_QUEUE", "queue_position": told}))
+        assert status.queue_position == position
     failed = wire.to_status(answer(200, {"status": "COMPLETED", "error": "boom", "error_type": "startup_timeout"}))
     assert failed == wire.Status("completed", "boom", "startup_timeout")
     for undocumented in ("FAILED", [], {}, 5, None):

@@ -1,6 +1,7 @@
 """The conversation with fal's queue: submit, ask until completed, fetch, and cancel when nobody waits any more."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +12,16 @@ import structlog
 from pydantic import Field
 
 from imagegate.providers.fal import wire
+from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.models import Catalogue
+from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
 from imagegate.runtime.upstream import UpstreamClient
 from imagegate.runtime.urls import own_url
 from imagegate.runtime.words import words
+from imagegate.v1 import generation_pb2
 
 log = structlog.get_logger()
 
@@ -110,8 +113,18 @@ class FalProvider:
             return "set FAL_KEY (or FAL_KEY_FILE); get a key at https://fal.ai/dashboard/keys"
         return ""
 
+    @property
+    def key_revision(self) -> str:
+        """New whenever the key is."""
+        return self._key.revision
+
     async def refresh(self) -> None:
         """Nothing to do: the catalogue is the file's."""
+
+    async def check(self, model: Model) -> Check:
+        """What fal says of the key, asked for the status of a request that there never was."""
+        path = wire.status_path_of_nothing(model.upstream_model, str(uuid.uuid4()))
+        return wire.to_check(await self._client.json_call("GET", f"{self._queue_url}{path}?logs=0"))
 
     async def close(self) -> None:
         """Give back connections."""
@@ -181,6 +194,7 @@ class FalProvider:
                     raise wire.lost(failure) from failure
             else:
                 failures = 0
+                _tell(order, status)
                 if status.phase != phase:
                     progress.took(phase, began)
                     phase, began = status.phase, monotonic()
@@ -209,6 +223,7 @@ class FalProvider:
         async def picture() -> bytes:
             return (await self._client.download(output.url)).body
 
+        order.tell(generation_pb2.PHASE_DOWNLOADING)
         output = await _fetched(result)
         order.phase, began = "download", monotonic()
         data = wire.from_data_uri(output.url)
@@ -253,6 +268,13 @@ class FalProvider:
 
     def _own(self, url: str) -> str:
         return own_url(self._queue_url, url)
+
+
+def _tell(order: Order, status: wire.Status) -> None:
+    if status.phase == "queue":
+        order.tell(generation_pb2.PHASE_QUEUED, queue_position=status.queue_position)
+    elif status.phase == "run":
+        order.tell(generation_pb2.PHASE_RUNNING)
 
 
 async def _fetched(fetch: Callable[[], Awaitable[T]]) -> T:

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, REASONS_BY_STATUS, Answer
+from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import Order
 from imagegate.runtime.upstream import MAX_BODY_BYTES
@@ -101,13 +102,19 @@ def to_job(answer: Answer) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a job is; completed, it may have failed, which `error` and `error_type` say in fal's words."""
+    """Where a job is; completed, it may have failed, which `error` and `error_type` say in fal's words.
+
+    `queue_position` is how many are before it, None where fal does not tell.
+    """
 
     phase: Literal["queue", "run", "completed"]
     error: str = ""
     error_type: str = ""
+    queue_position: int | None = None
 
 
+# Our wire carries positions as int32.
+MAX_POSITION = 2**31 - 1
 PHASES: dict[str, Literal["queue", "run", "completed"]] = {
     "IN_QUEUE": "queue",
     "IN_PROGRESS": "run",
@@ -124,7 +131,33 @@ def to_status(answer: Answer) -> Status:
     if phase is None:
         told = words(answer, body)
         raise _described(answer, Reason.UPSTREAM_ERROR, told, "fal reported a state that it does not document")
-    return Status(phase, _text(body, "error"), _text(body, "error_type"))
+    position = body.get("queue_position") if phase == "queue" else None
+    is_told = type(position) is int and 0 <= position <= MAX_POSITION
+    return Status(phase, _text(body, "error"), _text(body, "error_type"), position if is_told else None)
+
+
+def status_path_of_nothing(upstream_model: str, request_id: str) -> str:
+    """Where fal would tell the status of a request that there never was: with owner and alias, as all its URLs."""
+    return f"/{'/'.join(upstream_model.split('/')[:2])}/requests/{request_id}/status"
+
+
+def to_check(answer: Answer) -> Check:
+    """What the answer to that says of our key: fal looks for the request only after it has taken the key.
+
+    Whether it serves the model it hardly ever tells for free, and whether the account has credit never.
+    """
+    body = parsed(answer)
+    told = words(answer, body)
+    if answer.status < HTTPStatus.BAD_REQUEST or not isinstance(body, dict):
+        what = "fal answered the question for a status with something that it does not document"
+        return Check(failure=_described(answer, Reason.UPSTREAM_ERROR, told, what))
+    if answer.status == HTTPStatus.NOT_FOUND and not MISSING_MODEL.match(told):
+        return Check("the key is accepted; nobody tells for free whether the account has credit", key_accepted=True)
+    failure = to_error(answer)
+    if failure.reason is Reason.MODEL_NOT_FOUND:
+        return Check(exists=False, key_accepted=True, failure=failure)
+    known = {Reason.CREDENTIALS_REJECTED: False, Reason.OUT_OF_CREDIT: True}
+    return Check(key_accepted=known.get(failure.reason), failure=failure)
 
 
 @dataclass(frozen=True, slots=True)
