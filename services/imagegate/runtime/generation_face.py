@@ -152,6 +152,7 @@ class GenerationFace:
             prompt=request.prompt,
             parameters=fitted.parameters,
             deadline=deadline.earlier(reserve),
+            reserve=reserve,
             count=request.count or 1,
             request_id=current_request_id(),
             kept=None if refuse else frozenset(request.must_keep),
