@@ -39,7 +39,8 @@ async def serving_sandboxed(
     `around` may put something of a test's own in a provider's place; `sandbox` is one that is there already.
     """
     async with AsyncExitStack() as stack:
-        sandbox = sandbox or await stack.enter_async_context(serving(pace=pace or Pace()))
+        if sandbox is None:
+            sandbox = await stack.enter_async_context(serving(pace=pace or Pace()))
         own = {**sandbox.environment, **KEYS, **(environ or {})}
         providers = {}
         for name in names:

@@ -86,7 +86,7 @@ class Row:
     rules: Sequence[Rule] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     front: FrontMaker | None = None
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
     webui_auth: str | None = None
     model: str = ""
     count: int = 1
@@ -147,16 +147,16 @@ def status(
 def bad_output(id: str, upstream: str, what: str, **more: object) -> Row:
     """It said yes, made something and will bill it, and nobody can use it."""
     billed, effect = upstream != WEBUI, Effect.COUNTS  # the webui is one's own
-    row = Row(
-        id, upstream, what, Reason.BAD_OUTPUT, UNAVAILABLE, effect, GoesOn.YES, Dispatch.ACCEPTED, billed, made=1
-    )
+    row = Row(id, upstream, what, Reason.BAD_OUTPUT, UNAVAILABLE, effect, GoesOn.YES, Dispatch.ACCEPTED, billed, made=1)
     return replace(row, **more)
 
 
 def unknown(id: str, upstream: str, what: str, reason: Reason = Reason.UPSTREAM_ERROR, **more: object) -> Row:
-    """Nobody knows what became of it, or what it costs."""
+    """Nobody knows what became of it, nor, but for one's own machine, what it costs."""
     code = TOO_LATE if reason is Reason.TIMEOUT else UNAVAILABLE
-    row = Row(id, upstream, what, reason, code, Effect.COUNTS, GoesOn.UNLESS_ONCE, Dispatch.UNKNOWN, None, made=1)
+    is_free = upstream == WEBUI
+    goes_on, billed = (GoesOn.YES, False) if is_free else (GoesOn.UNLESS_ONCE, None)
+    row = Row(id, upstream, what, reason, code, Effect.COUNTS, goes_on, Dispatch.UNKNOWN, billed, made=1)
     return replace(row, **more)
 
 
@@ -349,9 +349,7 @@ OF_OUR_ACCOUNT = [
         dispatch=Dispatch.NOT_SENT,
         asked=0,
     ),
-    refused(
-        "F28", FAL, "no credit", CREDIT, UNAVAILABLE, Effect.OPENS_PROVIDER, environ={"FAL_KEY": "broke:key"}
-    ),
+    refused("F28", FAL, "no credit", CREDIT, UNAVAILABLE, Effect.OPENS_PROVIDER, environ={"FAL_KEY": "broke:key"}),
     refused(
         "F28",
         HF,
@@ -374,11 +372,7 @@ OF_OUR_ACCOUNT = [
 
 MISSING, INPUT, CONTENT = Reason.MODEL_NOT_FOUND, Reason.UPSTREAM_REJECTED_INPUT, Reason.CONTENT_REJECTED
 OF_THE_REQUEST = [
-    *(
-        status("F29", each, http, MISSING, NOT_FOUND, Effect.OPENS_MODEL)
-        for each in (HF, FAL)
-        for http in (404, 410)
-    ),
+    *(status("F29", each, http, MISSING, NOT_FOUND, Effect.OPENS_MODEL) for each in (HF, FAL) for http in (404, 410)),
     status("F29", WEBUI, 404, Reason.UNREACHABLE, UNAVAILABLE, Effect.COUNTS_AT_PROVIDER, says="--api"),
     *(status("F30", each, http, INPUT, INVALID, Effect.NEUTRAL) for each in ALL for http in (400, 413, 422)),
     *(status("F31", each, 451, CONTENT, INVALID, Effect.NEUTRAL, goes_on=GoesOn.NO) for each in (HF, FAL)),

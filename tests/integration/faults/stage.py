@@ -6,12 +6,11 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import grpc
-from grpc_status import rpc_status
 
 from imagegate.router.events import ChargeRisked, FellBack
-from imagegate.runtime.errors import Failure, Reason, from_status
+from imagegate.runtime.errors import Failure, Reason
 from imagegate.sandbox.app import Sandbox, serving
-from imagegate.testing import ServedRouter, serving_router
+from imagegate.testing import ServedRouter, outcomes, serving_router, told
 from imagegate.testing.fronts import Front, forgetting
 from imagegate.testing.sandboxed import serving_sandboxed
 from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2, router_pb2
@@ -40,8 +39,8 @@ class Outcome:
 
     @property
     def reasons(self) -> list[str]:
-        """Each attempt as `fal TIMEOUT`, `fal OK` or, skipped, `fal [CIRCUIT_OPEN]`."""
-        return [_told(attempt) for attempt in self.attempts]
+        """Each attempt as `fal TIMEOUT`, `fal OK` or, skipped, `[fal CIRCUIT_OPEN]`."""
+        return outcomes(self.attempts)
 
 
 @dataclass(frozen=True)
@@ -113,9 +112,7 @@ async def ask(router: ServedRouter, request: generation_pb2.GenerateRequest, tim
         try:
             answer: generation_pb2.GenerateResponse = await generation.Generate(request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
-            status = rpc_status.from_call(error)
-            failure = from_status(status) if status is not None else None
-            assert failure is not None, error
+            failure = told(error)
             return Outcome(error.code().value[0], failure.attempts, failure, error.details() or "")
     return Outcome(0, answer.attempts, answer=answer)
 
@@ -178,12 +175,6 @@ def _asked(sandbox: Sandbox, upstream: str) -> int:
 
 def _made(sandbox: Sandbox, upstream: str) -> int:
     return sum(each["upstream"] == upstream and bool(each["billed"]) for each in sandbox.billing())
-
-
-def _told(attempt: error_pb2.Attempt) -> str:
-    if attempt.HasField("skipped"):
-        return f"{attempt.provider} [{Reason.from_proto(attempt.skipped.reason)}]"
-    return f"{attempt.provider} {Reason.from_proto(attempt.reason) if attempt.reason else 'OK'}"
 
 
 def _skip(reason: "error_pb2.ErrorReason.ValueType") -> str:

@@ -13,7 +13,7 @@ ALONE = 1.3 * ATTEMPT
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 async def test_alone(row: Row) -> None:
-    """Where nothing else is there the row's reason and code are the final ones, and the record tells the whole story."""
+    """Where nothing else is there the row's reason and code are the final ones, and the record tells the whole."""
     async with staged(row) as stage:
         outcome = await stage.ask(catalog_pb2.PAYMENT_UNSPECIFIED, ALONE if row.hangs else PATIENT)
         assert outcome.code == row.code, outcome
@@ -48,7 +48,7 @@ def check_words(row: Row, outcome: Outcome) -> None:
 @pytest.mark.parametrize("payment", ["AVAILABLE", "PAY_ONCE"])
 @pytest.mark.parametrize("row", [row for row in ROWS if row.reason is not None], ids=str)
 async def test_with_another_candidate(row: Row, payment: str) -> None:
-    """Another candidate delivers, unless no other would change anything, or nobody knows what was charged and the request
+    """Another candidate delivers, unless none would change anything, or nobody knows what was charged and the request
     pays once; what may have been charged twice is counted.
     """
     goes_on = row.goes_on is GoesOn.YES or (row.goes_on is GoesOn.UNLESS_ONCE and payment == "AVAILABLE")
@@ -58,7 +58,7 @@ async def test_with_another_candidate(row: Row, payment: str) -> None:
         if goes_on:
             assert (outcome.code, outcome.reasons) == (0, [first, f"{second} OK"]), outcome
         else:
-            stopped = [] if row.goes_on is GoesOn.NO else [f"{second} [NOT_ALLOWED]"]
+            stopped = [] if row.goes_on is GoesOn.NO else [f"[{second} NOT_ALLOWED]"]
             assert outcome.reasons == [first, *stopped], outcome
             assert (outcome.code, outcome.failure and outcome.failure.reason) == (row.code, row.reason)
         assert stage.fallbacks == goes_on
