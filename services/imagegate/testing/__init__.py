@@ -2,14 +2,15 @@
 
 | twin | stands for |
 | --- | --- |
-| FakeClock | the monotonic clock |
+| FakeClock, LeapingClock | the monotonic clock |
 | ScriptedProvider | a provider, with replies written beforehand |
 | serving_provider, serving_router | the real services around them, on real sockets of this process |
+| sandboxed, fronts | the real providers in front of the sandbox, and what may stand between them |
 | House | a router over several scripted providers |
 | picture | a picture such as an upstream returns |
 """
 
-from imagegate.testing.clock import FakeClock
+from imagegate.testing.clock import FakeClock, LeapingClock
 from imagegate.testing.house import House, outcomes, told
 from imagegate.testing.pictures import picture
 from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider, Telling
@@ -20,6 +21,7 @@ __all__ = [
     "FakeClock",
     "Hang",
     "House",
+    "LeapingClock",
     "Reply",
     "ScriptedProvider",
     "ServedProvider",
