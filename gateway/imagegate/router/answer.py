@@ -76,11 +76,13 @@ def appendix(
     return added.SerializeToString()
 
 
-def exhausted(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -> Failure:
+def exhausted(record: Sequence[Made | Passed], now: float) -> Failure:
     """The final error where no candidate delivered: it names every attempt and the remedies.
 
-    `failures` are those of the attempts that were made, in order; `attempts` has the skipped too.
+    `now` is the monotonic clock that the record was written by.
     """
+    attempts = attempts_of(record, now)
+    failures = [entry.failure for entry in record if isinstance(entry, Made) and entry.failure is not None]
     reason, code = _final(attempts, failures)
     tried = len(failures)
     listed = "; ".join(_told(attempt) for attempt in attempts)
@@ -90,7 +92,7 @@ def exhausted(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]
         reason,
         f"{count}: {listed}" if listed else count,
         remedy="; ".join(remedies),
-        retry_after=_earliest(attempts, failures, code),
+        retry_after=_earliest(record, failures, code, now),
         violations=failures[-1].violations if failures else (),
         attempts=attempts,
         code=code,
@@ -111,7 +113,7 @@ def _final(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -
     return last, codes.pop() if len(codes) == 1 else code_of(Reason.UPSTREAM_ERROR)
 
 
-def _earliest(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure], code: int) -> float | None:
+def _earliest(record: Sequence[Made | Passed], failures: Sequence[Failure], code: int, now: float) -> float | None:
     """Seconds after which the first of those that are held back may be asked again.
 
     Those that were tried may be tried again: where they were not held back, nobody waits for the skipped.
@@ -119,11 +121,10 @@ def _earliest(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]
     waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
     if failures and code != code_of(Reason.RATE_LIMITED):
         return min(waits, default=None)
-    now = time.time()
     waits += [
-        max(attempt.skipped.until.ToNanoseconds() / NANOS - now, 0.0)
-        for attempt in attempts
-        if attempt.HasField("skipped") and attempt.skipped.HasField("until")
+        max(entry.at + entry.obstacle.wait - now, 0.0)
+        for entry in record
+        if isinstance(entry, Passed) and entry.obstacle.wait is not None
     ]
     return min(waits, default=None)
 

@@ -34,6 +34,8 @@ NEVER_CONNECTED = (
     "lookup failed",
 )
 
+# How it says that a message or its metadata exceeded the limits of our own hops.
+TOO_LARGE = ("larger than max", "metadata size exceeds")
 
 Call = grpc.aio.UnaryStreamCall[bytes, bytes]
 # Hears an event of a call under way; never blocks.
@@ -178,9 +180,15 @@ def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting
     code, words = error.code(), (error.details() or "").lower()
     sent = Dispatch.ACCEPTED if sighting.upstream_id else Dispatch.UNKNOWN
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return Failure(Reason.TIMEOUT, f"{endpoint.provider} did not answer in time", dispatch=sent)
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in words:
-        return Failure(Reason.INTERNAL, f"a message between the router and {endpoint.provider} was too large")
+        remedy = "give the request more time"
+        return Failure(Reason.TIMEOUT, f"{endpoint.provider} did not answer in time", remedy=remedy, dispatch=sent)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and any(sign in words for sign in TOO_LARGE):
+        return Failure(
+            Reason.INTERNAL,
+            f"a message between the router and {endpoint.provider} was too large",
+            remedy="this is a bug; tell whoever keeps imagegate, with the request's id",
+            dispatch=sent,
+        )
     if "refused_stream" in words or "error code 7" in words or "concurrent rpc limit" in words:
         return Failure(Reason.BUSY, f"{endpoint.provider} takes no more calls just now", dispatch=Dispatch.NOT_SENT)
     never_connected = code is grpc.StatusCode.UNAVAILABLE and any(sign in words for sign in NEVER_CONNECTED)

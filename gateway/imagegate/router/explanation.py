@@ -26,7 +26,7 @@ def explanation_of(resolution: Resolution, course: Course, now: float) -> router
     explanation.candidates.extend(_passed(prospect, course, now) for prospect in lineup.passed)
     if not lineup.turns:
         record = [Passed(p.candidate, p.obstacle, now) for p in lineup.passed if p.obstacle is not None]
-        failure = answer.exhausted(answer.attempts_of(record, now), ())
+        failure = answer.exhausted(record, now)
         explanation.reason = failure.reason.to_proto()
         explanation.message = str(failure)
     return explanation

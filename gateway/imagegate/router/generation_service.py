@@ -44,17 +44,21 @@ class GenerationFace:
 
     async def generate(self, request: generation_pb2.GenerateRequest, context: Context) -> bytes:
         """The serialised answer of the first candidate that delivers."""
-        return (await self._answer(request, Deadline.from_context(context), None)).body
+        return (await self._answer(request, self._deadline(context), None)).body
 
     async def generate_stream(self, request: generation_pb2.GenerateRequest, context: Context) -> None:
         """The same, told while it happens."""
-        deadline = Deadline.from_context(context)
+        deadline = self._deadline(context)
 
         async def work(tell: streaming.Tell) -> bytes:
             answered = await self._answer(request, deadline, lambda event: tell(event.SerializeToString()))
             return completed(answered.body)
 
         await streaming.stream(context, work, self._bounds)
+
+    def _deadline(self, context: Context) -> Deadline:
+        """The caller's, on the clock that the router decides by."""
+        return Deadline.from_context(context, now=self._router.clock())
 
     async def _answer(self, request: generation_pb2.GenerateRequest, deadline: Deadline, tell: Tell | None) -> Answered:
         """The answer to a call, remembered and logged however it ends. Raises Failure."""

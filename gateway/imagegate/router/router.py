@@ -113,7 +113,7 @@ class Router:
             while body is None:
                 step = course.next(self.clock())
                 if isinstance(step, Ended):
-                    raise answer.exhausted(answer.attempts_of(course.record, self.clock()), course.failures)
+                    raise answer.exhausted(course.record, self.clock())
                 body = await self._take(journey, step, tell)
         finally:
             self._emit(RequestFinished(self.clock() - journey.began - journey.waited))

@@ -70,7 +70,7 @@ class RouterFace(router_pb2_grpc.RouterServiceServicer):
         """What would become of this request now."""
         if wrong := violations(request):
             raise invalid_request(wrong)
-        resolution, course = self._router.explain(request, Deadline.from_context(context))
+        resolution, course = self._router.explain(request, Deadline.from_context(context, now=self._router.clock()))
         return explanation_of(resolution, course, self._router.clock())
 
     async def GetRequest(self, request: router_pb2.GetRequestRequest, context: object) -> router_pb2.RequestRecord:

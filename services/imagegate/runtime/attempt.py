@@ -114,8 +114,11 @@ class Attempt:
                 failure.dispatch = order.dispatch  # once it was accepted, no later trouble undoes that
             if failure.billed is None:
                 failure.billed = order.billed
-        if failure.dispatch in (Dispatch.NOT_SENT, Dispatch.REFUSED):
+        is_free = order is not None and order.model.credits == 0  # one's own machine, whatever became of the work
+        if is_free or failure.dispatch in (Dispatch.NOT_SENT, Dispatch.REFUSED):
             failure.billed = False
+        elif failure.billed is None and (failure.reason, failure.dispatch) == (Reason.BAD_OUTPUT, Dispatch.ACCEPTED):
+            failure.billed = True  # it was made, in vain
         make_presentable(failure, self._attempts.provider, self._attempts.redactor)
 
     def _stamped(self, told: error_pb2.Attempt) -> error_pb2.Attempt:

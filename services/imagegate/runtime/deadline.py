@@ -27,10 +27,12 @@ class Deadline:
         return cls((monotonic() if now is None else now) + seconds)
 
     @classmethod
-    def from_context(cls, context: HasTimeRemaining, default: float = DEFAULT_TIMEOUT) -> "Deadline":
-        """The caller's deadline, or `default` seconds from now where it set none."""
+    def from_context(
+        cls, context: HasTimeRemaining, default: float = DEFAULT_TIMEOUT, now: float | None = None
+    ) -> "Deadline":
+        """The caller's deadline, or `default` seconds from `now` (as in `after`) where it set none."""
         remaining = context.time_remaining()
-        return cls.after(default if remaining is None else min(remaining, default * 12))
+        return cls.after(default if remaining is None else min(remaining, default * 12), now)
 
     def remaining(self, now: float | None = None) -> float:
         """Seconds that are left, never below 0."""

@@ -152,6 +152,7 @@ class GenerationFace:
             prompt=request.prompt,
             parameters=fitted.parameters,
             deadline=deadline.earlier(reserve),
+            reserve=reserve,
             count=request.count or 1,
             request_id=current_request_id(),
             kept=None if refuse else frozenset(request.must_keep),
@@ -166,17 +167,15 @@ class GenerationFace:
         def tell_place(place: int) -> None:
             order.tell(generation_pb2.PHASE_QUEUED, queue_position=place)
 
+        has_slot = False
         try:
             async with asyncio.timeout(order.deadline.remaining()) as timer, self._limits.slot(patience, tell_place):
+                has_slot = True
                 delivery = await self._provider.generate(order)
         except TimeoutError as error:
             if not timer.expired():
                 raise  # not ours: a bug
-            raise Failure(
-                Reason.TIMEOUT,
-                f"{order.model.display_name} did not deliver in time (it was in phase {order.phase})",
-                remedy="give the request more time, or ask for fewer steps or a smaller picture",
-            ) from error
+            raise (_out_of_time(order) if has_slot else _never_its_turn()) from error
         response = await self._answer(order, delivery)
         self._attempts.metrics.delivered(order, delivery)
         return response
@@ -202,6 +201,24 @@ class GenerationFace:
             if seconds is not None:
                 getattr(response.timings, phase).FromMilliseconds(round(seconds * 1000))
         return response
+
+
+def _out_of_time(order: Order) -> Failure:
+    return Failure(
+        Reason.TIMEOUT,
+        f"{order.model.display_name} did not deliver in time (it was in phase {order.phase})",
+        remedy="give the request more time, or ask for fewer steps or a smaller picture",
+    )
+
+
+def _never_its_turn() -> Failure:
+    """It waited in our own queue until its time ran out, for which nobody upstream is to blame."""
+    return Failure(
+        Reason.BUSY,
+        "the provider is held back: its turn did not come in time",
+        retry_after=1.0,
+        dispatch=Dispatch.NOT_SENT,
+    )
 
 
 def _bug() -> Failure:

@@ -15,6 +15,13 @@ from imagegate.v1 import generation_pb2
 INSPECTED_ON_LOOP_BYTES = 4 * 1024 * 1024
 
 
+async def walk(data: bytes) -> images.Inspected:
+    """What a picture says of itself, if it is whole. Raises NotAPicture."""
+    if len(data) <= INSPECTED_ON_LOOP_BYTES:
+        return images.inspect(data)
+    return await asyncio.to_thread(images.inspect, data)
+
+
 class Inspector:
     """Checks deliveries, decoding one picture at a time: a decoded one takes up to 64 MiB."""
 
@@ -45,9 +52,7 @@ class Inspector:
         try:
             seen = await self._look_at(order, picture)
         except images.NotAPicture as error:
-            failure = _bad_output(f"the upstream answered success, but not with a picture: {error}")
-            failure.billed = order.model.credits != 0  # one's own machine charges nothing
-            raise failure from error
+            raise _bad_output(f"the upstream answered success, but not with a picture: {error}") from error
         _note_size(order, width=seen.width, height=seen.height)
         image = generation_pb2.Image(
             data=picture.data,
@@ -69,10 +74,7 @@ class Inspector:
                 remedy="word the prompt differently",
                 dispatch=Dispatch.ACCEPTED,
             )
-        if len(picture.data) <= INSPECTED_ON_LOOP_BYTES:
-            seen = images.inspect(picture.data)
-        else:
-            seen = await asyncio.to_thread(images.inspect, picture.data)
+        seen = await walk(picture.data)
         if images.needs_decoding(seen, len(picture.data)):
             async with self._decoding:
                 appearance = await asyncio.to_thread(images.look, picture.data, seen)

@@ -55,7 +55,7 @@ class DailyQuota:
     def take(self, now: datetime) -> None:
         """Count one request, or raise Failure(OVER_QUOTA) with the time until the next UTC day."""
         now = now.astimezone(UTC)
-        if now.date() != self._day:
+        if not self._is_counted(now.date()):
             self._day, self.used = now.date(), 0
         if self.used >= self.per_day:
             midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
@@ -65,7 +65,11 @@ class DailyQuota:
 
     def left(self, now: datetime) -> int:
         """How many requests there may still be today."""
-        return self.per_day - (self.used if now.astimezone(UTC).date() == self._day else 0)
+        return self.per_day - (self.used if self._is_counted(now.astimezone(UTC).date()) else 0)
+
+    def _is_counted(self, day: date) -> bool:
+        """Whether what was used counts for `day`: a clock that is set back over midnight begins no new one."""
+        return self._day is not None and timedelta(0) <= self._day - day <= timedelta(days=1)
 
     def give_back(self) -> None:
         """Return a request that was counted and not made."""

@@ -19,6 +19,9 @@ from imagegate.v1 import generation_pb2
 # Where the upstream makes one picture per call, this many calls of one order run at a time.
 AT_ONCE = 2
 
+# Of the time that is left when the deadline has passed, so much is for the upstream; the rest brings the news home.
+LAST_WORD_SHARE = 0.8
+
 # An upstream's id travels on as metadata of gRPC, which takes printable ASCII.
 UPSTREAM_ID = re.compile(r"[!-~]{1,128}")
 
@@ -63,13 +66,14 @@ class Order:
     """A fitted request and the record of the attempt to fulfil it.
 
     `parameters` holds what goes to the model, by request field name; what is absent is not sent.
-    The provider has until `deadline`; what comes after is kept back for cancelling upstream.
+    The provider has until `deadline`; the `reserve` (seconds) that comes after is kept back for cancelling upstream.
     """
 
     model: Model
     prompt: str
     parameters: Mapping[str, Value]
     deadline: Deadline
+    reserve: float = 3.0
     count: int = 1
     request_id: str = ""
     # Names of request fields that may not be changed any more; None forbids every change.
@@ -142,6 +146,12 @@ class Order:
         if self.watch is not None and progress != self._told:
             self._told = progress
             self.watch(progress)
+
+    def last_word_seconds(self, longest: float) -> float:
+        """How long cancelling upstream and hearing what came of it may take: at most `longest`, and so that the caller
+        still hears of it.
+        """
+        return min(longest, LAST_WORD_SHARE * (self.deadline.remaining() + self.reserve))
 
     def adjust(
         self, parameter: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str

@@ -1,8 +1,10 @@
 """The real services on real sockets of this process, around whatever a test puts behind them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 
 import grpc
 from prometheus_client import CollectorRegistry
@@ -96,9 +98,11 @@ async def serving_provider(
         bounds=bounds,
     )
     settings = SETTINGS.model_copy(update={"port": port})
-    async with serving(service.services(), settings, metrics, redactor) as running:
-        yield ServedProvider(provider, running, metrics)
-    await provider.close()
+    try:
+        async with serving(service.services(), settings, metrics, redactor) as running:
+            yield ServedProvider(provider, running, metrics)
+    finally:
+        await provider.close()
 
 
 @asynccontextmanager
@@ -110,15 +114,17 @@ async def serving_router(
     attempt_timeout: float | None = None,
     wait_for_catalogues: bool = True,
     stream_bounds: Bounds = BOUNDS,
+    clock: Callable[[], float] = monotonic,
+    random_source: random.Random | None = None,
 ) -> AsyncIterator[ServedRouter]:
-    """Serve a router over the providers at `targets` until the block is left."""
+    """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
     config = RouterConfig(
         providers={name: ProviderConfig(target=t, attempt_timeout=attempt_timeout) for name, t in targets.items()},
         routes={name: list(candidates) for name, candidates in routes.items()},
     )
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
-    router = Router(overrides or ModelOverrides(), listeners)
+    router = Router(overrides or ModelOverrides(), listeners, clock=clock, random_source=random_source)
     scoreboard = Scoreboard(router.catalogues.has)
     events: list[Event] = []
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard, events.append)

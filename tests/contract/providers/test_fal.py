@@ -375,7 +375,8 @@ async def test_asking_may_fail_for_a_while(sandbox, provider):
 
 async def test_losing_track(sandbox, provider):
     """A job that cannot be asked about any more is accepted work of unknown cost, told with its id."""
-    sandbox.faults([{**STATUS, "fault": "status", "code": 503, "body": {"detail": "gone fishing"}}])
+    gone = {"upstream": "fal", "fault": "status", "code": 503, "body": {"detail": "gone fishing"}}
+    sandbox.faults([{**gone, "method": "GET"}, {**gone, "method": "PUT"}])
     order = an_order(provider)
     failure = await the_failure(provider, order)
     assert (failure.reason, failure.dispatch, failure.billed) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED, None)
@@ -384,12 +385,20 @@ async def test_losing_track(sandbox, provider):
     assert len(asked(sandbox, "POST", "/fal")) == 1
 
 
+async def test_a_job_that_is_lost_and_found(sandbox, provider):
+    """A job that nobody can follow is cancelled; where that came too late its picture is delivered: it was paid for."""
+    sandbox.faults([{**STATUS, "fault": "status", "code": 503}])
+    delivery = await provider.generate(an_order(provider))
+    assert images.inspect(delivery.pictures[0].data).width == 256
+    assert [r["status"] for r in asked(sandbox, "PUT", "/cancel")] == [400]
+
+
 async def test_a_job_that_is_lost_is_cancelled():
     """A job that nobody can follow any more is not left running: it would be paid for."""
     async with serving(pace=SLOW) as sandbox, a_provider(sandbox.environment) as provider:
         sandbox.faults([{**STATUS, "fault": "status", "code": 503}])
         failure = await the_failure(provider)
-        assert (failure.reason, failure.dispatch) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED)
+        assert (failure.reason, failure.dispatch, failure.billed) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED, False)
         assert [bill["state"] for bill in sandbox.billing()] == ["cancelled"]
 
 
@@ -414,7 +423,7 @@ async def test_a_bug_after_the_submission_leaves_no_job_behind(fault):
 
 async def test_losing_the_connection_after_the_submission(sandbox, provider):
     """Once fal has the work no later trouble is told as NOT_SENT or REFUSED."""
-    sandbox.faults([{**STATUS, "fault": "reset"}])
+    sandbox.faults([{"upstream": "fal", "method": "GET", "fault": "reset"}])
     failure = await the_failure(provider)
     assert (failure.reason, failure.dispatch) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED)
 
@@ -454,12 +463,22 @@ async def test_a_result_that_is_none(sandbox, provider, fault):
 
 
 @pytest.mark.parametrize("fault", ["truncate", "html"])
-async def test_what_is_no_picture_is_handed_on_as_it_is(sandbox, provider, fault):
-    """The provider judges no bytes: the runtime's inspection does, and finds out what they are."""
+async def test_what_is_no_picture_is_fetched_again(sandbox, provider, fault):
+    """F11, F12: what did not come whole may the next time; it is never made again."""
+    sandbox.faults([{**PICTURE, "fault": fault, "times": 2}])
+    delivery = await provider.generate(an_order(provider))
+    assert images.inspect(delivery.pictures[0].data).width == 256
+    assert len(asked(sandbox, "POST", "/fal")) == 1
+
+
+@pytest.mark.parametrize("fault", ["truncate", "html"])
+async def test_what_stays_no_picture_is_handed_on_as_it_is(sandbox, provider, fault):
+    """The runtime's inspection judges what came the third time, and finds out what it is."""
     sandbox.faults([{**PICTURE, "fault": fault}])
     delivery = await provider.generate(an_order(provider))
     with pytest.raises(images.NotAPicture):
         images.inspect(delivery.pictures[0].data)
+    assert len(asked(sandbox, "GET", "/fal/cdn")) == 3
 
 
 async def test_a_failed_job(sandbox, provider):

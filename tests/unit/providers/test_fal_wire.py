@@ -278,7 +278,8 @@ JOB_FAILURES = [
     (404, {"detail": "Request not found"}, {}, Reason.BAD_OUTPUT, None),
     (404, {"detail": "Path /v9 not found"}, {"x_fal_billable_units": "0"}, Reason.MODEL_NOT_FOUND, False),
     (499, {"detail": "Request cancelled by the client."}, {}, Reason.UPSTREAM_ERROR, False),
-    (500, {"detail": "Internal Server Error"}, {}, Reason.UPSTREAM_ERROR, False),
+    (500, {"detail": "Internal Server Error"}, {}, Reason.UPSTREAM_ERROR, None),
+    (503, {"detail": "x"}, {}, Reason.OVERLOADED, None),
     (503, {"detail": "x", "error_type": "runner_scheduling_failure"}, {}, Reason.OVERLOADED, False),
     (504, {"detail": "x", "error_type": "startup_timeout"}, {"x_fal_request_id": "r"}, Reason.OVERLOADED, False),
     (502, INGRESS, {}, Reason.UPSTREAM_ERROR, None),
@@ -295,10 +296,12 @@ def test_what_a_failed_job_means(status, body, headers, reason, billed):
 
 
 def test_a_replayed_refusal_is_not_charged():
-    """A 403 that replays a failure of which the status told is the model's; one that comes alone is about asking."""
+    """What replays a failure of which the status told is the model's; what comes alone is about asking."""
     replayed = wire.to_job_error(answer(403, {"detail": "x"}), wire.Status("completed", "x"))
     assert (replayed.reason, replayed.billed) == (Reason.CREDENTIALS_REJECTED, False)
     assert wire.to_job_error(answer(403, {"detail": "x"})).billed is None
+    assert wire.to_job_error(answer(500, {"detail": "x"}), wire.Status("completed", "x")).billed is False
+    assert wire.to_job_error(answer(500, {"detail": "x"})).billed is None
 
 
 def test_a_failure_that_only_the_status_tells():
@@ -310,11 +313,27 @@ def test_a_failure_that_only_the_status_tells():
 
 
 def test_a_result_is_fetched_again_unless_fal_says_that_it_failed():
-    """A result behind a broken connection may still be there; one that fal reports as failed is not."""
-    assert wire.may_fetch_again(wire.to_job_error(answer(502, INGRESS)))
-    assert wire.may_fetch_again(Failure(Reason.UPSTREAM_ERROR, "reset"))
-    assert not wire.may_fetch_again(wire.to_job_error(answer(500, {"detail": "Internal Server Error"})))
-    assert not wire.may_fetch_again(wire.to_job_error(answer(404)))
+    """A result behind a broken connection or somebody's page may still be there; one that failed or is gone is not."""
+    assert wire.may_ask_again(wire.to_job_error(answer(502, INGRESS)))
+    assert wire.may_ask_again(Failure(Reason.UPSTREAM_ERROR, "reset"))
+    with pytest.raises(Failure) as a_page:
+        wire.to_output(answer(200, b"<html>"), DONE, 5)
+    assert wire.may_ask_again(a_page.value)
+    assert not wire.may_ask_again(wire.to_job_error(answer(500, {"detail": "x"}), wire.Status("completed", "x")))
+    assert not wire.may_ask_again(wire.to_job_error(answer(404)))
+
+
+def test_a_result_that_is_asked_for_too_early():
+    """Work under way says nothing about the input, and nothing yet about its price."""
+    early = wire.to_job_error(answer(400, {"detail": "Request is still in progress"}))
+    assert (early.reason, early.dispatch, early.billed) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED, None)
+
+
+def test_a_cancellation_that_came_too_late():
+    """fal's word that a job is over, for which its picture is fetched instead of waited for."""
+    assert wire.came_too_late(answer(400, {"status": "ALREADY_COMPLETED"}))
+    assert not wire.came_too_late(answer(202, {"status": "CANCELLATION_REQUESTED"}))
+    assert not wire.came_too_late(answer(502, INGRESS))
 
 
 def output(**changes):

@@ -79,6 +79,21 @@ def test_quota_in_another_zone() -> None:
     quota.take(datetime(2025, 3, 2, 9, 0, tzinfo=tokyo))
 
 
+def test_quota_and_a_clock_that_is_set_back() -> None:
+    """R9, F33: a clock that jumps to and fro over midnight gives one more day's requests, not one at every jump."""
+    quota = DailyQuota(1)
+    before = NOON.replace(hour=23, minute=30)
+    after = before + timedelta(hours=1)
+    quota.take(before)
+    quota.take(after)
+    for now in (before, after, before):
+        assert quota.left(now) == 0
+        refused(lambda now=now: quota.take(now))
+    long_before = before - timedelta(days=7)  # it was wrong for a long time
+    assert quota.left(long_before) == 1
+    quota.take(long_before)
+
+
 async def test_busy_after_patience() -> None:
     """R9: who finds every slot taken is BUSY once his patience is over, and told to come back in a second."""
     limits = Limits(concurrency=1)

@@ -136,6 +136,12 @@ def to_status(answer: Answer) -> Status:
     return Status(phase, _text(body, "error"), _text(body, "error_type"), position if is_told else None)
 
 
+def came_too_late(answer: Answer) -> bool:
+    """Whether a cancellation was answered that the job is over already."""
+    body = parsed(answer)
+    return isinstance(body, dict) and body.get("status") == "ALREADY_COMPLETED"
+
+
 def status_path_of_nothing(upstream_model: str, request_id: str) -> str:
     """Where fal would tell the status of a request that there never was: with owner and alias, as all its URLs."""
     return f"/{'/'.join(upstream_model.split('/')[:2])}/requests/{request_id}/status"
@@ -239,7 +245,8 @@ SAYINGS = {
 }
 # These may have used a GPU before they were refused, so that fal may charge for them.
 MAYBE_BILLED_KINDS = frozenset({"content_policy_violation", "no_media_generated"})
-# Where fal told of no failure before, these are about our asking for the result: the work itself may be finished.
+# Where fal told of no failure before, these and a bare 5xx are about our asking for the result: the work itself may be
+# finished.
 ABOUT_ASKING = frozenset({Reason.BAD_OUTPUT, Reason.CREDENTIALS_REJECTED, Reason.OUT_OF_CREDIT, Reason.RATE_LIMITED})
 # An ingress that gave up on what is behind it: the request may have arrived there.
 GIVEN_UP = frozenset({502, 504, 520, 524})
@@ -248,6 +255,7 @@ BILLING_WORDS = re.compile(
     r"\bbalance\b|\bbilling\b|\btop[ _-]?up\b|\bpayment\b|\bout of credit|insufficient (?:credit|fund)", re.I
 )
 MISSING_MODEL = re.compile(r'^(?:Application "?.*"?|Path .*) not found$', re.I)
+AT_WORK = re.compile(r"\bstill in progress\b", re.I)
 NESTED_403 = re.compile(r"\b(?:status|code|http|error)\D{0,12}403\b|\b403:? forbidden\b", re.I)
 
 
@@ -271,18 +279,22 @@ def to_job_error(answer: Answer, status: Status = Status("completed")) -> Failur
     reason = _reason(answer, told, kinds) if answer.status >= HTTPStatus.BAD_REQUEST else _by_kind(kinds)
     if reason is Reason.MODEL_NOT_FOUND and not MISSING_MODEL.match(told):
         reason = Reason.BAD_OUTPUT  # what is missing is the result
+    is_at_work = answer.status == HTTPStatus.BAD_REQUEST and AT_WORK.search(told)
+    if is_at_work:
+        reason = Reason.UPSTREAM_ERROR  # asked too early: nothing is wrong with the input
     failure = _described(answer, reason, told)
     if answer.status < HTTPStatus.BAD_REQUEST or not failure.upstream_message:
         failure.upstream_message = words_of(status.error)
     failure.dispatch = Dispatch.ACCEPTED
-    failure.billed = _billed(answer, kinds, reason, status)
+    failure.billed = None if is_at_work else _billed(answer, kinds, reason, status)
     return failure
 
 
-def may_fetch_again(failure: Failure) -> bool:
-    """Whether a result or picture that did not arrive may still be there: not after fal's own word of a failure."""
-    broken = failure.reason is Reason.UPSTREAM_ERROR or failure.upstream_status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return broken and failure.billed is not False
+def may_ask_again(failure: Failure) -> bool:
+    """Whether a result that did not arrive may still be there: not after fal's own word of a failure, or of its end."""
+    is_broken = failure.reason is Reason.UPSTREAM_ERROR or failure.upstream_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    is_no_result = failure.reason is Reason.BAD_OUTPUT and failure.upstream_status == HTTPStatus.OK
+    return (is_broken or is_no_result) and failure.billed is not False
 
 
 def lost(failure: Failure) -> Failure:
@@ -316,7 +328,8 @@ def _billed(answer: Answer, kinds: frozenset[str], reason: Reason, status: Statu
     try:
         return float(units) > 0
     except ValueError:
-        only_asking_failed = reason in ABOUT_ASKING and not status.error
+        is_bare = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not any(kinds) and reason is not Reason.TIMEOUT
+        only_asking_failed = (reason in ABOUT_ASKING or is_bare) and not status.error
         unknown = _is_ingress(answer) or only_asking_failed or kinds & MAYBE_BILLED_KINDS
         return None if unknown else False
 

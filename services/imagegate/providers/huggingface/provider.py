@@ -14,6 +14,7 @@ from imagegate.providers.huggingface.hub import AUTO, SPOKEN, Hub, Served, choos
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Failure, Reason
+from imagegate.runtime.fetching import fetched_picture
 from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.models_file import CatalogueError, load_catalogue
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
@@ -23,9 +24,6 @@ from imagegate.v1 import generation_pb2
 
 NAME = "huggingface"
 CONCURRENCY = 8
-
-# A finished picture costs nothing to fetch, so one that breaks off is fetched again.
-FETCHES = 3
 
 
 class HuggingFaceSettings(EnvironmentSettings):
@@ -172,18 +170,9 @@ class HuggingFaceProvider:
         order.phase = "download"
         order.tell(generation_pb2.PHASE_DOWNLOADING)
         began = monotonic()
-        answer = await self._download(file.url)
+        data = await fetched_picture(self._client, file.url)
         record.download_seconds = max(record.download_seconds or 0.0, monotonic() - began)
-        return Picture(answer.body, file.seed, file.filtered)
-
-    async def _download(self, url: str) -> Answer:
-        for _ in range(FETCHES - 1):
-            try:
-                return await self._client.download(url)
-            except Failure as failure:
-                if failure.reason is not Reason.UPSTREAM_ERROR:
-                    raise
-        return await self._client.download(url)
+        return Picture(data, file.seed, file.filtered)
 
     def _authorization(self) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self._key.value()}"}
