@@ -154,15 +154,18 @@ def _in_time(
 
 
 def _warming(prospects: Sequence[Prospect], admission: Admission, remaining: float, count: int) -> list[Prospect]:
-    """Those whose model is being loaded wait in their place where that is short, or where nobody else is left."""
-    nobody_else = all(prospect.obstacle is not None for prospect in prospects)
+    """Those whose model is being loaded wait in their place where that is short and leaves one of the others its usual
+    time, or where nobody else is left.
+    """
+    others = [usual_seconds(p.candidate, admission, 0.50, count) for p in prospects if p.obstacle is None]
+    room = remaining - budget.RESERVE - min(others, default=0.0)
     ranked = []
     for prospect in prospects:
         obstacle = prospect.obstacle
         wait = obstacle.wait if obstacle is not None and obstacle.reason is Reason.WARMING else None
-        if wait is not None and (wait <= SHORT_WARMING_SECONDS or nobody_else):
+        if wait is not None and (wait <= SHORT_WARMING_SECONDS or not others):
             usual = usual_seconds(prospect.candidate, admission, 0.50, count)
-            if wait + usual <= remaining - budget.RESERVE:
+            if wait + usual <= room:
                 ranked.append(replace(prospect, obstacle=None, warm_for=wait))
                 continue
         ranked.append(prospect)
