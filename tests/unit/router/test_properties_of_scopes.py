@@ -74,7 +74,7 @@ class Scopes(RuleBasedStateMachine):
         provider, _, model = candidate.partition("/")
         now = self.replica.clock()
         permits = self.replica.admission.acquire(provider, model, now, timeout, OVERDUE)
-        self.under_way.append(Attempt(candidate, permits, now + timeout + LEASE_GRACE_SECONDS))
+        self.under_way.append(Attempt(candidate, permits, now + min(timeout, OVERDUE) + LEASE_GRACE_SECONDS))
 
     @precondition(lambda self: self.under_way)
     @rule(index=which)
@@ -208,7 +208,7 @@ class Scopes(RuleBasedStateMachine):
                 breaker._state,
                 breaker._generation,
                 breaker._until,
-                breaker._failures,
+                tuple(breaker._streak),
                 breaker._successes,
                 breaker._relapses,
                 breaker._refusals,
