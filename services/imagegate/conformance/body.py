@@ -49,6 +49,7 @@ class Body(_Strict):
     `body` is sent as it is where it is a text, and as JSON else; a header that is null is one that the upstream would
     send and this answer lacks. `words` and `remedy` are texts that the record of the attempt has to contain; `seen`
     says where the answer was seen in public. `model` is asked for where the default one never gets to that step.
+    `may_deliver`: whoever finds another way to the picture in spite of it does better still.
     """
 
     name: Name
@@ -59,6 +60,7 @@ class Body(_Strict):
     headers: Mapping[str, str | None] = {}
     body: JsonValue
     reason: Reason
+    may_deliver: bool = False
     dispatch: Dispatch | None = None
     billed: Billed = None
     retry_after: Annotated[float, Field(ge=0)] | None = None
