@@ -6,9 +6,10 @@ from imagegate.conformance.body import FRESH, SUBMISSION, Body, Recording
 from imagegate.conformance.duty import Bench, TroubledDuty
 from imagegate.conformance.face import GENERATE, GENERATE_STREAM
 from imagegate.conformance.free import UNIMPLEMENTED
-from imagegate.conformance.judging import OK, Expected, failure_problems
+from imagegate.conformance.judging import Expected, failure_problems
 from imagegate.conformance.row import Finding
 from imagegate.conformance.stand_in import StandIn
+from imagegate.conformance.told import OK
 
 
 def duties(recording: Recording) -> list[TroubledDuty]:
