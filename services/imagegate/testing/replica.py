@@ -89,9 +89,9 @@ class FakeReplica:
         override = Override(mode, "it draws nonsense", "alice", self.clock() + seconds)
         self.admission.decide((provider, model), override, self.clock())
 
-    def line_up(self, *entries: Entry, remaining: float | None = 300.0) -> Lineup:
+    def line_up(self, *entries: Entry, remaining: float | None = 300.0, count: int = 1) -> Lineup:
         """In which order these would be tried now."""
-        return line_up(entries, self.admission, self.clock(), remaining=remaining)
+        return line_up(entries, self.admission, self.clock(), remaining=remaining, count=count)
 
     # ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
