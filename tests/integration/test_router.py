@@ -7,6 +7,7 @@ import grpc
 import pytest
 from PIL import Image
 
+from imagegate.router.config import RouteOptions
 from imagegate.router.events import RequestFinished
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.limits import Limits
@@ -423,6 +424,28 @@ async def test_a_picture_of_one_colour_is_delivered_with_a_warning(house: House)
     await house.build([buffer.getvalue()])
     answer = await house.generate()
     assert "uniform throughout" in answer.warnings[0]
+
+
+async def test_a_route_may_reject_pictures_of_one_colour(house: House) -> None:
+    """With `reject_blank` a picture of one colour throughout is BAD_OUTPUT, and the next candidate follows."""
+    blank = io.BytesIO()
+    Image.new("RGB", (64, 64), (0, 0, 255)).save(blank, "PNG")
+    await house.build([blank.getvalue()], [], options=RouteOptions(reject_blank=True))
+    assert outcomes((await house.generate()).attempts) == ["a BAD_OUTPUT", "b OK"]
+
+
+async def test_a_route_may_show_a_refused_prompt_to_the_next(house: House) -> None:
+    """With `fall_back_on_refused_content` a prompt that one safety check refused is shown to the next candidate."""
+    options = RouteOptions(fall_back_on_refused_content=True)
+    await house.build([failure(Reason.CONTENT_REJECTED)], [], options=options)
+    assert outcomes((await house.generate()).attempts) == ["a CONTENT_REJECTED", "b OK"]
+
+
+async def test_equal_pictures_of_different_seeds_are_told(house: House) -> None:
+    """Pictures of different seeds that are equal byte by byte are delivered with a warning."""
+    await house.build([])
+    answer = await house.generate(Request(prompt="x", count=2))
+    assert [warning for warning in answer.warnings if "equal" in warning]
 
 
 async def test_a_picture_that_the_upstream_blanked_is_a_refusal(house: House) -> None:

@@ -68,11 +68,13 @@ class ProviderConfig(ModelConfig):
 class RouteOptions(_Strict):
     """What one route does differently.
 
-    `fall_back_on_refused_content`: what one upstream's safety check refused is shown to the next one.
+    `fall_back_on_refused_content`: what one upstream's safety check refused is shown to the next one. `reject_blank`: a
+    picture of one colour throughout is no picture, instead of one with a warning.
     """
 
     attempt_timeout: Seconds | None = None
     fall_back_on_refused_content: bool = False
+    reject_blank: bool = False
 
 
 class RouterConfig(_Strict):

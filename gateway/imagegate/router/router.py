@@ -20,7 +20,7 @@ from imagegate.router.warmup import Warmup
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit, forbidden
-from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REQUEST_ID_KEY
+from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REJECT_BLANK, REQUEST_ID_KEY
 from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
 
 
@@ -237,6 +237,8 @@ class Router:
         metadata = {REQUEST_ID_KEY: journey.request_id, ATTEMPT_NUMBER: str(attempt.number)}
         if attempt.fallback_waits:
             metadata[FALLBACK_WAITS] = "true"
+        if self._options(journey.resolution.route).reject_blank:
+            metadata[REJECT_BLANK] = "true"
         request = generation_pb2.GenerateRequest()
         request.CopyFrom(journey.course.request)
         request.model = attempt.candidate.asked

@@ -20,7 +20,7 @@ from imagegate.runtime.fitting import fit, forbidden
 from imagegate.runtime.inspection import Inspector
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.limits import Limits
-from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, UPSTREAM_ID
+from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REJECT_BLANK, UPSTREAM_ID
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.outbox import Bounds
 from imagegate.runtime.provider import Provider, model_called, why_off
@@ -156,6 +156,7 @@ class GenerationFace:
             count=request.count or 1,
             request_id=current_request_id(),
             kept=None if refuse else frozenset(request.must_keep),
+            reject_blank=bool(_metadata(context, REJECT_BLANK)),
             tell_upstream_id=audience.tell_upstream_id,
             watch=audience.watch,
             adjustments=list(fitted.adjustments),

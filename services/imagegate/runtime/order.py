@@ -81,6 +81,8 @@ class Order:
     tell_upstream_id: Callable[[str], Awaitable[None]] = _tell_nobody
     # Hears how the work goes; None where nobody listens, so that nothing is asked for in vain.
     watch: Callable[[generation_pb2.Progress], None] | None = None
+    # Whether a picture of one colour throughout is no picture.
+    reject_blank: bool = False
     adjustments: list[generation_pb2.Adjustment] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     phase: str = "submit"

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 from grpc_status import rpc_status
 
+from imagegate.router.config import RouteOptions
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.errors import Failure, Reason, from_status
 from imagegate.runtime.outbox import BOUNDS, Bounds
@@ -39,10 +40,11 @@ class House:
         *scripts: Sequence[Reply | Telling],
         attempt_timeout: float | None = None,
         stream_bounds: Bounds = BOUNDS,
+        options: RouteOptions | None = None,
         kind: type[ScriptedProvider] = ScriptedProvider,
         **changes: Any,
     ) -> "House":
-        """One provider per script, each of this `kind`; `changes` are fields of every one."""
+        """One provider per script, each of this `kind`; `changes` are fields of every one, `options` the route's."""
         targets = {}
         for name, replies in zip(NAMES, scripts, strict=False):
             provider = kind(name, replies, **changes)
@@ -51,7 +53,13 @@ class House:
             targets[name] = served.target
         routes = {"default": [f"{name}/model" for name in targets]}
         self.built = await self.stack.enter_async_context(
-            serving_router(targets, routes, attempt_timeout=attempt_timeout, stream_bounds=stream_bounds)
+            serving_router(
+                targets,
+                routes,
+                attempt_timeout=attempt_timeout,
+                route_options={"default": options} if options else None,
+                stream_bounds=stream_bounds,
+            )
         )
         return self
 

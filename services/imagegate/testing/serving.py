@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from imagegate.router.admin_service import AdminFace
 from imagegate.router.catalog_service import CatalogFace
-from imagegate.router.config import ModelOverrides, ProviderConfig, RouterConfig
+from imagegate.router.config import ModelOverrides, ProviderConfig, RouteOptions, RouterConfig
 from imagegate.router.events import Event, Listeners
 from imagegate.router.generation_service import GenerationFace
 from imagegate.router.history import History
@@ -113,6 +113,7 @@ async def serving_router(
     overrides: ModelOverrides | None = None,
     attempt_timeout: float | None = None,
     wait_for_catalogues: bool = True,
+    route_options: Mapping[str, RouteOptions] | None = None,
     stream_bounds: Bounds = BOUNDS,
     clock: Callable[[], float] = monotonic,
     random_source: random.Random | None = None,
@@ -121,6 +122,7 @@ async def serving_router(
     config = RouterConfig(
         providers={name: ProviderConfig(target=t, attempt_timeout=attempt_timeout) for name, t in targets.items()},
         routes={name: list(candidates) for name, candidates in routes.items()},
+        route_options=dict(route_options or {}),
     )
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
