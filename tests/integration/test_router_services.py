@@ -74,6 +74,15 @@ async def test_explain_tells_the_error_where_nobody_would_be_tried(house: House)
     assert "a/model skipped NOT_ALLOWED" in explanation.message
 
 
+async def test_explain_knows_that_four_attempts_are_all(house: House) -> None:
+    """A fifth candidate has no turn: Generate makes four attempts."""
+    await house.build(*[[failure(Reason.UPSTREAM_ERROR, dispatch=Dispatch.REFUSED)]] * 5)
+    explanation = await explain(house, Request(prompt="x"))
+    assert [candidate.turn for candidate in explanation.candidates] == [1, 2, 3, 4, 0]
+    _, told_ = await house.fail()
+    assert outcomes(told_.attempts) == [f"{name} UPSTREAM_ERROR" for name in "abcd"]
+
+
 @pytest.mark.parametrize("request_", [Request(prompt=""), Request(prompt="x", model="no-such-model")])
 async def test_explain_fails_like_generate(house: House, request_: Request) -> None:
     """A wrong request and an unknown model fail in Explain with the same code and reason as in Generate."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from imagegate.router import answer
-from imagegate.router.course import Course, Passed
+from imagegate.router.breaker import State
+from imagegate.router.course import MAX_ATTEMPTS, Course, Passed
 from imagegate.router.payment import pays_once
 from imagegate.router.ranking import Prospect, usual_seconds
 from imagegate.router.routes import Resolution
@@ -34,13 +35,19 @@ def explanation_of(resolution: Resolution, course: Course, now: float) -> router
 
 def _tried(turn: Prospect, number: int, course: Course, following: Prospect | None, now: float) -> router_pb2.Prospect:
     told = _candidate(turn, course)
-    told.turn = number
-    told.probe = turn.is_trial
-    told.message = turn.back_for
+    told.turn = number if number <= MAX_ATTEMPTS else 0
+    told.probe = turn.is_trial or _finds_out(turn, course, now)
+    told.message = turn.back_for if told.turn else f"{MAX_ATTEMPTS} others are tried before it, which is all there are"
     if turn.warm_for is not None:
         told.message = f"its model is being loaded; {turn.warm_for:.3g} s are waited for first"
     told.timeout.FromMilliseconds(round(course.allotted(turn, following, now) * 1000))
     return told
+
+
+def _finds_out(turn: Prospect, course: Course, now: float) -> bool:
+    """Whether a breaker of the candidate is half open."""
+    provider, model = turn.candidate.provider, turn.candidate.key
+    return State.HALF_OPEN in (course.admission.state(provider, scope, now) for scope in ("", model))
 
 
 def _passed(prospect: Prospect, course: Course, now: float) -> router_pb2.Prospect:
