@@ -166,7 +166,7 @@ class Router:
                 except Failure:
                     continue  # its word is all that was asked for
                 if check.key_accepted:
-                    self._key_renewed(provider)
+                    self.admission.key_accepted(provider, self.clock())
 
     def _course(self, request: generation_pb2.GenerateRequest, resolution: Resolution, deadline: Deadline) -> Course:
         route = resolution.route

@@ -87,7 +87,7 @@ def test_at_most_four_attempts_are_made(replica: FakeReplica) -> None:
         (Reason.MODEL_NOT_FOUND, "abc."),
         (Reason.RATE_LIMITED, "abc."),
         (Reason.OVER_QUOTA, "abc."),
-        (Reason.BUSY, "abc."),
+        (Reason.BUSY, "abca"),  # which took nobody only because another one was there
         (Reason.OVERLOADED, "abc."),
         (Reason.UPSTREAM_ERROR, "abc."),
         (Reason.UNREACHABLE, "abc."),
@@ -176,20 +176,59 @@ def test_an_attempt_leaves_the_next_its_usual_time(replica: FakeReplica) -> None
     first, second = replica.play(replica.course(A, B, seconds=40.0), [SICK])
     assert isinstance(first, Try)
     assert isinstance(second, Try)
-    assert first.timeout == 40.0 - RESERVE - 10.0
+    assert first.timeout == 40.0 - RESERVE - 10.0 / 0.8
     assert second.timeout == 39.0 - RESERVE
     (limited,) = replica.play(replica.course(replace(A, limit=5.0), B), [])
     assert isinstance(limited, Try)
     assert limited.timeout == 5.0
 
 
-@pytest.mark.parametrize(("seconds", "counts"), [(9.0, 0), (11.0, 5)])
+@pytest.mark.parametrize(("seconds", "counts"), [(12.0, 0), (13.0, 5)])
 def test_a_starved_time_out_counts_for_nothing(replica: FakeReplica, seconds: float, counts: int) -> None:
-    """R6: a time-out counts, unless the attempt was given less than the model's p50."""
+    """R6: a time-out counts, unless the upstream was given less than the model's p50."""
     for _ in range(5):
         course = replica.course(A, seconds=seconds + RESERVE)
         replica.play(course, [failed(Reason.TIMEOUT)], took=seconds)
     assert (replica.refusal("a/m") is not None) is bool(counts)
+
+
+def test_a_time_out_for_want_of_a_slot_counts_for_nothing(replica: FakeReplica) -> None:
+    """Whoever never had his turn in the provider's queue says nothing about the model."""
+    for _ in range(5):
+        replica.play(replica.course(A, seconds=60), [failed(Reason.TIMEOUT, Dispatch.NOT_SENT)], took=50)
+    assert replica.refusal("a/m") is None
+
+
+def test_many_pictures_that_no_attempt_has_time_for_count_for_nothing(replica: FakeReplica) -> None:
+    """An attempt at eight pictures whose usual time is beyond any attempt's says nothing about the model."""
+    request = generation_pb2.GenerateRequest(prompt="a fox", count=8)
+    for _ in range(5):
+        course = replica.course(entry("a/m", usual=30.0), B, seconds=600.0, request=request)
+        replica.play(course, [failed(Reason.TIMEOUT)], took=120)
+    assert replica.refusal("a/m") is None
+
+
+def test_who_is_busy_is_queued_at_when_nobody_else_is_left(replica: FakeReplica) -> None:
+    """A candidate that took nobody because another one was there is asked again, without one, when that has failed."""
+    busy = failed(Reason.BUSY, Dispatch.NOT_SENT)
+    steps = replica.play(replica.course(A, B), [busy, SICK])
+    assert told(steps) == "aba"
+    assert isinstance(steps[0], Try)
+    assert isinstance(steps[-1], Try)
+    assert (steps[0].fallback_waits, steps[-1].fallback_waits) == (True, False)
+
+
+def test_whoever_is_busy_twice_is_left(replica: FakeReplica) -> None:
+    """The last candidate that is busy all the same ends the request: it is asked again once."""
+    busy = failed(Reason.BUSY, Dispatch.NOT_SENT)
+    assert told(replica.play(replica.course(A, B), [busy, SICK, busy])) == "aba."
+
+
+def test_a_refused_picture_may_be_shown_on_though_it_was_charged(replica: FakeReplica) -> None:
+    """Where a route shows refused content to the next one, a charge for what nobody may have is no hindrance."""
+    course = replica.course(entry("a/m", payment="pay_once"), B)
+    course.goes_on_after_refused_content = True
+    assert told(replica.play(course, [failed(Reason.CONTENT_REJECTED, Dispatch.ACCEPTED)])) == "ab"
 
 
 def test_the_time_of_a_picture_is_its_share_of_the_attempt(replica: FakeReplica) -> None:
