@@ -123,6 +123,18 @@ async def test_a_request_can_be_looked_at_afterwards(house: House) -> None:
     assert "1000" in (unknown.value.details() or "")
 
 
+async def test_the_id_that_is_looked_for_is_not_the_lookups_own(house: House) -> None:
+    """R6: GetRequest names the order that it asks about, and is a call with an id of its own."""
+    await house.build([])
+    await house.generate(Request(prompt="x", request_id="mine"))
+    async with house.channel() as channel:
+        call = router_pb2_grpc.RouterServiceStub(channel).GetRequest(router_pb2.GetRequestRequest(request_id="mine"))
+        assert (await call).request_id == "mine"
+        ids = [value for key, value in await call.trailing_metadata() if key == "imagegate-request-id"]
+    assert len(ids) == 1
+    assert "mine" not in ids
+
+
 async def test_a_request_under_way_is_told_as_such(house: House) -> None:
     """While a request is under way its record says so, with the attempts that were made so far."""
     await house.build([failure(Reason.UPSTREAM_ERROR)], [Hang()])
