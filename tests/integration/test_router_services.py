@@ -275,6 +275,29 @@ async def test_a_wrong_decision_is_refused_with_every_fault(house: House) -> Non
             assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.parametrize("seconds", [2**62, -(2**62), 10**14, 7 * 86_400, 0, -1])
+async def test_any_duration_that_is_no_week_is_refused(house: House, seconds: int) -> None:
+    """A decision's duration may be any two integers on the wire: what is not within 7 days is INVALID_ARGUMENT."""
+    await house.build([])
+    request = override(router_pb2.OVERRIDE_MODE_OPEN)
+    request.duration.seconds, request.duration.nanos = seconds, 1 if seconds > 0 else 0
+    async with house.channel() as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await admin_pb2_grpc.RouterAdminServiceStub(channel).OverrideBreaker(request)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [violation.field for violation in told(caught.value).violations] == ["duration"]
+
+
+async def test_the_words_of_a_decision_are_kept_as_they_were_checked(house: House) -> None:
+    """Spaces around a reason or a name are not counted, and not kept either."""
+    await house.build([])
+    request = override(router_pb2.OVERRIDE_MODE_OPEN)
+    request.reason, request.actor = "drill" + " " * 100_000, "\tops\n"
+    async with house.channel() as channel:
+        decided = await admin_pb2_grpc.RouterAdminServiceStub(channel).OverrideBreaker(request)
+    assert (decided.reason, decided.actor) == ("drill", "ops")
+
+
 async def test_the_configuration_in_force_can_be_read(house: House) -> None:
     """GetConfig tells the whole configuration with its hash."""
     await house.build([])
