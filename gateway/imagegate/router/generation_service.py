@@ -26,8 +26,6 @@ log = structlog.get_logger()
 
 Context = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, bytes]
 
-SERVICE = "imagegate.v1.GenerationService"
-
 
 class GenerationFace:
     """Hands calls over to the router; decides nothing."""
@@ -40,7 +38,7 @@ class GenerationFace:
 
     def services(self) -> Sequence[Service]:
         """What to add to a server."""
-        return [Service(SERVICE, self._add)]
+        return [streaming.generation_service(self.generate, self.generate_stream)]
 
     async def generate(self, request: generation_pb2.GenerateRequest, context: Context) -> bytes:
         """The serialised answer of the first candidate that delivers."""
@@ -105,12 +103,3 @@ class GenerationFace:
             return await self._router.generate(journey, tell)
 
         return await (self._joining.answer(request, make) if request.idempotency_key else make())
-
-    def _add(self, server: grpc.aio.Server) -> None:
-        """Registered by hand: the response is bytes already."""
-        take = generation_pb2.GenerateRequest.FromString
-        methods: dict[str, grpc.RpcMethodHandler[generation_pb2.GenerateRequest, bytes]] = {
-            "Generate": grpc.unary_unary_rpc_method_handler(self.generate, request_deserializer=take),
-            "GenerateStream": grpc.unary_stream_rpc_method_handler(self.generate_stream, request_deserializer=take),
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
