@@ -13,7 +13,6 @@ from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.testing import SCRIPTED_MODEL, Hang, House, outcomes, told
 from imagegate.v1 import (
     admin_pb2,
-    admin_pb2_grpc,
     catalog_pb2,
     catalog_pb2_grpc,
     error_pb2,
@@ -222,8 +221,7 @@ def override(
 async def test_an_operator_opens_and_clears_a_breaker(house: House) -> None:
     """An operator's OPEN passes the provider over, with the reason and who, until it is cleared."""
     await house.build([], [])
-    async with house.channel() as channel:
-        admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
+    async with house.router.admin() as admin:
         decided = await admin.OverrideBreaker(override(router_pb2.OVERRIDE_MODE_OPEN))
         assert (decided.provider, decided.actor, decided.HasField("until")) == ("a", "ops", True)
         answer = await house.generate()
@@ -243,8 +241,7 @@ async def test_an_operator_closes_what_a_refused_key_had_opened(house: House) ->
     await house.build([failure(Reason.CREDENTIALS_REJECTED)], [])
     await house.generate()
     assert outcomes((await house.generate()).attempts) == ["[a CIRCUIT_OPEN]", "b OK"]
-    async with house.channel() as channel:
-        admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
+    async with house.router.admin() as admin:
         await admin.OverrideBreaker(override(router_pb2.OVERRIDE_MODE_CLOSED))
         assert outcomes((await house.generate()).attempts) == ["a OK"]
 
@@ -254,8 +251,7 @@ async def test_a_wrong_decision_is_refused_with_every_fault(house: House) -> Non
     await house.build([])
     wrong = admin_pb2.OverrideBreakerRequest(provider="a")
     wrong.duration.FromSeconds(8 * 86_400)
-    async with house.channel() as channel:
-        admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
+    async with house.router.admin() as admin:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await admin.OverrideBreaker(wrong)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -281,9 +277,9 @@ async def test_any_duration_that_is_no_week_is_refused(house: House, seconds: in
     await house.build([])
     request = override(router_pb2.OVERRIDE_MODE_OPEN)
     request.duration.seconds, request.duration.nanos = seconds, 1 if seconds > 0 else 0
-    async with house.channel() as channel:
+    async with house.router.admin() as admin:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await admin_pb2_grpc.RouterAdminServiceStub(channel).OverrideBreaker(request)
+            await admin.OverrideBreaker(request)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert [violation.field for violation in told(caught.value).violations] == ["duration"]
 
@@ -293,16 +289,16 @@ async def test_the_words_of_a_decision_are_kept_as_they_were_checked(house: Hous
     await house.build([])
     request = override(router_pb2.OVERRIDE_MODE_OPEN)
     request.reason, request.actor = "drill" + " " * 100_000, "\tops\n"
-    async with house.channel() as channel:
-        decided = await admin_pb2_grpc.RouterAdminServiceStub(channel).OverrideBreaker(request)
+    async with house.router.admin() as admin:
+        decided = await admin.OverrideBreaker(request)
     assert (decided.reason, decided.actor) == ("drill", "ops")
 
 
 async def test_the_configuration_in_force_can_be_read(house: House) -> None:
     """GetConfig tells the whole configuration with its hash."""
     await house.build([])
-    async with house.channel() as channel:
-        config = await admin_pb2_grpc.RouterAdminServiceStub(channel).GetConfig(admin_pb2.GetConfigRequest())
+    async with house.router.admin() as admin:
+        config = await admin.GetConfig(admin_pb2.GetConfigRequest())
     assert "a/model" in config.yaml
     assert config.hash
     assert config.source == "a test"
