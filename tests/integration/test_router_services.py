@@ -13,7 +13,6 @@ from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.testing import SCRIPTED_MODEL, Hang, House, outcomes, told
 from imagegate.v1 import (
     admin_pb2,
-    admin_pb2_grpc,
     catalog_pb2,
     catalog_pb2_grpc,
     error_pb2,
@@ -123,6 +122,18 @@ async def test_a_request_can_be_looked_at_afterwards(house: House) -> None:
     assert "1000" in (unknown.value.details() or "")
 
 
+async def test_the_id_that_is_looked_for_is_not_the_lookups_own(house: House) -> None:
+    """R6: GetRequest names the order that it asks about, and is a call with an id of its own."""
+    await house.build([])
+    await house.generate(Request(prompt="x", request_id="mine"))
+    async with house.channel() as channel:
+        call = router_pb2_grpc.RouterServiceStub(channel).GetRequest(router_pb2.GetRequestRequest(request_id="mine"))
+        assert (await call).request_id == "mine"
+        ids = [value for key, value in await call.trailing_metadata() if key == "imagegate-request-id"]
+    assert len(ids) == 1
+    assert "mine" not in ids
+
+
 async def test_a_request_under_way_is_told_as_such(house: House) -> None:
     """While a request is under way its record says so, with the attempts that were made so far."""
     await house.build([failure(Reason.UPSTREAM_ERROR)], [Hang()])
@@ -210,8 +221,7 @@ def override(
 async def test_an_operator_opens_and_clears_a_breaker(house: House) -> None:
     """An operator's OPEN passes the provider over, with the reason and who, until it is cleared."""
     await house.build([], [])
-    async with house.channel() as channel:
-        admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
+    async with house.router.admin() as admin:
         decided = await admin.OverrideBreaker(override(router_pb2.OVERRIDE_MODE_OPEN))
         assert (decided.provider, decided.actor, decided.HasField("until")) == ("a", "ops", True)
         answer = await house.generate()
@@ -231,8 +241,7 @@ async def test_an_operator_closes_what_a_refused_key_had_opened(house: House) ->
     await house.build([failure(Reason.CREDENTIALS_REJECTED)], [])
     await house.generate()
     assert outcomes((await house.generate()).attempts) == ["[a CIRCUIT_OPEN]", "b OK"]
-    async with house.channel() as channel:
-        admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
+    async with house.router.admin() as admin:
         await admin.OverrideBreaker(override(router_pb2.OVERRIDE_MODE_CLOSED))
         assert outcomes((await house.generate()).attempts) == ["a OK"]
 
@@ -242,8 +251,7 @@ async def test_a_wrong_decision_is_refused_with_every_fault(house: House) -> Non
     await house.build([])
     wrong = admin_pb2.OverrideBreakerRequest(provider="a")
     wrong.duration.FromSeconds(8 * 86_400)
-    async with house.channel() as channel:
-        admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
+    async with house.router.admin() as admin:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await admin.OverrideBreaker(wrong)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -263,11 +271,34 @@ async def test_a_wrong_decision_is_refused_with_every_fault(house: House) -> Non
             assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.parametrize("seconds", [2**62, -(2**62), 10**14, 7 * 86_400, 0, -1])
+async def test_any_duration_that_is_no_week_is_refused(house: House, seconds: int) -> None:
+    """A decision's duration may be any two integers on the wire: what is not within 7 days is INVALID_ARGUMENT."""
+    await house.build([])
+    request = override(router_pb2.OVERRIDE_MODE_OPEN)
+    request.duration.seconds, request.duration.nanos = seconds, 1 if seconds > 0 else 0
+    async with house.router.admin() as admin:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await admin.OverrideBreaker(request)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [violation.field for violation in told(caught.value).violations] == ["duration"]
+
+
+async def test_the_words_of_a_decision_are_kept_as_they_were_checked(house: House) -> None:
+    """Spaces around a reason or a name are not counted, and not kept either."""
+    await house.build([])
+    request = override(router_pb2.OVERRIDE_MODE_OPEN)
+    request.reason, request.actor = "drill" + " " * 100_000, "\tops\n"
+    async with house.router.admin() as admin:
+        decided = await admin.OverrideBreaker(request)
+    assert (decided.reason, decided.actor) == ("drill", "ops")
+
+
 async def test_the_configuration_in_force_can_be_read(house: House) -> None:
     """GetConfig tells the whole configuration with its hash."""
     await house.build([])
-    async with house.channel() as channel:
-        config = await admin_pb2_grpc.RouterAdminServiceStub(channel).GetConfig(admin_pb2.GetConfigRequest())
+    async with house.router.admin() as admin:
+        config = await admin.GetConfig(admin_pb2.GetConfigRequest())
     assert "a/model" in config.yaml
     assert config.hash
     assert config.source == "a test"

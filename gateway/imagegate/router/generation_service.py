@@ -8,7 +8,7 @@ import structlog
 
 from imagegate.router import answer
 from imagegate.router.endpoint import Tell
-from imagegate.router.history import History
+from imagegate.router.history import History, Remembered
 from imagegate.router.joining import Joining
 from imagegate.router.router import Answered, Router
 from imagegate.runtime import streaming
@@ -26,8 +26,6 @@ log = structlog.get_logger()
 
 Context = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, bytes]
 
-SERVICE = "imagegate.v1.GenerationService"
-
 
 class GenerationFace:
     """Hands calls over to the router; decides nothing."""
@@ -40,7 +38,7 @@ class GenerationFace:
 
     def services(self) -> Sequence[Service]:
         """What to add to a server."""
-        return [Service(SERVICE, self._add)]
+        return [streaming.generation_service(self.generate, self.generate_stream)]
 
     async def generate(self, request: generation_pb2.GenerateRequest, context: Context) -> bytes:
         """The serialised answer of the first candidate that delivers."""
@@ -64,11 +62,11 @@ class GenerationFace:
         """The answer to a call, remembered and logged however it ends. Raises Failure."""
         began = self._router.clock()
         request_id = current_request_id()
-        self._history.began(request_id, request.model, request.prompt, began)
+        entry = self._history.began(request_id, request.model, request.prompt, began)
         attempts: Sequence[error_pb2.Attempt] = ()
         failure: Failure | None = None
         try:
-            answered = await self._joined(request, deadline, request_id, tell)
+            answered = await self._joined(request, deadline, entry, tell)
             attempts = answered.attempts
             return answered
         except Failure as error:
@@ -82,7 +80,7 @@ class GenerationFace:
             raise
         finally:
             now = self._router.clock()
-            self._history.ended(request_id, now, attempts, failure)
+            self._history.ended(entry, now, attempts, failure)
             log.info(
                 "request",
                 request_id=request_id,
@@ -94,23 +92,14 @@ class GenerationFace:
             )
 
     async def _joined(
-        self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str, tell: Tell | None
+        self, request: generation_pb2.GenerateRequest, deadline: Deadline, entry: Remembered, tell: Tell | None
     ) -> Answered:
         if wrong := violations(request):
             raise invalid_request(wrong)
 
         async def make() -> Answered:
-            journey = self._router.begin(request, deadline, request_id)
-            self._history.set_out(journey)
+            journey = self._router.begin(request, deadline, entry.record.request_id)
+            self._history.set_out(entry, journey)
             return await self._router.generate(journey, tell)
 
         return await (self._joining.answer(request, make) if request.idempotency_key else make())
-
-    def _add(self, server: grpc.aio.Server) -> None:
-        """Registered by hand: the response is bytes already."""
-        take = generation_pb2.GenerateRequest.FromString
-        methods: dict[str, grpc.RpcMethodHandler[generation_pb2.GenerateRequest, bytes]] = {
-            "Generate": grpc.unary_unary_rpc_method_handler(self.generate, request_deserializer=take),
-            "GenerateStream": grpc.unary_stream_rpc_method_handler(self.generate_stream, request_deserializer=take),
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))

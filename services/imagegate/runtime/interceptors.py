@@ -23,6 +23,7 @@ from imagegate.runtime.metadata import REASON_KEY, REQUEST_ID_KEY
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.validation import REQUEST_ID
+from imagegate.v1 import generation_pb2
 
 log = structlog.get_logger()
 
@@ -158,8 +159,11 @@ def _is_wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> bool
 
 
 def _chosen_request_id(request: Any, context: Any) -> str:
-    """The caller's id from the request or the metadata where it is a legal one, else a new one."""
-    offered = [getattr(request, "request_id", "")]
+    """The caller's id from the order or the metadata where it is a legal one, else a new one.
+
+    Other requests have a `request_id` too: that of the order which they ask about.
+    """
+    offered = [request.request_id] if isinstance(request, generation_pb2.GenerateRequest) else []
     offered += [str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY]
     return next((value for value in offered if value and REQUEST_ID.fullmatch(value)), uuid.uuid4().hex)
 
