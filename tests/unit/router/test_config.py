@@ -145,7 +145,7 @@ route_options:
 def test_an_attempts_limit_is_the_routes_else_the_models_else_the_providers(
     tmp_path: Path, provider: str, model: str, route: str, seconds: float | None
 ) -> None:
-    """R6, R10: `attempt_timeout` can be set per route, model and provider, the first of these deciding."""
+    """`attempt_timeout` can be set per route, model and provider, the first of these deciding."""
     assert load(written(tmp_path, WITH_MODELS)).attempt_timeout(provider, model, route) == seconds
 
 
@@ -161,12 +161,12 @@ def test_an_attempts_limit_is_the_routes_else_the_models_else_the_providers(
 def test_what_is_not_slow_is_the_models_word_else_the_providers(
     tmp_path: Path, provider: str, model: str, seconds: float | None
 ) -> None:
-    """R10: `latency_objective` can be set per model and provider; without one a model's own past decides alone."""
+    """`latency_objective` can be set per model and provider; without one a model's own past decides alone."""
     assert load(written(tmp_path, WITH_MODELS)).latency_objective(provider, model) == seconds
 
 
 def test_a_route_says_for_itself_whether_a_refused_prompt_is_shown_to_the_next(tmp_path: Path) -> None:
-    """R5: falling back on CONTENT_REJECTED is off unless a route's options switch it on."""
+    """Falling back on CONTENT_REJECTED is off unless a route's options switch it on."""
     config = load(written(tmp_path, WITH_MODELS))
     assert config.route_options["avatar"].fall_back_on_refused_content
     assert not load(written(tmp_path, GOOD)).route_options
@@ -199,7 +199,7 @@ def test_a_route_says_for_itself_whether_a_refused_prompt_is_shown_to_the_next(t
 def test_a_mistake_in_what_holds_for_one_model_or_route_is_told_by_its_place(
     tmp_path: Path, right: str, wrong: str, told: str
 ) -> None:
-    """R10: options of models and routes are checked as strictly as the rest, with the nearest known name."""
+    """Options of models and routes are checked as strictly as the rest, with the nearest known name."""
     assert problems(tmp_path, WITH_MODELS.replace(right, wrong, 1)) == [told]
 
 
@@ -217,7 +217,7 @@ def test_options_of_one_model_can_be_overridden_by_a_variable(tmp_path: Path) ->
 
 
 def test_the_hash_changes_with_every_option(tmp_path: Path) -> None:
-    """R12: a configuration that differs in one model's option is another one."""
+    """A configuration that differs in one model's option is another one."""
     former = load(written(tmp_path, WITH_MODELS)).hash
     assert load(written(tmp_path, WITH_MODELS)).hash == former
     assert load(written(tmp_path, WITH_MODELS.replace("5s", "6s"))).hash != former
