@@ -135,7 +135,9 @@ async def test_the_id_that_is_looked_for_is_not_the_lookups_own(house: House) ->
 
 
 async def test_a_request_under_way_is_told_as_such(house: House) -> None:
-    """While a request is under way its record says so, with the attempts that were made so far."""
+    """While a request is under way its record says so, with the attempts that were made so far; its caller may leave,
+    and the attempts stay.
+    """
     await house.build([failure(Reason.UPSTREAM_ERROR)], [Hang()])
     calling = asyncio.create_task(house.generate(Request(prompt="x", request_id="mine"), timeout=20))
     async with house.channel() as channel:
@@ -157,6 +159,7 @@ async def test_a_request_under_way_is_told_as_such(house: House) -> None:
         await until(is_over)
         record = await stub.GetRequest(router_pb2.GetRequestRequest(request_id="mine"))
     assert Reason.from_proto(record.reason) is Reason.CANCELLED
+    assert outcomes(record.attempts) == ["a UPSTREAM_ERROR", "b CANCELLED"]
 
 
 async def test_only_the_last_thousand_are_kept(house: House) -> None:

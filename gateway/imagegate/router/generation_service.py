@@ -80,6 +80,8 @@ class GenerationFace:
             raise
         finally:
             now = self._router.clock()
+            if not attempts and entry.journey is not None:  # broken off: what there was until then
+                attempts = answer.attempts_of(entry.journey.course.record, now)
             self._history.ended(entry, now, attempts, failure)
             log.info(
                 "request",
