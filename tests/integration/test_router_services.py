@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from imagegate.router.health import HealthNames
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.testing import SCRIPTED_MODEL, Hang, House, outcomes, told
+from imagegate.testing import SCRIPTED_MODEL, Hang, House, Telling, outcomes, told
 from imagegate.v1 import (
     admin_pb2,
     catalog_pb2,
@@ -135,7 +135,9 @@ async def test_the_id_that_is_looked_for_is_not_the_lookups_own(house: House) ->
 
 
 async def test_a_request_under_way_is_told_as_such(house: House) -> None:
-    """While a request is under way its record says so, with the attempts that were made so far."""
+    """While a request is under way its record says so, with the attempts that were made so far; its caller may leave,
+    and the attempts stay.
+    """
     await house.build([failure(Reason.UPSTREAM_ERROR)], [Hang()])
     calling = asyncio.create_task(house.generate(Request(prompt="x", request_id="mine"), timeout=20))
     async with house.channel() as channel:
@@ -157,6 +159,7 @@ async def test_a_request_under_way_is_told_as_such(house: House) -> None:
         await until(is_over)
         record = await stub.GetRequest(router_pb2.GetRequestRequest(request_id="mine"))
     assert Reason.from_proto(record.reason) is Reason.CANCELLED
+    assert outcomes(record.attempts) == ["a UPSTREAM_ERROR", "b CANCELLED"]
 
 
 async def test_only_the_last_thousand_are_kept(house: House) -> None:
@@ -349,6 +352,9 @@ async def test_check_model_of_an_unknown_name_is_not_found(house: House) -> None
 # ── A key twice ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+PAY_ONCE = (SCRIPTED_MODEL.model_copy(update={"payment": "pay_once"}),)
+
+
 def keyed(prompt: str = "x", key: str = "k1", **more: object) -> Request:
     return Request(prompt=prompt, idempotency_key=key, **more)
 
@@ -381,11 +387,42 @@ async def test_a_failure_that_cost_nothing_may_be_tried_again_with_its_key(house
 async def test_a_failure_that_may_be_paid_stays_with_its_key(house: House) -> None:
     """Where nobody knows whether it was charged, the same key gets the same failure instead of a second bill."""
     lost = failure(Reason.UPSTREAM_ERROR, dispatch=Dispatch.UNKNOWN, upstream_id="job-7")
-    await house.build([lost], models=(SCRIPTED_MODEL.model_copy(update={"payment": "pay_once"}),))
+    await house.build([lost], models=PAY_ONCE)
     await house.fail(keyed())
     _, again = await house.fail(keyed())
     assert again.attempts[0].upstream_id == "job-7"
     assert len(house.providers["a"].orders) == 1
+
+
+async def test_a_key_stays_with_an_order_that_was_left_and_may_be_charged(house: House) -> None:
+    """Paying once: the connection of the only caller breaks after the upstream took the order; a repetition with the
+    key is told of that order instead of making a second one, and the record has it.
+    """
+    running = Telling([{"phase": generation_pb2.PHASE_RUNNING}], Hang())
+    await house.build([running], models=PAY_ONCE, upstream_id="job-7")
+    provider = house.providers["a"]
+    async with house.router.stubs() as (generation, stub):
+        only = generation.GenerateStream(keyed(request_id="mine"), timeout=20)
+        async for event in only:
+            if event.progress.upstream_id == "job-7":
+                break
+        only.cancel()
+
+        async def is_over() -> bool:
+            record = await stub.GetRequest(router_pb2.GetRequestRequest(request_id="mine"))
+            return provider.cancelled == 1 and not record.under_way
+
+        await until(is_over)
+        record = await stub.GetRequest(router_pb2.GetRequestRequest(request_id="mine"))
+    assert [(attempt.upstream_id, attempt.dispatch) for attempt in record.attempts] == [
+        ("job-7", error_pb2.DISPATCH_ACCEPTED)
+    ]
+    error, again = await house.fail(keyed())
+    assert (error.code(), again.reason) == (grpc.StatusCode.UNAVAILABLE, Reason.CANCELLED)
+    assert "a/model (its id there is job-7) may be charged" in (error.details() or "")
+    assert len(provider.orders) == 1
+    await house.generate(keyed(routing=generation_pb2.Routing(payment=catalog_pb2.PAYMENT_AVAILABLE)))
+    assert len(provider.orders) == 2
 
 
 async def test_the_work_goes_on_while_anybody_waits_for_it(house: House) -> None:

@@ -178,11 +178,11 @@ class Course:
             self._repeat, self._has_repeated = attempt.prospect.place, True
             self._tried.discard(attempt.prospect.place)
 
-    def left(self, failure: Failure, now: float) -> None:
+    def left(self, failure: Failure, now: float, upstream_id: str = "") -> None:
         """The attempt under way was broken off in a way that says nothing about the candidate (`failure`)."""
         attempt = self._take()
         self.admission.release(attempt.permits, now)
-        self._write(attempt, now, failure, "")
+        self._write(attempt, now, failure, upstream_id)
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -52,6 +52,11 @@ class Sighting:
 
     upstream_id: str = ""
 
+    @property
+    def dispatch(self) -> Dispatch:
+        """How far it got, where it breaks off now."""
+        return Dispatch.ACCEPTED if self.upstream_id else Dispatch.UNKNOWN
+
 
 class Endpoint:
     """The service of one provider."""
@@ -178,7 +183,7 @@ def _failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting
 
 def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting) -> Failure:
     code, words = error.code(), (error.details() or "").lower()
-    sent = Dispatch.ACCEPTED if sighting.upstream_id else Dispatch.UNKNOWN
+    sent = sighting.dispatch
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         remedy = "give the request more time"
         return Failure(Reason.TIMEOUT, f"{endpoint.provider} did not answer in time", remedy=remedy, dispatch=sent)
@@ -203,7 +208,7 @@ def _gone(endpoint: Endpoint, how: str, sighting: Sighting) -> Failure:
         Reason.UNREACHABLE,
         f"the provider service {endpoint.provider} at {endpoint.target} {how}",
         remedy=f"start it, or correct providers.{endpoint.provider}.target",
-        dispatch=Dispatch.ACCEPTED if sighting.upstream_id else Dispatch.UNKNOWN,
+        dispatch=sighting.dispatch,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import grpc
 import structlog
@@ -11,6 +12,7 @@ from imagegate.router.endpoint import Tell
 from imagegate.router.history import History, Remembered
 from imagegate.router.joining import Joining
 from imagegate.router.router import Answered, Router
+from imagegate.router.unsettled import unsettled
 from imagegate.runtime import streaming
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason, invalid_request
@@ -80,6 +82,8 @@ class GenerationFace:
             raise
         finally:
             now = self._router.clock()
+            if not attempts and entry.journey is not None:  # broken off: what there was until then
+                attempts = answer.attempts_of(entry.journey.course.record, now)
             self._history.ended(entry, now, attempts, failure)
             log.info(
                 "request",
@@ -96,10 +100,28 @@ class GenerationFace:
     ) -> Answered:
         if wrong := violations(request):
             raise invalid_request(wrong)
+        order = _Order(self._router, self._history, request, deadline, entry, tell)
+        return await (self._joining.answer(request, order) if request.idempotency_key else order.make())
 
-        async def make() -> Answered:
-            journey = self._router.begin(request, deadline, entry.record.request_id)
-            self._history.set_out(entry, journey)
-            return await self._router.generate(journey, tell)
 
-        return await (self._joining.answer(request, make) if request.idempotency_key else make())
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One caller's order, which is made unless it joins another's."""
+
+    router: Router
+    history: History
+    request: generation_pb2.GenerateRequest
+    deadline: Deadline
+    entry: Remembered
+    tell: Tell | None
+
+    async def make(self) -> Answered:
+        """The answer of the first candidate that delivers. Raises Failure."""
+        journey = self.router.begin(self.request, self.deadline, self.entry.record.request_id)
+        self.history.set_out(self.entry, journey)
+        return await self.router.generate(journey, self.tell)
+
+    def unsettled(self) -> Failure | None:
+        """Why it must not be made again, once it has ended without an answer; None where it may."""
+        journey = self.entry.journey
+        return unsettled(journey.course, self.router.clock()) if journey else None

@@ -220,10 +220,12 @@ class Router:
         except Failure as failure:
             course.failed(_remembered(failure), self.clock(), sighting.upstream_id)
         except asyncio.CancelledError:  # the caller left, which says nothing about the provider
-            course.left(Failure(Reason.CANCELLED, "the caller left"), self.clock())
+            left = Failure(Reason.CANCELLED, "the caller left", dispatch=sighting.dispatch)
+            course.left(left, self.clock(), sighting.upstream_id)
             raise
         except BaseException:  # a bug of ours, which does not either
-            course.left(Failure(Reason.INTERNAL, "the router failed by a bug of its own"), self.clock())
+            bug = Failure(Reason.INTERNAL, "the router failed by a bug of its own", dispatch=sighting.dispatch)
+            course.left(bug, self.clock(), sighting.upstream_id)
             raise
         else:
             course.delivered(self.clock(), sighting.upstream_id)
