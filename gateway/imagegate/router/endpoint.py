@@ -17,12 +17,14 @@ from grpc_status import rpc_status
 from imagegate.runtime.channels import ChannelPool
 from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
 from imagegate.runtime.metadata import UPSTREAM_ID
+from imagegate.runtime.serialised import holds
 from imagegate.runtime.stream_event import response_of
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
 GENERATE = "/imagegate.v1.GenerationService/Generate"
 GENERATE_STREAM = "/imagegate.v1.GenerationService/GenerateStream"
 CATALOGUE_SECONDS = 5.0
+IMAGES = generation_pb2.GenerateResponse.IMAGES_FIELD_NUMBER
 
 # How gRPC says that there was no connection to begin with; everything else broke one that there was.
 NEVER_CONNECTED = (
@@ -87,14 +89,22 @@ class Endpoint:
             if tell is not None:
                 try:
                     async with self._called(channel, GENERATE_STREAM, request, timeout, metadata, sighting) as call:
-                        return await self._until_completed(call, sighting, tell)
+                        return self._with_picture(await self._until_completed(call, sighting, tell))
                 except _NoStreamsError:
                     pass  # an older provider: nothing was begun
             async with self._called(channel, GENERATE, request, timeout, metadata, sighting) as call:
                 answer = await call.read()
                 if not isinstance(answer, bytes):  # EOF
                     raise _silent(self.provider)
-                return answer
+                return self._with_picture(answer)
+
+    def _with_picture(self, answer: bytes) -> bytes:
+        """The answer, unless there is no picture in it."""
+        if not holds(answer, IMAGES):
+            raise Failure(
+                Reason.BAD_OUTPUT, f"{self.provider} answered OK without a picture", dispatch=Dispatch.ACCEPTED
+            )
+        return answer
 
     @asynccontextmanager
     async def _channel(self, sighting: Sighting) -> AsyncIterator[grpc.aio.Channel]:
