@@ -81,7 +81,8 @@ class Joining:
     async def answer(self, request: generation_pb2.GenerateRequest, work: Work) -> Answered:
         """The answer of `work`, or that of an earlier call with the same key.
 
-        The work goes on while anybody waits for it. A failure is remembered only where it is unsettled: a repetition
+        The work goes on while anybody waits for it; whoever joined and has more time than the first begins anew where
+        that was too short. A failure is remembered only where it is unsettled: a repetition
         might be charged a second time. Raises Failure: that of the work, or INVALID_REQUEST (FAILED_PRECONDITION)
         where the key belongs to another request or its answer is no longer kept.
         """
@@ -95,7 +96,12 @@ class Joining:
             if shared.is_ending:
                 await asyncio.wait((task,))
                 continue
-            return await self._wait(shared, task)
+            try:
+                return await self._wait(shared, task)
+            except Failure as failure:
+                # Where the time of whoever came first was over there may be more of ours.
+                if not _ran_out_of_time(failure) or self._shared.get(key) is shared:
+                    raise
 
     def _begin(self, key: str, fingerprint: bytes, work: Work) -> tuple[_Shared, asyncio.Task[Answered]]:
         self._shared.pop(key, None)
@@ -158,6 +164,12 @@ def _fingerprint(request: generation_pb2.GenerateRequest) -> bytes:
     if not same.routing.ByteSize():
         same.ClearField("routing")
     return hashlib.sha256(same.SerializeToString(deterministic=True)).digest()
+
+
+def _ran_out_of_time(failure: Failure) -> bool:
+    """Whether more time might have helped: it was over, or what was left of it was too little for somebody."""
+    skips = {attempt.skipped.reason for attempt in failure.attempts if attempt.HasField("skipped")}
+    return failure.code == code_pb2.DEADLINE_EXCEEDED or Reason.DEADLINE_TOO_SHORT.to_proto() in skips
 
 
 def _refused(message: str, remedy: str) -> Failure:

@@ -11,7 +11,7 @@ from imagegate.router.joining import KEPT_SECONDS, Joining
 from imagegate.router.router import Answered
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.testing import FakeClock
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
 
 
 class Kitchen:
@@ -207,3 +207,38 @@ async def test_a_failure_that_may_be_charged_is_told_again() -> None:
         with pytest.raises(Failure, match="too late"):
             await joining.answer(request("k"), kitchen)
     assert kitchen.made == 1
+
+
+TOO_LATE = Failure(Reason.TIMEOUT, "too late")
+TOO_SHORT = error_pb2.Attempt(skipped=error_pb2.Skip(reason=Reason.DEADLINE_TOO_SHORT.to_proto()))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        TOO_LATE,
+        Failure(Reason.NO_CANDIDATE, "no time left", code=code_pb2.DEADLINE_EXCEEDED),
+        Failure(Reason.RATE_LIMITED, "and no time for the other", attempts=[TOO_SHORT], code=code_pb2.UNAVAILABLE),
+    ],
+    ids=["too late", "no time left", "no time for one"],
+)
+async def test_whoever_has_more_time_than_the_first_begins_anew(failure: Failure) -> None:
+    """The first caller's deadline is his own: those who joined make one new order among them where it was too short."""
+    hasty, patient, joining = Kitchen(failure=failure), Kitchen(), Joining(FakeClock())
+    calls = [joining.answer(request("k"), each) for each in (hasty, patient, patient)]
+    first, *others = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(first, Failure)
+    assert [type(other) for other in others] == [Answered] * 2
+    assert (hasty.made, patient.made) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("failure", "unsettled"), [(TOO_LATE, JOB_7), (Failure(Reason.OVERLOADED, "boom"), None)], ids=["charged", "sick"]
+)
+async def test_more_time_changes_nothing_about_other_failures(failure: Failure, unsettled: Failure | None) -> None:
+    """Whoever joined gets a failure that time did not cause, and one after which somebody may be charged."""
+    hasty, patient, joining = Kitchen(failure=failure, unsettled=unsettled), Kitchen(), Joining(FakeClock())
+    calls = [joining.answer(request("k"), each) for each in (hasty, patient)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [Failure] * 2
+    assert not patient.made
