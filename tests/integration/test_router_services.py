@@ -369,7 +369,7 @@ async def test_the_same_key_twice_is_paid_once(house: House) -> None:
 
 
 async def test_whoever_joins_is_answered_by_his_own_id(house: House) -> None:
-    """R6: an answer has the id of the call that it answers, on a stream too, whoever's order it was."""
+    """R6: an answer has the id of the call that it answers, on a stream too, whosever order it was."""
     await house.build([])
     await house.generate(keyed(request_id="first"))
     assert (await house.generate(keyed(request_id="second"))).request_id == "second"

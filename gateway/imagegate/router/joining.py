@@ -16,8 +16,12 @@ from imagegate.v1 import catalog_pb2, generation_pb2
 # A key holds for so long after its call began. Seconds.
 KEPT_SECONDS = 900.0
 # Answers are kept up to so many bytes in all; of those that had to go only the key remains.
+# The SDK draws a key for every order, and few are ever repeated: keys alone, a third of a kilobyte each, hold for the
+# promised time at a hundred calls a second.
 MAX_BYTES = 256 * 1024 * 1024
-MAX_KEYS = 10_000
+MAX_KEYS = 100_000
+# What an answer takes beside its bytes, so that very many without pictures are bounded as well.
+OVERHEAD_BYTES = 2048
 
 
 class Work(Protocol):
@@ -67,9 +71,10 @@ class _Shared:
 class Joining:
     """The keys of the last quarter of an hour, on this replica. `clock` is monotonic."""
 
-    def __init__(self, clock: Callable[[], float], *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, clock: Callable[[], float], *, max_bytes: int = MAX_BYTES, max_keys: int = MAX_KEYS) -> None:
         self._clock = clock
         self._max_bytes = max_bytes
+        self._max_keys = max_keys
         self._shared: OrderedDict[str, _Shared] = OrderedDict()
         # Those whose answers are kept, the oldest first, and the bytes of these.
         self._with_answers: OrderedDict[str, _Shared] = OrderedDict()
@@ -126,7 +131,7 @@ class Joining:
         shared.is_under_way = shared.is_ending = False
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
-            shared.bytes_kept = len(task.result().body)
+            shared.bytes_kept = len(task.result().body) + OVERHEAD_BYTES
             self._with_answers[key] = shared
             self._bytes += shared.bytes_kept
             self._drop_beyond_bounds()
@@ -147,7 +152,7 @@ class Joining:
         now = self._clock()
         while self._shared:
             key, oldest = next(iter(self._shared.items()))
-            is_needed = oldest.until > now and len(self._shared) <= MAX_KEYS
+            is_needed = oldest.until > now and len(self._shared) <= self._max_keys
             if is_needed or oldest.is_under_way:
                 return
             del self._shared[key]
