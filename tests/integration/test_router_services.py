@@ -368,6 +368,34 @@ async def test_the_same_key_twice_is_paid_once(house: House) -> None:
     assert first.images[0].seed == joined.images[0].seed == later.images[0].seed
 
 
+async def test_whoever_joins_is_answered_by_his_own_id(house: House) -> None:
+    """R6: an answer has the id of the call that it answers, on a stream too, whosever order it was."""
+    await house.build([])
+    await house.generate(keyed(request_id="first"))
+    assert (await house.generate(keyed(request_id="second"))).request_id == "second"
+    assert (await house.generate(keyed(request_id="first"))).request_id == "first"
+    async with house.router.stubs() as (generation, _):
+        events = [event async for event in generation.GenerateStream(keyed(request_id="third"), timeout=20)]
+    assert events[-1].completed.request_id == "third"
+    assert events[-1].completed.images[0].data.startswith(b"\x89PNG")
+    assert len(house.providers["a"].orders) == 1
+
+
+async def test_whoever_joins_with_more_time_is_not_held_to_the_firsts(house: House) -> None:
+    """The first caller's time runs out, and whoever joined with more of it gets a picture."""
+    await house.build([Hang()])
+    hasty = asyncio.create_task(house.generate(keyed(), timeout=1))
+
+    async def has_order() -> bool:
+        return len(house.providers["a"].orders) == 1
+
+    await until(has_order)
+    assert (await house.generate(keyed(), timeout=20)).provider == "a"
+    with pytest.raises(grpc.aio.AioRpcError):
+        await hasty
+    assert len(house.providers["a"].orders) == 2
+
+
 async def test_a_key_of_another_request_is_refused(house: House) -> None:
     """One key for two different requests is FAILED_PRECONDITION, and nothing is made."""
     await house.build([])

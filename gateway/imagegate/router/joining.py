@@ -16,8 +16,12 @@ from imagegate.v1 import catalog_pb2, generation_pb2
 # A key holds for so long after its call began. Seconds.
 KEPT_SECONDS = 900.0
 # Answers are kept up to so many bytes in all; of those that had to go only the key remains.
+# The SDK draws a key for every order, and few are ever repeated: keys alone, a third of a kilobyte each, hold for the
+# promised time at a hundred calls a second.
 MAX_BYTES = 256 * 1024 * 1024
-MAX_KEYS = 10_000
+MAX_KEYS = 100_000
+# What an answer takes beside its bytes, so that very many without pictures are bounded as well.
+OVERHEAD_BYTES = 2048
 
 
 class Work(Protocol):
@@ -67,9 +71,10 @@ class _Shared:
 class Joining:
     """The keys of the last quarter of an hour, on this replica. `clock` is monotonic."""
 
-    def __init__(self, clock: Callable[[], float], *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, clock: Callable[[], float], *, max_bytes: int = MAX_BYTES, max_keys: int = MAX_KEYS) -> None:
         self._clock = clock
         self._max_bytes = max_bytes
+        self._max_keys = max_keys
         self._shared: OrderedDict[str, _Shared] = OrderedDict()
         # Those whose answers are kept, the oldest first, and the bytes of these.
         self._with_answers: OrderedDict[str, _Shared] = OrderedDict()
@@ -81,7 +86,8 @@ class Joining:
     async def answer(self, request: generation_pb2.GenerateRequest, work: Work) -> Answered:
         """The answer of `work`, or that of an earlier call with the same key.
 
-        The work goes on while anybody waits for it. A failure is remembered only where it is unsettled: a repetition
+        The work goes on while anybody waits for it; whoever joined and has more time than the first begins anew where
+        that was too short. A failure is remembered only where it is unsettled: a repetition
         might be charged a second time. Raises Failure: that of the work, or INVALID_REQUEST (FAILED_PRECONDITION)
         where the key belongs to another request or its answer is no longer kept.
         """
@@ -95,7 +101,12 @@ class Joining:
             if shared.is_ending:
                 await asyncio.wait((task,))
                 continue
-            return await self._wait(shared, task)
+            try:
+                return await self._wait(shared, task)
+            except Failure as failure:
+                # Where the time of whoever came first was over there may be more of ours.
+                if not _ran_out_of_time(failure) or self._shared.get(key) is shared:
+                    raise
 
     def _begin(self, key: str, fingerprint: bytes, work: Work) -> tuple[_Shared, asyncio.Task[Answered]]:
         self._shared.pop(key, None)
@@ -120,7 +131,7 @@ class Joining:
         shared.is_under_way = shared.is_ending = False
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
-            shared.bytes_kept = len(task.result().body)
+            shared.bytes_kept = len(task.result().body) + OVERHEAD_BYTES
             self._with_answers[key] = shared
             self._bytes += shared.bytes_kept
             self._drop_beyond_bounds()
@@ -141,7 +152,7 @@ class Joining:
         now = self._clock()
         while self._shared:
             key, oldest = next(iter(self._shared.items()))
-            is_needed = oldest.until > now and len(self._shared) <= MAX_KEYS
+            is_needed = oldest.until > now and len(self._shared) <= self._max_keys
             if is_needed or oldest.is_under_way:
                 return
             del self._shared[key]
@@ -158,6 +169,12 @@ def _fingerprint(request: generation_pb2.GenerateRequest) -> bytes:
     if not same.routing.ByteSize():
         same.ClearField("routing")
     return hashlib.sha256(same.SerializeToString(deterministic=True)).digest()
+
+
+def _ran_out_of_time(failure: Failure) -> bool:
+    """Whether more time might have helped: it was over, or what was left of it was too little for somebody."""
+    skips = {attempt.skipped.reason for attempt in failure.attempts if attempt.HasField("skipped")}
+    return failure.code == code_pb2.DEADLINE_EXCEEDED or Reason.DEADLINE_TOO_SHORT.to_proto() in skips
 
 
 def _refused(message: str, remedy: str) -> Failure:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 from google.rpc import code_pb2
 
-from imagegate.router.joining import KEPT_SECONDS, Joining
+from imagegate.router.joining import KEPT_SECONDS, MAX_KEYS, OVERHEAD_BYTES, Joining
 from imagegate.router.router import Answered
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.testing import FakeClock
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
 
 
 class Kitchen:
@@ -95,24 +95,40 @@ async def test_a_key_is_forgotten_after_a_quarter_of_an_hour() -> None:
 
 async def test_answers_are_kept_up_to_a_number_of_bytes() -> None:
     """Of answers that had to go only the key is known: it is refused rather than paid for again in silence."""
-    kitchen = Kitchen(size=60)
-    joining = Joining(FakeClock(), max_bytes=100)
+    kitchen = Kitchen(size=60_000)
+    joining = Joining(FakeClock(), max_bytes=100_000)
     await joining.answer(request("first"), kitchen)
     await joining.answer(request("second"), kitchen)
     with pytest.raises(Failure) as caught:
         await joining.answer(request("first"), kitchen)
     assert caught.value.code == code_pb2.FAILED_PRECONDITION
-    assert (await joining.answer(request("second"), kitchen)).body == b"x" * 60
+    assert (await joining.answer(request("second"), kitchen)).body == b"x" * 60_000
     assert kitchen.made == 2
 
 
-async def test_keys_are_bounded() -> None:
-    """However many keys there are, ten thousand and those under way are remembered."""
-    kitchen = Kitchen()
-    joining = Joining(FakeClock())
-    for number in range(10_100):
+async def test_answers_without_pictures_count_too() -> None:
+    """However small they are, answers take room, and those beyond it go."""
+    kitchen = Kitchen(size=0)
+    joining = Joining(FakeClock(), max_bytes=10 * OVERHEAD_BYTES)
+    for number in range(20):
         await joining.answer(request(f"k{number}"), kitchen)
-    assert len(joining._shared) <= 10_001
+    assert len(joining._with_answers) == 10
+
+
+async def test_keys_are_bounded() -> None:
+    """However many keys there are, so many and those under way are remembered."""
+    kitchen = Kitchen()
+    joining = Joining(FakeClock(), max_keys=100)
+    for number in range(300):
+        await joining.answer(request(f"k{number}"), kitchen)
+    assert len(joining._shared) <= 101
+    await joining.answer(request("k299"), kitchen)
+    assert kitchen.made == 300
+
+
+def test_a_key_holds_at_a_hundred_calls_a_second() -> None:
+    """The SDK draws a key for every call: those of a quarter of an hour have room."""
+    assert MAX_KEYS >= 100 * KEPT_SECONDS
 
 
 async def test_a_failure_reaches_everybody_who_waits_and_nobody_after_them() -> None:
@@ -207,3 +223,38 @@ async def test_a_failure_that_may_be_charged_is_told_again() -> None:
         with pytest.raises(Failure, match="too late"):
             await joining.answer(request("k"), kitchen)
     assert kitchen.made == 1
+
+
+TOO_LATE = Failure(Reason.TIMEOUT, "too late")
+TOO_SHORT = error_pb2.Attempt(skipped=error_pb2.Skip(reason=Reason.DEADLINE_TOO_SHORT.to_proto()))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        TOO_LATE,
+        Failure(Reason.NO_CANDIDATE, "no time left", code=code_pb2.DEADLINE_EXCEEDED),
+        Failure(Reason.RATE_LIMITED, "and no time for the other", attempts=[TOO_SHORT], code=code_pb2.UNAVAILABLE),
+    ],
+    ids=["too late", "no time left", "no time for one"],
+)
+async def test_whoever_has_more_time_than_the_first_begins_anew(failure: Failure) -> None:
+    """The first caller's deadline is his own: those who joined make one new order among them where it was too short."""
+    hasty, patient, joining = Kitchen(failure=failure), Kitchen(), Joining(FakeClock())
+    calls = [joining.answer(request("k"), each) for each in (hasty, patient, patient)]
+    first, *others = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(first, Failure)
+    assert [type(other) for other in others] == [Answered] * 2
+    assert (hasty.made, patient.made) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("failure", "unsettled"), [(TOO_LATE, JOB_7), (Failure(Reason.OVERLOADED, "boom"), None)], ids=["charged", "sick"]
+)
+async def test_more_time_changes_nothing_about_other_failures(failure: Failure, unsettled: Failure | None) -> None:
+    """Whoever joined gets a failure that time did not cause, and one after which somebody may be charged."""
+    hasty, patient, joining = Kitchen(failure=failure, unsettled=unsettled), Kitchen(), Joining(FakeClock())
+    calls = [joining.answer(request("k"), each) for each in (hasty, patient)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [Failure] * 2
+    assert not patient.made
