@@ -12,7 +12,7 @@ from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.errors import Reason
 from imagegate.runtime.metadata import UPSTREAM_ID
 from imagegate.testing import ScriptedProvider, ServedRouter, outcomes, serving_provider, serving_router, told
-from imagegate.v1 import error_pb2, generation_pb2
+from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2, router_pb2
 
 Event = generation_pb2.GenerateEvent
 Request = generation_pb2.GenerateRequest
@@ -66,6 +66,56 @@ async def a_router(foreign: Foreign, *, ask: bool = False) -> AsyncIterator[Serv
             yield router
     finally:
         await server.stop(None)
+
+
+def a_catalogue(count: int = 1, pattern: str = "", **nonsense: object) -> bytes:
+    """A catalogue whose model says `nonsense`."""
+    models = [
+        catalog_pb2.Model(
+            **{
+                "provider": "a",
+                "key": f"model{number or ''}",
+                "display_name": "M",
+                "upstream_model": f"org/model{number or ''}",
+                "typical_seconds_low": 1,
+                "typical_seconds_high": 2,
+                "tier": "free",
+                "enabled": True,
+            }
+            | nonsense  # type: ignore[arg-type]
+        )
+        for number in range(count)
+    ]
+    provider = catalog_pb2.Provider(name="a", enabled=True, outside_pattern=pattern)
+    if pattern:
+        provider.outside_catalogue.CopyFrom(models[0])
+    return catalog_pb2.ListModelsResponse(models=models, providers=[provider]).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "problem"),
+    [
+        (a_catalogue(typical_seconds_high=1e30), "model: typical_seconds: "),
+        (a_catalogue(credits=2**31 - 1), "model: credits: Input should be less"),
+        (a_catalogue(count=20_000), "it has 20,000 models"),
+        (a_catalogue(display_name="x" * 2_000_000), "bytes; at most"),
+        (a_catalogue(pattern="(a+)+$"), "outside_pattern: Value error, may have neither groups"),
+        (catalog_pb2.ListModelsResponse(providers=[catalog_pb2.Provider(name="z" * 999)]).SerializeToString(), "zzz"),
+    ],
+    ids=["seconds", "credits", "models", "bytes", "pattern", "name"],
+)
+async def test_a_catalogue_of_nonsense_is_refused(catalogue: bytes, problem: str) -> None:
+    """R11: a catalogue nobody can reckon with is a problem of its provider, and breaks nobody's status."""
+    foreign = Foreign({f"{CATALOG}/ListModels": [catalogue]})
+    async with a_router(foreign, ask=True) as router, router.stubs() as (generation, watcher):
+        status = await watcher.GetStatus(router_pb2.GetStatusRequest(), timeout=5)
+        explained = await watcher.Explain(Request(prompt="x", count=8), timeout=5)
+        answer = await generation.Generate(Request(prompt="x", model="b/model"), timeout=20)
+    assert problem in status.providers[0].problem
+    assert len(status.providers[0].problem) <= 512
+    assert not status.providers[0].models
+    assert [each.provider for each in explained.candidates] == ["a", "b"]
+    assert answer.provider == "b"
 
 
 @pytest.mark.parametrize("answer", [Response(), Response(provider="a", cost=3, warnings=["no picture today"])])
