@@ -166,7 +166,7 @@ async def test_joining_a_stream_with_its_key(house: House) -> None:
 
 async def test_a_reader_who_does_not_read_is_ended_and_its_work_cancelled(house: House) -> None:
     """More unread than allowed for longer than allowed: RESOURCE_EXHAUSTED, and the provider's order is cancelled."""
-    preview = generation_pb2.Image(data=b"\xff" * 3_000_000, mime_type="image/png")
+    preview = generation_pb2.Image(data=b"\xff" * 200_000, mime_type="image/png")
 
     class Painting(ScriptedProvider):
         async def generate(self, order):  # type: ignore[no-untyped-def]
@@ -180,7 +180,7 @@ async def test_a_reader_who_does_not_read_is_ended_and_its_work_cancelled(house:
                 raise
             raise AssertionError("nobody ended it")
 
-    await house.build([], kind=Painting, stream_bounds=Bounds(unread_bytes=4_000_000, unread_seconds=0.5))
+    await house.build([], kind=Painting, stream_bounds=Bounds(unread_bytes=250_000, unread_seconds=0.5))
     async with house.channel() as channel, asyncio.timeout(20):
         call = generation_pb2_grpc.GenerationServiceStub(channel).GenerateStream(Request(prompt="x"), timeout=60)
         await call.read()

@@ -15,8 +15,10 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from imagegate.runtime.channels import ChannelPool
-from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
+from imagegate.runtime.errors import MAX_ATTEMPT_BYTES, Dispatch, Failure, Reason, from_status
 from imagegate.runtime.metadata import UPSTREAM_ID
+from imagegate.runtime.order import UPSTREAM_ID as LEGAL_ID
+from imagegate.runtime.redaction import clip
 from imagegate.runtime.serialised import holds
 from imagegate.runtime.stream_event import response_of
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
@@ -25,6 +27,17 @@ GENERATE = "/imagegate.v1.GenerationService/Generate"
 GENERATE_STREAM = "/imagegate.v1.GenerationService/GenerateStream"
 CATALOGUE_SECONDS = 5.0
 IMAGES = generation_pb2.GenerateResponse.IMAGES_FIELD_NUMBER
+
+# A provider may be anybody's: ours shrink their previews to some 10 KB, and clip their texts themselves.
+MAX_PREVIEW_BYTES = 256 * 1024
+MAX_CHECK_BYTES = {
+    "provider": MAX_ATTEMPT_BYTES["provider"],
+    "model": MAX_ATTEMPT_BYTES["model"],
+    "upstream_model": MAX_ATTEMPT_BYTES["model"],
+    "message": MAX_ATTEMPT_BYTES["message"],
+    "remedy": MAX_ATTEMPT_BYTES["remedy"],
+    "upstream_message": MAX_ATTEMPT_BYTES["upstream_message"],
+}
 
 # How gRPC says that there was no connection to begin with; everything else broke one that there was.
 NEVER_CONNECTED = (
@@ -58,6 +71,11 @@ class Sighting:
     def dispatch(self) -> Dispatch:
         """How far it got, where it breaks off now."""
         return Dispatch.ACCEPTED if self.upstream_id else Dispatch.UNKNOWN
+
+    def see(self, upstream_id: str) -> None:
+        """The provider tells the id; what cannot be one is as good as none, and is not kept."""
+        if LEGAL_ID.fullmatch(upstream_id):
+            self.upstream_id = upstream_id
 
 
 class Endpoint:
@@ -150,7 +168,7 @@ class Endpoint:
         try:
             for key, value in await call.initial_metadata():
                 if key == UPSTREAM_ID:
-                    sighting.upstream_id = str(value)
+                    sighting.see(str(value))
             yield call
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED and name == GENERATE_STREAM:
@@ -168,8 +186,8 @@ class Endpoint:
                     return answer
                 event = generation_pb2.GenerateEvent.FromString(told)
                 if event.HasField("progress"):
-                    sighting.upstream_id = event.progress.upstream_id or sighting.upstream_id
-                    tell(event)
+                    sighting.see(event.progress.upstream_id)
+                    tell(_bounded(event, sighting))
         except DecodeError as error:
             raise _silent(self.provider) from error
         raise _silent(self.provider)
@@ -186,7 +204,7 @@ class Endpoint:
                 if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                     raise Failure(Reason.UNSUPPORTED, f"{self.provider} does not offer CheckModel") from error
                 raise _failure(error, self, Sighting()) from error
-            return check
+            return _clipped(check)
 
     async def until_ready(self, seconds: float) -> None:
         """Wait until there is a connection, at most `seconds`. Raises Failure where it is closed meanwhile."""
@@ -209,6 +227,22 @@ class Endpoint:
             except grpc.aio.AioRpcError as error:
                 raise _failure(error, self, Sighting()) from error
             return answer
+
+
+def _bounded(event: generation_pb2.GenerateEvent, sighting: Sighting) -> generation_pb2.GenerateEvent:
+    """The progress without what is larger than it ever has to be."""
+    event.DiscardUnknownFields()
+    event.progress.upstream_id = sighting.upstream_id
+    if event.progress.preview.ByteSize() > MAX_PREVIEW_BYTES:
+        event.progress.ClearField("preview")
+    return event
+
+
+def _clipped(check: catalog_pb2.ModelCheck) -> catalog_pb2.ModelCheck:
+    check.DiscardUnknownFields()
+    for name, limit in MAX_CHECK_BYTES.items():
+        setattr(check, name, clip(getattr(check, name), limit))
+    return check
 
 
 def _failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting) -> Failure:
