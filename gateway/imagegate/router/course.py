@@ -167,7 +167,8 @@ class Course:
         prompt = hash(self.request.prompt)
         self.admission.failed(attempt.permits, failure, now, starved=starved, prompt=prompt)
         made = self._write(attempt, now, failure, upstream_id)
-        if charge_of(failure) is Charge.UNKNOWN and pays_once(self.request, attempt.prospect.candidate.model):
+        model = attempt.prospect.candidate.model
+        if charge_of(failure) is Charge.UNKNOWN and pays_once(self.request, model) and not is_free(model):
             self._keep_to_the_free(attempt.prospect.candidate)
         if failure.reason is Reason.BUSY and attempt.fallback_waits:
             self._busy.add(attempt.prospect.place)

@@ -451,6 +451,12 @@ def test_a_loading_that_may_be_charged_is_not_submitted_again(replica: FakeRepli
         assert len(course.record) == 1
 
 
+def test_after_a_free_attempt_the_first_charge_is_still_to_come(replica: FakeReplica) -> None:
+    """What costs nothing stops nobody under PAY_ONCE, however it ends."""
+    course = replica.course(entry("a/m", credits=0), B, request=paying(catalog_pb2.PAYMENT_PAY_ONCE))
+    assert told(replica.play(course, [failed(Reason.UNREACHABLE, Dispatch.UNKNOWN)])) == "ab"
+
+
 def test_an_unknown_price_is_not_free(replica: FakeReplica) -> None:
     """A candidate of unknown price does not follow under PAY_ONCE."""
     course = replica.course(A, entry("b/m", credits=None), request=paying(catalog_pb2.PAYMENT_PAY_ONCE))
