@@ -487,20 +487,6 @@ async def test_models_outside_the_catalogue_are_judged_one_by_one(house: House) 
     assert house.router.router.admission.refusal("a", "org/typo", house.router.router.clock()) is not None
 
 
-async def test_a_moved_provider_ends_its_calls_as_unreachable_and_they_fall_back(house: House) -> None:
-    """A hot reload that moves a provider loses no request: calls under way there go on to the next candidate."""
-    await house.build([Hang()], [])
-    router = house.router.router
-    assert router.config is not None
-    waiting = asyncio.create_task(house.generate())
-    async with asyncio.timeout(10):
-        while not house.providers["a"].orders:
-            await asyncio.sleep(0.01)
-    moved = router.config.providers["a"].model_copy(update={"target": "127.0.0.1:9"})
-    await router.configure(router.config.model_copy(update={"providers": {**router.config.providers, "a": moved}}))
-    assert outcomes((await waiting).attempts) == ["a UNREACHABLE", "b OK"]
-
-
 async def test_labels_come_from_the_catalogue_whatever_is_asked_for(house: House) -> None:
     """S2: a hostile model name is no metric label and no entry of the status."""
     outside = SCRIPTED_MODEL.model_copy(update={"key": "outside"})

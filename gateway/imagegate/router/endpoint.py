@@ -17,12 +17,14 @@ from grpc_status import rpc_status
 from imagegate.runtime.channels import ChannelPool
 from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
 from imagegate.runtime.metadata import UPSTREAM_ID
+from imagegate.runtime.serialised import holds
 from imagegate.runtime.stream_event import response_of
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
 GENERATE = "/imagegate.v1.GenerationService/Generate"
 GENERATE_STREAM = "/imagegate.v1.GenerationService/GenerateStream"
 CATALOGUE_SECONDS = 5.0
+IMAGES = generation_pb2.GenerateResponse.IMAGES_FIELD_NUMBER
 
 # How gRPC says that there was no connection to begin with; everything else broke one that there was.
 NEVER_CONNECTED = (
@@ -64,8 +66,20 @@ class Endpoint:
     def __init__(self, provider: str, target: str) -> None:
         self.provider = provider
         self.target = target
+        self.is_leaving = False  # it is in the configuration no more
         self._channels = ChannelPool(target)
         self._is_closed = False
+        self._calls = 0
+        self._last_call_ended = asyncio.Event()
+
+    async def finish(self) -> None:
+        """Let the calls under way end, which they do by their own deadlines at the latest, then close. No call may
+        begin any more.
+        """
+        self.is_leaving = True
+        if self._calls:
+            await self._last_call_ended.wait()
+        await self.close()
 
     async def close(self) -> None:
         """Close every connection; calls under way end as UNREACHABLE."""
@@ -76,18 +90,49 @@ class Endpoint:
         self, request: bytes, timeout: float, metadata: Mapping[str, str], sighting: Sighting, tell: Tell | None = None
     ) -> bytes:
         """The provider's serialised answer; `tell` hears of its progress. Raises Failure."""
-        async with self._channels.call_slot() as channel:
+        async with self._channel(sighting) as channel:
             if tell is not None:
                 try:
                     async with self._called(channel, GENERATE_STREAM, request, timeout, metadata, sighting) as call:
-                        return await self._until_completed(call, sighting, tell)
+                        return self._with_picture(await self._until_completed(call, sighting, tell))
                 except _NoStreamsError:
                     pass  # an older provider: nothing was begun
             async with self._called(channel, GENERATE, request, timeout, metadata, sighting) as call:
                 answer = await call.read()
                 if not isinstance(answer, bytes):  # EOF
                     raise _silent(self.provider)
-                return answer
+                return self._with_picture(answer)
+
+    def _with_picture(self, answer: bytes) -> bytes:
+        """The answer, unless there is no picture in it."""
+        if not holds(answer, IMAGES):
+            raise Failure(
+                Reason.BAD_OUTPUT, f"{self.provider} answered OK without a picture", dispatch=Dispatch.ACCEPTED
+            )
+        return answer
+
+    @asynccontextmanager
+    async def _channel(self, sighting: Sighting) -> AsyncIterator[grpc.aio.Channel]:
+        """A channel for one call. Raises Failure(UNREACHABLE) where it is closed, before or meanwhile."""
+        if self._is_closed:
+            raise _gone(self, "is not called any more", sighting)
+        self._calls += 1
+        try:
+            async with self._channels.call_slot() as channel:
+                yield channel
+        except (asyncio.CancelledError, grpc.aio.UsageError) as error:
+            if not self._was_closed_meanwhile():
+                raise
+            raise _gone(self, "was closed", sighting) from error
+        finally:
+            self._calls -= 1
+            if not self._calls and self.is_leaving:
+                self._last_call_ended.set()
+
+    def _was_closed_meanwhile(self) -> bool:
+        """Whether a call was cancelled by the closing of its channel, not by its caller's leaving."""
+        task = asyncio.current_task()
+        return self._is_closed and task is not None and not task.cancelling()
 
     @asynccontextmanager
     async def _called(
@@ -111,11 +156,6 @@ class Endpoint:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED and name == GENERATE_STREAM:
                 raise _NoStreamsError from error
             raise _failure(error, self, sighting) from error
-        except asyncio.CancelledError:
-            if not self._is_closed:
-                raise
-            # Closing the channel cancels its calls, which is not the caller's doing.
-            raise _gone(self, "was taken out of the configuration", sighting) from None
         finally:
             call.cancel()  # a call that has ended takes no notice
 
@@ -136,7 +176,7 @@ class Endpoint:
 
     async def check_model(self, name: str, timeout: float = CATALOGUE_SECONDS) -> catalog_pb2.ModelCheck:
         """What the provider's upstream says of a model now. Raises Failure."""
-        async with self._channels.call_slot() as channel:
+        async with self._channel(Sighting()) as channel:
             stub = catalog_pb2_grpc.CatalogServiceStub(channel)
             try:
                 check: catalog_pb2.ModelCheck = await stub.CheckModel(
@@ -149,8 +189,8 @@ class Endpoint:
             return check
 
     async def until_ready(self, seconds: float) -> None:
-        """Wait until there is a connection, at most `seconds`."""
-        async with self._channels.call_slot() as channel:
+        """Wait until there is a connection, at most `seconds`. Raises Failure where it is closed meanwhile."""
+        async with self._channel(Sighting()) as channel:
             try:
                 async with asyncio.timeout(seconds):
                     while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
@@ -160,7 +200,7 @@ class Endpoint:
 
     async def list_models(self) -> catalog_pb2.ListModelsResponse:
         """The provider's catalogue. Raises Failure."""
-        async with self._channels.call_slot() as channel:
+        async with self._channel(Sighting()) as channel:
             stub = catalog_pb2_grpc.CatalogServiceStub(channel)
             try:
                 answer: catalog_pb2.ListModelsResponse = await stub.ListModels(
@@ -204,10 +244,12 @@ def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting
 
 
 def _gone(endpoint: Endpoint, how: str, sighting: Sighting) -> Failure:
+    """UNREACHABLE; DISABLED where the operator has taken it out, which says nothing about what stands in its place."""
+    who = f"the provider service {endpoint.provider} at {endpoint.target}"
     return Failure(
-        Reason.UNREACHABLE,
-        f"the provider service {endpoint.provider} at {endpoint.target} {how}",
-        remedy=f"start it, or correct providers.{endpoint.provider}.target",
+        Reason.DISABLED if endpoint.is_leaving else Reason.UNREACHABLE,
+        f"{who} was taken out of the configuration and {how}" if endpoint.is_leaving else f"{who} {how}",
+        remedy="" if endpoint.is_leaving else f"start it, or correct providers.{endpoint.provider}.target",
         dispatch=sighting.dispatch,
     )
 

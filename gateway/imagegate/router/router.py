@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -64,11 +65,13 @@ class Router:
         self.clock = clock
         self._emit = emit
         self._endpoints: dict[str, Endpoint] = {}
+        # Those that left the configuration with calls under way, each with the task that waits for their end.
+        self._leaving: dict[Endpoint, asyncio.Task[None]] = {}
         self._repeats = RepeatBudget()
         self._warmup = Warmup()
 
     async def configure(self, config: RouterConfig) -> None:
-        """Take `config` from now on. Calls under way at a provider that moved fall back as UNREACHABLE.
+        """Take `config` from now on. Calls under way at a provider that moved or was removed go on to their ends.
 
         New requests see the new configuration at once: nothing is awaited before it stands.
         """
@@ -88,13 +91,21 @@ class Router:
             if self._endpoints.get(name) is not endpoint:
                 if name not in self._endpoints:
                     await self.catalogues.forget(name)
-                await endpoint.close()
+                self._let_finish(endpoint)
 
     async def close(self) -> None:
         """Close every connection."""
         await self.catalogues.close()
-        for endpoint in self._endpoints.values():
+        finishing = list(self._leaving.values())
+        for endpoint in (*self._endpoints.values(), *self._leaving):
             await endpoint.close()
+        for task in finishing:
+            task.cancel()
+        await asyncio.gather(*finishing, return_exceptions=True)
+
+    def _let_finish(self, endpoint: Endpoint) -> None:
+        self._leaving[endpoint] = task = asyncio.create_task(endpoint.finish())
+        task.add_done_callback(lambda _: self._leaving.pop(endpoint))
 
     # ── One request ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -205,7 +216,8 @@ class Router:
                 case Warm(candidate, seconds):
                     await self._warm(candidate, seconds, tell)
                 case Pause(candidate, seconds):
-                    await self._endpoint(candidate.provider).until_ready(seconds)
+                    with suppress(Failure):  # taken out meanwhile: the next attempt tells
+                        await self._endpoint(candidate.provider).until_ready(seconds)
             return None
         finally:
             journey.waited += self.clock() - began
@@ -270,9 +282,7 @@ class Router:
 
     def _endpoint(self, provider: str) -> Endpoint:
         if provider not in self._endpoints:
-            raise Failure(
-                Reason.UNREACHABLE, f"{provider} was taken out of the configuration", dispatch=Dispatch.NOT_SENT
-            )
+            raise Failure(Reason.DISABLED, f"{provider} was taken out of the configuration", dispatch=Dispatch.NOT_SENT)
         return self._endpoints[provider]
 
     def _key_renewed(self, provider: str) -> None:

@@ -45,6 +45,10 @@ def current_request_id() -> str:
     return _request_id.get()
 
 
+class _CallerGoneError(Exception):
+    """The caller left before it could be answered."""
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every unary call, and the answering streams of our own services.
 
@@ -95,12 +99,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             # it cannot be sent to the former, and the latter would wait for one until its deadline.
             try:
                 await self._refuse(method, _internal(), request_id, context, began)
+            except _CallerGoneError:
+                raise cancelled from None
             except (grpc.aio.AbortError, asyncio.CancelledError):
                 log.exception("a call was cancelled by nobody", method=method)
                 raise
-            except Exception:  # noqa: BLE001 -- gRPC has several words for "the caller is gone"
-                self._metrics.answered(method, "CANCELLED", monotonic() - began)
-                raise cancelled from None
         except grpc.aio.AbortError:
             # The library's own services (health, channelz) have ended the call themselves.
             code = context.code()
@@ -121,12 +124,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         else:
             self._metrics.answered(method, "OK", monotonic() - began)
             return response
-        return await self._refuse(method, failure, request_id, context, began)
+        try:
+            return await self._refuse(method, failure, request_id, context, began)
+        except _CallerGoneError:
+            raise asyncio.CancelledError from None
 
     async def _refuse(self, method: str, failure: Failure, request_id: str, context: Any, began: float) -> None:
         """End the call with `failure`; always raises.
 
-        AbortError where it was sent, CancelledError where the caller has to read what lies before it first.
+        AbortError where it was sent, CancelledError where the caller has to read what lies before it first,
+        _CallerGoneError where nobody is there to hear it.
         """
         failure.message = self._redactor.scrub(failure.message)
         failure.remedy = self._redactor.scrub(failure.remedy)
@@ -142,6 +149,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except TimeoutError:
             self._metrics.answered(method, code_pb2.Code.Name(status.code), monotonic() - began)
             raise asyncio.CancelledError from None
+        except Exception as gone:  # gRPC has several words for it
+            self._metrics.answered(method, "CANCELLED", monotonic() - began)
+            raise _CallerGoneError from gone
 
 
 def _is_wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> bool:

@@ -4,6 +4,7 @@ A router never parses a provider's answer, which on a stream comes wrapped in an
 serialised; which of them holds an answer, and where, is read off its first bytes.
 """
 
+from imagegate.runtime.serialised import read_varint, varint
 from imagegate.v1 import generation_pb2
 
 HEARTBEAT = generation_pb2.GenerateEvent(heartbeat=generation_pb2.Heartbeat()).SerializeToString()
@@ -16,7 +17,7 @@ _COMPLETED = generation_pb2.GenerateEvent.COMPLETED_FIELD_NUMBER << 3 | _LENGTH_
 
 def completed(*response: bytes) -> bytes:
     """The last event of a stream: the answer, given as one serialised GenerateResponse or as parts of one."""
-    return b"".join((bytes((_COMPLETED,)), _varint(sum(map(len, response))), *response))
+    return b"".join((bytes((_COMPLETED,)), varint(sum(map(len, response))), *response))
 
 
 def response_of(event: bytes) -> bytes | None:
@@ -25,7 +26,7 @@ def response_of(event: bytes) -> bytes | None:
     Raises DecodeError where it is no event at all.
     """
     if event[:1] == bytes((_COMPLETED,)):
-        length, start = _read_varint(event, 1)
+        length, start = read_varint(event, 1)
         if start + length == len(event):
             return event[start:]
     # Somebody else's serialisation may differ from ours, in fields that this version does not know.
@@ -36,23 +37,3 @@ def response_of(event: bytes) -> bytes | None:
 def is_progress(event: bytes) -> bool:
     """Whether an event that was serialised here tells progress."""
     return event[:1] == bytes((_PROGRESS,))
-
-
-def _varint(number: int) -> bytes:
-    """A length as the wire has it: seven bits a byte, the lowest first."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The length that begins at `at`, and where what it is the length of begins; (0, at) where there is none."""
-    number = 0
-    for index, byte in enumerate(data[at : at + 5]):
-        number |= (byte & 0x7F) << 7 * index
-        if byte <= 0x7F:
-            return number, at + index + 1
-    return 0, at

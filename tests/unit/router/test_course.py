@@ -52,7 +52,7 @@ def loading(estimate: float | None) -> Failure:
 
 
 def test_the_first_that_delivers_ends_it(replica: FakeReplica) -> None:
-    """R4: the next candidate follows a failure at once, and the record tells of both."""
+    """R10: the next candidate follows a failure at once, and the record tells of both."""
     course = replica.course(A, B)
     assert told(replica.play(course, [SICK])) == "ab"
     course.delivered(replica.clock.advance(5), "req-1")
@@ -65,7 +65,7 @@ def test_the_first_that_delivers_ends_it(replica: FakeReplica) -> None:
 
 
 def test_at_most_four_attempts_are_made(replica: FakeReplica) -> None:
-    """R4: however many candidates there are, four attempts are the end, and the fourth waits for nobody."""
+    """However many candidates there are, four attempts are the end, and the fourth waits for nobody."""
     steps = replica.play(replica.course(A, B, C, D, E), [SICK] * 5)
     assert told(steps) == "abcd."
     tries = [step for step in steps if isinstance(step, Try)]
@@ -96,12 +96,12 @@ def test_at_most_four_attempts_are_made(replica: FakeReplica) -> None:
     ],
 )
 def test_the_verdict_says_who_follows(replica: FakeReplica, reason: Reason, expected: str) -> None:
-    """R5: what is the input's fault is not shopped around, what is an upstream's fault is."""
+    """What is the input's fault is not shopped around, what is an upstream's fault is."""
     assert told(replica.play(replica.course(A, B, C), [failed(reason)] * 3)) == expected
 
 
 def test_an_input_that_two_refused_is_not_shown_to_a_third(replica: FakeReplica) -> None:
-    """R5: a refused input goes to one other candidate; failures of another kind in between change nothing."""
+    """A refused input goes to one other candidate; failures of another kind in between change nothing."""
     refused = failed(Reason.UPSTREAM_REJECTED_INPUT)
     assert told(replica.play(replica.course(A, B, C, D), [refused, SICK, refused])) == "abc."
 
@@ -172,7 +172,7 @@ def test_an_end_without_an_attempt_is_a_bug(replica: FakeReplica) -> None:
 
 
 def test_an_attempt_leaves_the_next_its_usual_time(replica: FakeReplica) -> None:
-    """R6: an attempt gets its own limit, or what leaves the next one its p50; the last gets all less 250 ms."""
+    """An attempt gets its own limit, or what leaves the next one its p50; the last gets all less 250 ms."""
     first, second = replica.play(replica.course(A, B, seconds=40.0), [SICK])
     assert isinstance(first, Try)
     assert isinstance(second, Try)
@@ -185,7 +185,7 @@ def test_an_attempt_leaves_the_next_its_usual_time(replica: FakeReplica) -> None
 
 @pytest.mark.parametrize(("seconds", "counts"), [(12.0, 0), (13.0, 5)])
 def test_a_starved_time_out_counts_for_nothing(replica: FakeReplica, seconds: float, counts: int) -> None:
-    """R6: a time-out counts, unless the upstream was given less than the model's p50."""
+    """A time-out counts, unless the upstream was given less than the model's p50."""
     for _ in range(5):
         course = replica.course(A, seconds=seconds + RESERVE)
         replica.play(course, [failed(Reason.TIMEOUT)], took=seconds)
@@ -245,7 +245,7 @@ def test_the_time_of_a_picture_is_its_share_of_the_attempt(replica: FakeReplica)
 
 
 def test_who_was_not_heard_is_asked_once_more(replica: FakeReplica) -> None:
-    """R4: the same candidate again at most once, where provably nothing was sent; then the next one."""
+    """The same candidate again at most once, where provably nothing was sent; then the next one."""
     course = replica.course(A, B)
     assert told(replica.play(course, [NOT_HEARD, NOT_HEARD, SICK])) == "aab."
     assert made(course) == "aab"
@@ -276,7 +276,7 @@ def test_a_repeat_needs_admission_like_any_attempt(replica: FakeReplica) -> None
 
 
 def test_a_repeat_needs_time(replica: FakeReplica) -> None:
-    """R6: an attempt that used up the time is not repeated."""
+    """An attempt that used up the time is not repeated."""
     assert told(replica.play(replica.course(A, seconds=30.0), [NOT_HEARD], took=30.0)) == "a."
 
 
@@ -291,17 +291,17 @@ def test_a_repeat_needs_time(replica: FakeReplica) -> None:
     ],
 )
 def test_who_may_have_been_heard_is_not_asked_again(replica: FakeReplica, failure: Failure) -> None:
-    """R4: no repeat where the upstream may have heard us, or where the provider has its own word on it."""
+    """No repeat where the upstream may have heard us, or where the provider has its own word on it."""
     assert told(replica.play(replica.course(A), [failure])) == "a."
 
 
 def test_repeats_are_attempts(replica: FakeReplica) -> None:
-    """R4: a repeat counts towards the four attempts, and a request has one."""
+    """A repeat counts towards the four attempts, and a request has one."""
     assert told(replica.play(replica.course(A, B, C, D), [NOT_HEARD] * 5)) == "aabc."
 
 
 def test_repeats_have_a_budget(replica: FakeReplica) -> None:
-    """R4: with little traffic three repeats in ten seconds are made, then none."""
+    """With little traffic three repeats in ten seconds are made, then none."""
     told_ = [told(replica.play(replica.course(entry(f"p{n}/m"), B), [NOT_HEARD, NOT_HEARD])) for n in range(4)]
     assert [word.count(f"p{n}") for n, word in enumerate(told_)] == [2, 2, 2, 1]
 
@@ -350,7 +350,7 @@ def test_a_long_loading_is_waited_for_when_the_others_have_failed(replica: FakeR
 
 
 def test_a_verdict_ends_the_waiting_too(replica: FakeReplica) -> None:
-    """R5: where another candidate found the input at fault nobody waits for the first one's model."""
+    """Where another candidate found the input at fault nobody waits for the first one's model."""
     course = replica.course(A, B)
     assert told(replica.play(course, [loading(60.0), failed(Reason.CONTENT_REJECTED)])) == "ab."
 
@@ -363,7 +363,7 @@ def test_a_loading_attempt_goes_on_after_the_fourth(replica: FakeReplica, candid
 
 
 def test_a_loading_attempt_leaves_the_next_its_time(replica: FakeReplica) -> None:
-    """R6: the second part of the third attempt still has a fourth candidate behind it."""
+    """The second part of the third attempt still has a fourth candidate behind it."""
     steps = replica.play(replica.course(A, B, C, D, seconds=100.0), [SICK, SICK, loading(5.0)])
     assert told(steps) == "abcwc"
     resumed = steps[-1]
@@ -489,6 +489,6 @@ def entries(number: int) -> list[Entry]:
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 9])
 def test_the_attempts_of_a_request_are_bounded_by_its_candidates(replica: FakeReplica, number: int) -> None:
-    """R4: each candidate once, four at most."""
+    """Each candidate once, four at most."""
     steps = replica.play(replica.course(*entries(number)), [SICK] * 9)
     assert sum(isinstance(step, Try) for step in steps) == min(number, MAX_ATTEMPTS)

@@ -46,7 +46,7 @@ def reopen(replica: FakeReplica, candidate: str) -> None:
 
 
 def test_nothing_known_leaves_the_configured_order(replica: FakeReplica) -> None:
-    """R4: candidates are tried in the order of their route."""
+    """R10: candidates are tried in the order of their route."""
     assert order(replica.line_up(A, B, C)) == "abc"
 
 
