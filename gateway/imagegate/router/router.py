@@ -68,7 +68,7 @@ class Router:
         # Those that left the configuration with calls under way, each with the task that waits for their end.
         self._leaving: dict[Endpoint, asyncio.Task[None]] = {}
         self._repeats = RepeatBudget()
-        self._warmup = Warmup()
+        self._warmup = Warmup(clock)
 
     async def configure(self, config: RouterConfig) -> None:
         """Take `config` from now on. Calls under way at a provider that moved or was removed go on to their ends.
