@@ -169,11 +169,12 @@ class Router:
         """
         for provider in self.configured().providers:
             catalogue = self.catalogues.offer(provider).catalogue
-            if catalogue is None or not catalogue.models:
+            model = catalogue.find("") if catalogue else None
+            if model is None:
                 continue
             if self.admission.refused_because(provider, self.clock()) is Reason.CREDENTIALS_REJECTED:
                 try:
-                    check = await self._endpoint(provider).check_model(catalogue.models[0].key)
+                    check = await self._endpoint(provider).check_model(model.key)
                 except Failure:
                     continue  # its word is all that was asked for
                 if check.key_accepted:
