@@ -266,17 +266,17 @@ class Router:
         ends = self.clock() + seconds
 
         async def is_ready() -> bool:
+            with suppress(Failure):  # then the estimate is all there is
+                check = await self.check(candidate)
+                if check.HasField("loaded") and check.loaded:
+                    self.admission.warmed(candidate.provider, candidate.key, self.clock())
+                    return True
             if tell is not None:
                 tell(progress.warming(ends - self.clock()))
-            try:
-                check = await self.check(candidate)
-            except Failure:
-                return False  # then the estimate is all there is
-            if not (check.HasField("loaded") and check.loaded):
-                return False
-            self.admission.warmed(candidate.provider, candidate.key, self.clock())
-            return True
+            return False
 
+        if tell is not None:  # also where another request asks
+            tell(progress.warming(seconds))
         await self._warmup.wait((candidate.provider, candidate.key), seconds, is_ready)
 
     def _endpoint(self, provider: str) -> Endpoint:
