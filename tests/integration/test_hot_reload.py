@@ -113,3 +113,13 @@ async def test_closing_a_router_ends_its_calls_at_once(house: House) -> None:
             await asking
         _, told = await waiting
     assert outcomes(told.attempts) == ["a DISABLED"]
+
+
+async def test_what_a_removed_provider_offered_is_in_no_metric(house: House) -> None:
+    """S2: the metrics are those of the providers in the configuration."""
+    await house.build([], [])
+    registry = house.router.metrics.registry
+    labels = {"provider": "a", "model": "model"}
+    assert registry.get_sample_value("imagegate_model_rejecting", labels) == 0
+    await reconfigure(house.router, a=None)
+    assert registry.get_sample_value("imagegate_model_rejecting", labels) is None

@@ -512,6 +512,18 @@ async def test_a_free_check_that_accepts_the_key_lets_the_next_request_find_out(
     assert outcomes((await house.generate()).attempts) == after
 
 
+async def test_a_refused_key_is_checked_with_a_model_that_is_on(house: House) -> None:
+    """A model that is switched off is never asked about, so it says nothing about the key: the next one does."""
+    off = SCRIPTED_MODEL.model_copy(
+        update={"key": "off", "upstream_model": "scripted/off", "enabled": False, "disabled_reason": "soon"}
+    )
+    checks = [Check(key_accepted=True)]
+    await house.build([failure(Reason.CREDENTIALS_REJECTED)], [], checks=checks, models=(off, SCRIPTED_MODEL))
+    await house.generate()
+    await house.router.router.check_refused_keys()
+    assert outcomes((await house.generate()).attempts) == ["a OK"]
+
+
 async def test_no_credit_is_not_healed_by_a_key_that_is_accepted(house: House) -> None:
     """An account without credit has a good key: the free check says nothing about the money."""
     await house.build([failure(Reason.OUT_OF_CREDIT)], [], checks=[Check(key_accepted=True)])

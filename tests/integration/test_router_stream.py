@@ -143,6 +143,19 @@ async def test_a_warming_model_is_told_with_its_estimate(house: House) -> None:
     assert len(house.providers["a"].orders) == 2
 
 
+async def test_everybody_who_waits_for_a_model_hears_that_it_is_warming(house: House) -> None:
+    """R8: only one asks whether the model is ready, and all who wait for it are told what they wait for."""
+    loading = failure(Reason.MODEL_LOADING, retry_after=0.6, dispatch=Dispatch.REFUSED)
+    await house.build([loading, loading], checks=[Hang(), Hang()])
+
+    async def phases() -> list[str]:
+        return [in_short(event) async for event in stream(house)]
+
+    for told_ in await asyncio.gather(phases(), phases()):
+        assert "PHASE_WARMING" in told_
+        assert told_[-1] == "completed"
+
+
 async def test_joining_a_stream_with_its_key(house: House) -> None:
     """A second stream with the same key gets the answer of the first: one order, one picture."""
     go_on = asyncio.Event()

@@ -5,8 +5,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -22,7 +21,7 @@ from imagegate.router.events import Listeners
 from imagegate.router.generation_service import GenerationFace
 from imagegate.router.health import HealthNames
 from imagegate.router.history import History
-from imagegate.router.lookout import keep_looking
+from imagegate.router.lookout import keep_checking_keys, keep_looking
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.reload import keep_reloading
 from imagegate.router.router import Router
@@ -40,6 +39,10 @@ log = structlog.get_logger("imagegate.router")  # as `python -m` this module has
 FIRST_READING_SECONDS = 2.0
 
 
+class BrokenError(Exception):
+    """Something without which a router only seems to be well has ended."""
+
+
 class RouterSettings(EnvironmentSettings):
     """What the router takes besides the settings of every process."""
 
@@ -47,7 +50,9 @@ class RouterSettings(EnvironmentSettings):
 
 
 async def serve(environ: Mapping[str, str]) -> None:
-    """Serve the router until SIGTERM or SIGINT. Raises SettingsError or ConfigError where it cannot start."""
+    """Serve the router until SIGTERM or SIGINT. Raises SettingsError or ConfigError where it cannot start,
+    BrokenError where it cannot go on.
+    """
     settings = ProcessSettings.read(environ, "IMAGEGATE_")
     path = configuration.config_path(environ)
     config = configuration.load(path, environ)
@@ -69,29 +74,36 @@ async def serve(environ: Mapping[str, str]) -> None:
     try:
         async with also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor) as admin_port:
             log.info("admin_listening", grpc=admin_port)
-            async with (
-                serving(services, settings, metrics, redactor) as running,
-                _in_background(
-                    keep_reloading(router, path, environ, listeners),
-                    keep_looking(router, HealthNames(router, running.tell_health).look),
-                ),
-            ):
-                await until_told_to_stop()
-                face.stop_watching()
+            async with serving(services, settings, metrics, redactor) as running:
+                try:
+                    await working(
+                        until_told_to_stop(),
+                        reloading=keep_reloading(router, path, environ, listeners),
+                        looking=keep_looking(router, HealthNames(router, running.tell_health).look),
+                        checking_keys=keep_checking_keys(router),
+                    )
+                finally:
+                    face.stop_watching()
     finally:
         await router.close()
 
 
-@asynccontextmanager
-async def _in_background(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do `work` while the block is in force."""
-    tasks = [asyncio.create_task(each) for each in work]
+async def working(until: Coroutine[None, None, None], **work: Coroutine[None, None, None]) -> None:
+    """Do `work`, which has no end, until `until` has ended. Raises BrokenError where some of it ends before."""
+    waiting = asyncio.create_task(until)
+    tasks = {asyncio.create_task(each): name for name, each in work.items()}
     try:
-        yield
+        await asyncio.wait((waiting, *tasks), return_when=asyncio.FIRST_COMPLETED)
+        for task, name in tasks.items():
+            if task.done():
+                cause = None if task.cancelled() else task.exception()
+                log.error("work that has no end has ended", work=name, exc_info=cause)
+                raise BrokenError(f"{name} has ended by a bug; the log has more") from cause
+        waiting.result()
     finally:
-        for task in tasks:
+        for task in (waiting, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(waiting, *tasks, return_exceptions=True)
 
 
 def check(files: Sequence[str], as_json: bool) -> int:
@@ -120,7 +132,7 @@ def show(config: RouterConfig, as_json: bool) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code is 2 where settings or a configuration are wrong."""
+    """Run the command; the exit code is 2 where settings or a configuration are wrong, 1 where it broke down."""
     parsed = _parser().parse_args(arguments)
     try:
         if parsed.command == "config":
@@ -134,6 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = "the configuration cannot be used" if parsed.command == "config" else "the router cannot start"
         print(f"{what}: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    except BrokenError as error:
+        print(f"the router stopped: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 

@@ -84,16 +84,21 @@ class Catalogues:
                 task.cancel()
 
     async def forget(self, provider: str) -> None:
-        """Stop asking; what is known stays until it is asked again."""
-        task = self._tasks.pop(provider, None)
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        """Stop asking, and forget what was offered."""
+        await self._stop_asking(provider)
+        self._offers.pop(provider, None)
+        self._asked.pop(provider, None)
 
     async def close(self) -> None:
         """Stop asking anybody."""
         for provider in list(self._tasks):
-            await self.forget(provider)
+            await self._stop_asking(provider)
+
+    async def _stop_asking(self, provider: str) -> None:
+        task = self._tasks.pop(provider, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_asking(self, endpoint: Endpoint) -> None:
         while True:

@@ -16,21 +16,17 @@ KEY_CHECK_SECONDS = 60.0
 
 async def keep_looking(router: Router, tell: Callable[[], Awaitable[None]]) -> None:
     """Look around once a second, for ever; `tell` tells what is seen."""
-    checking = asyncio.create_task(_keep_checking_keys(router))
-    try:
-        while True:
+    while True:
+        try:
             router.admission.look(router.clock())
-            try:
-                await tell()
-            except Exception:  # a bug of ours in telling must not blind the router for ever
-                log.exception("what was seen could not be told")
-            await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        checking.cancel()
-        await asyncio.gather(checking, return_exceptions=True)
+            await tell()
+        except Exception:  # a bug of ours must not blind the router for ever
+            log.exception("what was seen could not be told")
+        await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _keep_checking_keys(router: Router) -> None:
+async def keep_checking_keys(router: Router) -> None:
+    """Ask providers that refused their keys once a minute, for ever."""
     while True:
         await asyncio.sleep(KEY_CHECK_SECONDS)
         try:

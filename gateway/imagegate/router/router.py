@@ -68,7 +68,7 @@ class Router:
         # Those that left the configuration with calls under way, each with the task that waits for their end.
         self._leaving: dict[Endpoint, asyncio.Task[None]] = {}
         self._repeats = RepeatBudget()
-        self._warmup = Warmup()
+        self._warmup = Warmup(clock)
 
     async def configure(self, config: RouterConfig) -> None:
         """Take `config` from now on. Calls under way at a provider that moved or was removed go on to their ends.
@@ -169,11 +169,12 @@ class Router:
         """
         for provider in self.configured().providers:
             catalogue = self.catalogues.offer(provider).catalogue
-            if catalogue is None or not catalogue.models:
+            model = catalogue.find("") if catalogue else None
+            if model is None:
                 continue
             if self.admission.refused_because(provider, self.clock()) is Reason.CREDENTIALS_REJECTED:
                 try:
-                    check = await self._endpoint(provider).check_model(catalogue.models[0].key)
+                    check = await self._endpoint(provider).check_model(model.key)
                 except Failure:
                     continue  # its word is all that was asked for
                 if check.key_accepted:
@@ -267,17 +268,17 @@ class Router:
         ends = self.clock() + seconds
 
         async def is_ready() -> bool:
+            with suppress(Failure):  # then the estimate is all there is
+                check = await self.check(candidate)
+                if check.HasField("loaded") and check.loaded:
+                    self.admission.warmed(candidate.provider, candidate.key, self.clock())
+                    return True
             if tell is not None:
                 tell(progress.warming(ends - self.clock()))
-            try:
-                check = await self.check(candidate)
-            except Failure:
-                return False  # then the estimate is all there is
-            if not (check.HasField("loaded") and check.loaded):
-                return False
-            self.admission.warmed(candidate.provider, candidate.key, self.clock())
-            return True
+            return False
 
+        if tell is not None:  # also where another request asks
+            tell(progress.warming(seconds))
         await self._warmup.wait((candidate.provider, candidate.key), seconds, is_ready)
 
     def _endpoint(self, provider: str) -> Endpoint:

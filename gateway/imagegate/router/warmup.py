@@ -11,9 +11,10 @@ Place = tuple[str, str]
 
 
 class Warmup:
-    """The models that somebody waits for."""
+    """The models that somebody waits for. `clock` is monotonic, in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._asking: dict[Place, asyncio.Future[bool]] = {}  # what those who ask will have heard in the end
 
     def __repr__(self) -> str:
@@ -24,8 +25,8 @@ class Warmup:
 
         `is_ready` asks the upstream; one of those who wait does so, and if it leaves another one goes on.
         """
-        ends = monotonic() + seconds
-        while (left := ends - monotonic()) > 0:
+        ends = self._clock() + seconds
+        while (left := ends - self._clock()) > 0:
             asked_by_another = self._asking.get(place)
             if asked_by_another is None:
                 await self._ask(place, left, is_ready)

@@ -44,3 +44,14 @@ async def test_what_is_left_of_a_quota_is_known() -> None:
     await read(catalogues, Endpoint("one"))
     assert catalogues.offer("fal").quota_left is None
     await catalogues.close()
+
+
+async def test_a_provider_that_was_taken_out_is_forgotten() -> None:
+    """What a removed provider offered is known no more, and cannot become a label."""
+    catalogues = Catalogues(lambda _: None)
+    await read(catalogues, Endpoint("one"))
+    assert set(catalogues.known) == {"fal"}
+    await catalogues.forget("fal")
+    assert not catalogues.known
+    assert catalogues.offer("fal").catalogue is None
+    await catalogues.close()

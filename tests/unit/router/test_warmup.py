@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from imagegate.router.warmup import Warmup
+from imagegate.testing import FakeClock
 
 PLACE = ("fal", "m")
 
@@ -96,3 +97,19 @@ async def test_a_bug_in_asking_is_told_to_who_asks_and_leaves_nobody_waiting() -
         await asking
     async with asyncio.timeout(5):
         await other
+
+
+async def test_the_time_that_is_waited_for_is_the_callers_clocks() -> None:
+    """Nobody begins to wait for what is over by the clock that decides."""
+    clock, upstream = FakeClock(), Upstream()
+    warmup = Warmup(clock)
+    asking = asyncio.create_task(warmup.wait(PLACE, 60.0, upstream.is_ready))
+    await asyncio.sleep(0)
+    other = asyncio.create_task(warmup.wait(PLACE, 5.0, upstream.is_ready))
+    await asyncio.sleep(0)
+    clock.advance(10)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await other
+    assert upstream.asked == 1
