@@ -59,7 +59,7 @@ class Router:
     ) -> None:
         self.config: RouterConfig | None = None
         self.overrides = overrides
-        self.catalogues = Catalogues(self._key_renewed)
+        self.catalogues = Catalogues(self._key_renewed, self._quota_left)
         rng = random_source or random.Random()  # noqa: S311 jitter needs no secrecy
         self.admission = Admission(emit, rng)
         self.clock = clock
@@ -288,6 +288,9 @@ class Router:
 
     def _key_renewed(self, provider: str) -> None:
         self.admission.key_renewed(provider, self.clock())
+
+    def _quota_left(self, provider: str) -> None:
+        self.admission.quota_left(provider, self.clock())
 
     def _switched_off(self, candidate: Candidate) -> Obstacle | None:
         settings = self.config.providers.get(candidate.provider) if self.config else None
