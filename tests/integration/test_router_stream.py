@@ -69,6 +69,21 @@ async def test_a_failure_mid_stream_goes_on_to_the_next_candidate_within_the_sam
     assert answer.resolved_by == generation_pb2.RESOLVED_BY_DEFAULT
 
 
+async def test_who_is_passed_over_is_told_when_it_happens(house: House) -> None:
+    """R5: a candidate that is not tried is told of before the next attempt begins, and before the stream fails."""
+    await house.build([failure(Reason.OUT_OF_CREDIT)], [failure(Reason.OUT_OF_CREDIT)], [])
+    await house.generate()
+    events = [event async for event in stream(house) if event.WhichOneof("event") != "progress"]
+    told_ = [in_short(event) for event in events]
+    assert told_[:2] == ["finished [a CIRCUIT_OPEN]", "finished [b CIRCUIT_OPEN]"]
+    assert told_[2:] == ["started c #1", "finished c OK", "completed"]
+    assert events[0].attempt_finished.skipped.until.seconds
+    failing = stream(house, Request(prompt="x", model="a/model"))
+    assert in_short(await anext(failing)) == "finished [a CIRCUIT_OPEN]"
+    with pytest.raises(grpc.aio.AioRpcError):
+        await anext(failing)
+
+
 async def test_progress_arrives_while_the_picture_is_being_made(house: House) -> None:
     """The place in the queue and the steps are told before the picture is there, not with it."""
     go_on = asyncio.Event()

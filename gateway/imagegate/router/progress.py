@@ -19,7 +19,7 @@ def started(attempt: Try) -> generation_pb2.GenerateEvent:
 
 
 def finished(record: Sequence[Made | Passed], now: float) -> generation_pb2.GenerateEvent:
-    """The last attempt of the record ended."""
+    """The last attempt of the record ended, or the last candidate was passed over."""
     return generation_pb2.GenerateEvent(attempt_finished=attempts_of(record[-1:], now)[0])
 
 

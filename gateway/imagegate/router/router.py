@@ -11,7 +11,7 @@ from imagegate.router import answer, progress
 from imagegate.router.admission import Admission
 from imagegate.router.catalogues import Catalogues
 from imagegate.router.config import ModelOverrides, RouteOptions, RouterConfig
-from imagegate.router.course import Course, Ended, Pause, Try, Warm
+from imagegate.router.course import Course, Ended, Passed, Pause, Try, Warm
 from imagegate.router.endpoint import Endpoint, Sighting, Tell
 from imagegate.router.events import ConfigLoaded, Listener, RequestFinished
 from imagegate.router.ranking import Entry, Obstacle, line_up
@@ -35,8 +35,8 @@ class Answered:
 
 @dataclass(slots=True)
 class Journey:
-    """One request under way: what its model's name means, its course through the candidates, and the seconds for
-    which it waited for others.
+    """One request under way: what its model's name means, its course through the candidates, the seconds for which it
+    waited for others, and how many of those that were passed over its caller has heard of.
     """
 
     request_id: str
@@ -44,6 +44,7 @@ class Journey:
     course: Course
     began: float
     waited: float = 0.0
+    told_passed: int = 0
 
 
 class Router:
@@ -123,6 +124,7 @@ class Router:
         try:
             while body is None:
                 step = course.next(self.clock())
+                self._tell_passed(journey, tell)
                 if isinstance(step, Ended):
                     raise answer.exhausted(course.record, self.clock())
                 body = await self._take(journey, step, tell)
@@ -222,6 +224,14 @@ class Router:
             return None
         finally:
             journey.waited += self.clock() - began
+
+    def _tell_passed(self, journey: Journey, tell: Tell | None) -> None:
+        """Tell of the candidates that were passed over since the last time."""
+        passed = [entry for entry in journey.course.record if isinstance(entry, Passed)]
+        if tell is not None:
+            for entry in passed[journey.told_passed :]:
+                tell(progress.finished([entry], self.clock()))
+        journey.told_passed = len(passed)
 
     async def _attempt(self, journey: Journey, attempt: Try, tell: Tell | None) -> bytes | None:
         """The provider's answer, or None where the attempt failed and was recorded."""

@@ -1,7 +1,7 @@
 """RouterService: how the providers are doing, what would be tried for a request, and what was tried for others."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import grpc
 
@@ -52,6 +52,7 @@ class RouterFace(router_pb2_grpc.RouterServiceServicer):
         self, request: router_pb2.WatchStatusRequest, context: WatchContext
     ) -> None:
         """Tell the status now and after every change, until the caller leaves or the server stops."""
+        await context.send_initial_metadata(())  # first: see `streaming` on writes that are given up
         told: router_pb2.RouterStatus | None = None
         told_at = 0.0
         while not self._over.is_set():
@@ -59,12 +60,25 @@ class RouterFace(router_pb2_grpc.RouterServiceServicer):
             now = self._router.clock()
             if told is None or now - told_at >= AT_LEAST_SECONDS or _essence(status) != _essence(told):
                 told, told_at = status, now
-                await context.write(status)
+                await self._unless_over(context.write(status))
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._over.wait()
             except TimeoutError:
                 continue
+
+    async def _unless_over(self, writing: Awaitable[None]) -> None:
+        """Wait for a caller to take what is written to it, who may not read, but only while watching goes on."""
+        write = asyncio.ensure_future(writing)
+        over = asyncio.ensure_future(self._over.wait())
+        try:
+            await asyncio.wait((write, over), return_when=asyncio.FIRST_COMPLETED)
+            if write.done():
+                write.result()
+        finally:
+            write.cancel()
+            over.cancel()
+            await asyncio.gather(write, over, return_exceptions=True)
 
     async def Explain(self, request: generation_pb2.GenerateRequest, context: ExplainContext) -> router_pb2.Explanation:
         """What would become of this request now."""
