@@ -154,7 +154,7 @@ async def test_a_daily_quota() -> None:
 
 async def test_a_rate() -> None:
     """R9: an operator's requests per second are kept: who would have to wait for long goes on to the next."""
-    async with running({"IMAGEGATE_HUGGINGFACE_REQUESTS_PER_SECOND": "0.5"}) as (served, router):
+    async with running({"IMAGEGATE_HUGGINGFACE_REQUESTS_PER_SECOND": "0.02"}) as (served, router):
         assert await attempts(router) == ["huggingface OK"]
         assert await attempts(router) == ["huggingface RATE_LIMITED", "fal OK"]
         assert submissions(served) == 1

@@ -90,6 +90,8 @@ class Row:
     webui_auth: str | None = None
     model: str = ""
     count: int = 1
+    # Seconds of an attempt that hangs; of these the provider keeps a fifth for the upstream's last word.
+    attempt: float = 0.8
 
     def __str__(self) -> str:
         return f"{self.id}-{self.upstream}-{self.what}".replace(" ", "-")
@@ -200,12 +202,13 @@ OF_THE_NETWORK = [
         "works for too long",
         Reason.TIMEOUT,
         pace=Pace(fal_run=60),
+        attempt=2.5,
         dispatch=Dispatch.ACCEPTED,
         billed=False,
         goes_on=GoesOn.YES,
         made=0,
     ),
-    delivered("F7", FAL, "hangs at the question", rules=[{**STATUS, "fault": "hang"}]),
+    delivered("F7", FAL, "hangs at the question", rules=[{**STATUS, "fault": "hang"}], attempt=2.5),
     *(unknown("F9", each, "stale connection", front=forgetting, asked=0, made=0) for each in ALL),
 ]
 

@@ -22,8 +22,7 @@ MODELS = {HF: "huggingface/flux-schnell", FAL: "fal/flux-schnell", WEBUI: "autom
 SECOND = {HF: FAL, FAL: HF, WEBUI: HF}
 # Where each looks for its upstream; fal's pictures lie at a host of their own.
 ADDRESSES = {HF: ["HUGGINGFACE_BASE_URL"], FAL: ["FAL_QUEUE_URL", "FAL_CDN_URL"], WEBUI: ["SD_API_URL"]}
-# Seconds of an attempt that hangs; of these the provider keeps a fifth for the upstream's last word.
-ATTEMPT = 1.0
+# Seconds: time for every model's usual one.
 PATIENT = 200.0
 
 
@@ -91,7 +90,7 @@ async def staged(row: Row, *others: str) -> AsyncIterator[Stage]:
     """The row's upstream with its fault, and a router whose one route has that candidate and `others`."""
     candidates = [row.model or MODELS[row.upstream], *others]
     names = [candidate.partition("/")[0] for candidate in candidates]
-    limit = ATTEMPT if row.hangs else None
+    limit = row.attempt if row.hangs else None
     async with serving(pace=row.pace, webui_auth=row.webui_auth) as sandbox, _front(row, sandbox) as front:
         addresses = {name: _behind(front, sandbox, name) for name in ADDRESSES[row.upstream]} if front else {}
         async with serving_sandboxed(names, sandbox=sandbox, environ={**row.environ, **addresses}) as served:

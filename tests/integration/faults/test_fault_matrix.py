@@ -6,16 +6,14 @@ from imagegate.runtime.errors import Dispatch, Reason
 from imagegate.v1 import catalog_pb2
 
 from .rows import ROWS, GoesOn, Row
-from .stage import ATTEMPT, MODELS, PATIENT, SECOND, Outcome, staged, until
-
-ALONE = 1.3 * ATTEMPT
+from .stage import MODELS, PATIENT, SECOND, Outcome, staged, until
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 async def test_alone(row: Row) -> None:
     """Where nothing else is there the row's reason and code are the final ones, and the record tells the whole."""
     async with staged(row) as stage:
-        outcome = await stage.ask(catalog_pb2.PAYMENT_UNSPECIFIED, ALONE if row.hangs else PATIENT)
+        outcome = await stage.ask(catalog_pb2.PAYMENT_UNSPECIFIED, row.attempt + 1.0 if row.hangs else PATIENT)
         assert outcome.code == row.code, outcome
         assert outcome.reasons == [f"{row.upstream} {row.reason or 'OK'}"], outcome
         attempt = outcome.attempts[0]
