@@ -221,14 +221,14 @@ async def test_who_waits_for_its_turn_is_told() -> None:
 
 
 async def test_a_deadline_ends_the_wait() -> None:
-    """R8: who queues is told TIMEOUT before its deadline, and that nothing was sent."""
+    """R9: who queues until the deadline is told that its turn did not come, and that nothing was sent."""
     provider = ScriptedProvider(replies=[Hang()])
     async with a_house(provider, limits=Limits(concurrency=1)) as house:
         working = house.stream()
         await until(lambda: provider.orders)
         before = list[Event]()
         _, failure = await ended(house.stream(timeout=1.0), before)
-        assert failure.reason is Reason.TIMEOUT
+        assert failure.reason is Reason.BUSY
         assert failure.attempts[0].dispatch == Dispatch.NOT_SENT.to_proto()
         assert kinds(before) == ["attempt_started", "progress", "attempt_finished"]
         working.cancel()

@@ -10,10 +10,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from imagegate.router.health import HealthNames
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.testing import SCRIPTED_MODEL, Hang, House, outcomes, told
+from imagegate.testing import SCRIPTED_MODEL, Hang, House, Telling, outcomes, told
 from imagegate.v1 import (
     admin_pb2,
-    admin_pb2_grpc,
     catalog_pb2,
     catalog_pb2_grpc,
     error_pb2,
@@ -123,8 +122,22 @@ async def test_a_request_can_be_looked_at_afterwards(house: House) -> None:
     assert "1000" in (unknown.value.details() or "")
 
 
+async def test_the_id_that_is_looked_for_is_not_the_lookups_own(house: House) -> None:
+    """R6: GetRequest names the order that it asks about, and is a call with an id of its own."""
+    await house.build([])
+    await house.generate(Request(prompt="x", request_id="mine"))
+    async with house.channel() as channel:
+        call = router_pb2_grpc.RouterServiceStub(channel).GetRequest(router_pb2.GetRequestRequest(request_id="mine"))
+        assert (await call).request_id == "mine"
+        ids = [value for key, value in await call.trailing_metadata() if key == "imagegate-request-id"]
+    assert len(ids) == 1
+    assert "mine" not in ids
+
+
 async def test_a_request_under_way_is_told_as_such(house: House) -> None:
-    """While a request is under way its record says so, with the attempts that were made so far."""
+    """While a request is under way its record says so, with the attempts that were made so far; its caller may leave,
+    and the attempts stay.
+    """
     await house.build([failure(Reason.UPSTREAM_ERROR)], [Hang()])
     calling = asyncio.create_task(house.generate(Request(prompt="x", request_id="mine"), timeout=20))
     async with house.channel() as channel:
@@ -146,6 +159,7 @@ async def test_a_request_under_way_is_told_as_such(house: House) -> None:
         await until(is_over)
         record = await stub.GetRequest(router_pb2.GetRequestRequest(request_id="mine"))
     assert Reason.from_proto(record.reason) is Reason.CANCELLED
+    assert outcomes(record.attempts) == ["a UPSTREAM_ERROR", "b CANCELLED"]
 
 
 async def test_only_the_last_thousand_are_kept(house: House) -> None:
@@ -210,8 +224,7 @@ def override(
 async def test_an_operator_opens_and_clears_a_breaker(house: House) -> None:
     """An operator's OPEN passes the provider over, with the reason and who, until it is cleared."""
     await house.build([], [])
-    async with house.channel() as channel:
-        admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
+    async with house.router.admin() as admin:
         decided = await admin.OverrideBreaker(override(router_pb2.OVERRIDE_MODE_OPEN))
         assert (decided.provider, decided.actor, decided.HasField("until")) == ("a", "ops", True)
         answer = await house.generate()
@@ -231,8 +244,7 @@ async def test_an_operator_closes_what_a_refused_key_had_opened(house: House) ->
     await house.build([failure(Reason.CREDENTIALS_REJECTED)], [])
     await house.generate()
     assert outcomes((await house.generate()).attempts) == ["[a CIRCUIT_OPEN]", "b OK"]
-    async with house.channel() as channel:
-        admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
+    async with house.router.admin() as admin:
         await admin.OverrideBreaker(override(router_pb2.OVERRIDE_MODE_CLOSED))
         assert outcomes((await house.generate()).attempts) == ["a OK"]
 
@@ -242,8 +254,7 @@ async def test_a_wrong_decision_is_refused_with_every_fault(house: House) -> Non
     await house.build([])
     wrong = admin_pb2.OverrideBreakerRequest(provider="a")
     wrong.duration.FromSeconds(8 * 86_400)
-    async with house.channel() as channel:
-        admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
+    async with house.router.admin() as admin:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await admin.OverrideBreaker(wrong)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -263,11 +274,34 @@ async def test_a_wrong_decision_is_refused_with_every_fault(house: House) -> Non
             assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.parametrize("seconds", [2**62, -(2**62), 10**14, 7 * 86_400, 0, -1])
+async def test_any_duration_that_is_no_week_is_refused(house: House, seconds: int) -> None:
+    """A decision's duration may be any two integers on the wire: what is not within 7 days is INVALID_ARGUMENT."""
+    await house.build([])
+    request = override(router_pb2.OVERRIDE_MODE_OPEN)
+    request.duration.seconds, request.duration.nanos = seconds, 1 if seconds > 0 else 0
+    async with house.router.admin() as admin:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await admin.OverrideBreaker(request)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [violation.field for violation in told(caught.value).violations] == ["duration"]
+
+
+async def test_the_words_of_a_decision_are_kept_as_they_were_checked(house: House) -> None:
+    """Spaces around a reason or a name are not counted, and not kept either."""
+    await house.build([])
+    request = override(router_pb2.OVERRIDE_MODE_OPEN)
+    request.reason, request.actor = "drill" + " " * 100_000, "\tops\n"
+    async with house.router.admin() as admin:
+        decided = await admin.OverrideBreaker(request)
+    assert (decided.reason, decided.actor) == ("drill", "ops")
+
+
 async def test_the_configuration_in_force_can_be_read(house: House) -> None:
     """GetConfig tells the whole configuration with its hash."""
     await house.build([])
-    async with house.channel() as channel:
-        config = await admin_pb2_grpc.RouterAdminServiceStub(channel).GetConfig(admin_pb2.GetConfigRequest())
+    async with house.router.admin() as admin:
+        config = await admin.GetConfig(admin_pb2.GetConfigRequest())
     assert "a/model" in config.yaml
     assert config.hash
     assert config.source == "a test"
@@ -318,6 +352,9 @@ async def test_check_model_of_an_unknown_name_is_not_found(house: House) -> None
 # ── A key twice ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+PAY_ONCE = (SCRIPTED_MODEL.model_copy(update={"payment": "pay_once"}),)
+
+
 def keyed(prompt: str = "x", key: str = "k1", **more: object) -> Request:
     return Request(prompt=prompt, idempotency_key=key, **more)
 
@@ -329,6 +366,34 @@ async def test_the_same_key_twice_is_paid_once(house: House) -> None:
     later = await house.generate(keyed(request_id="another-id"))
     assert len(house.providers["a"].orders) == 1
     assert first.images[0].seed == joined.images[0].seed == later.images[0].seed
+
+
+async def test_whoever_joins_is_answered_by_his_own_id(house: House) -> None:
+    """R6: an answer has the id of the call that it answers, on a stream too, whosever order it was."""
+    await house.build([])
+    await house.generate(keyed(request_id="first"))
+    assert (await house.generate(keyed(request_id="second"))).request_id == "second"
+    assert (await house.generate(keyed(request_id="first"))).request_id == "first"
+    async with house.router.stubs() as (generation, _):
+        events = [event async for event in generation.GenerateStream(keyed(request_id="third"), timeout=20)]
+    assert events[-1].completed.request_id == "third"
+    assert events[-1].completed.images[0].data.startswith(b"\x89PNG")
+    assert len(house.providers["a"].orders) == 1
+
+
+async def test_whoever_joins_with_more_time_is_not_held_to_the_firsts(house: House) -> None:
+    """The first caller's time runs out, and whoever joined with more of it gets a picture."""
+    await house.build([Hang()])
+    hasty = asyncio.create_task(house.generate(keyed(), timeout=1))
+
+    async def has_order() -> bool:
+        return len(house.providers["a"].orders) == 1
+
+    await until(has_order)
+    assert (await house.generate(keyed(), timeout=20)).provider == "a"
+    with pytest.raises(grpc.aio.AioRpcError):
+        await hasty
+    assert len(house.providers["a"].orders) == 2
 
 
 async def test_a_key_of_another_request_is_refused(house: House) -> None:
@@ -350,11 +415,42 @@ async def test_a_failure_that_cost_nothing_may_be_tried_again_with_its_key(house
 async def test_a_failure_that_may_be_paid_stays_with_its_key(house: House) -> None:
     """Where nobody knows whether it was charged, the same key gets the same failure instead of a second bill."""
     lost = failure(Reason.UPSTREAM_ERROR, dispatch=Dispatch.UNKNOWN, upstream_id="job-7")
-    await house.build([lost], models=(SCRIPTED_MODEL.model_copy(update={"payment": "pay_once"}),))
+    await house.build([lost], models=PAY_ONCE)
     await house.fail(keyed())
     _, again = await house.fail(keyed())
     assert again.attempts[0].upstream_id == "job-7"
     assert len(house.providers["a"].orders) == 1
+
+
+async def test_a_key_stays_with_an_order_that_was_left_and_may_be_charged(house: House) -> None:
+    """Paying once: the connection of the only caller breaks after the upstream took the order; a repetition with the
+    key is told of that order instead of making a second one, and the record has it.
+    """
+    running = Telling([{"phase": generation_pb2.PHASE_RUNNING}], Hang())
+    await house.build([running], models=PAY_ONCE, upstream_id="job-7")
+    provider = house.providers["a"]
+    async with house.router.stubs() as (generation, stub):
+        only = generation.GenerateStream(keyed(request_id="mine"), timeout=20)
+        async for event in only:
+            if event.progress.upstream_id == "job-7":
+                break
+        only.cancel()
+
+        async def is_over() -> bool:
+            record = await stub.GetRequest(router_pb2.GetRequestRequest(request_id="mine"))
+            return provider.cancelled == 1 and not record.under_way
+
+        await until(is_over)
+        record = await stub.GetRequest(router_pb2.GetRequestRequest(request_id="mine"))
+    assert [(attempt.upstream_id, attempt.dispatch) for attempt in record.attempts] == [
+        ("job-7", error_pb2.DISPATCH_ACCEPTED)
+    ]
+    error, again = await house.fail(keyed())
+    assert (error.code(), again.reason) == (grpc.StatusCode.UNAVAILABLE, Reason.CANCELLED)
+    assert "a/model (its id there is job-7) may be charged" in (error.details() or "")
+    assert len(provider.orders) == 1
+    await house.generate(keyed(routing=generation_pb2.Routing(payment=catalog_pb2.PAYMENT_AVAILABLE)))
+    assert len(provider.orders) == 2
 
 
 async def test_the_work_goes_on_while_anybody_waits_for_it(house: House) -> None:

@@ -197,6 +197,25 @@ async def test_a_caller_that_leaves_cancels_the_handler() -> None:
         assert server.count("INTERNAL") is None
 
 
+async def test_a_failure_of_which_nobody_hears() -> None:
+    """S2: a handler that fails once its caller has gone is counted as a call that was left."""
+    started = asyncio.Event()
+
+    async def failing(_request: Request, _context: Context) -> Response:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Failure(Reason.BAD_OUTPUT, "what came in the end is no picture") from None
+        return Response()
+
+    async with served(failing) as server:
+        call = server.stub.Generate(Request(prompt="a"), timeout=30)
+        await asyncio.wait_for(started.wait(), 5)
+        call.cancel()
+        await until(lambda: server.count("CANCELLED") == 1)
+
+
 @pytest.mark.parametrize("reason", list(Reason))
 async def test_failures_arrive(reason: Reason) -> None:
     """S3: a failure arrives with its code, its details, and its reason in the trailing metadata."""

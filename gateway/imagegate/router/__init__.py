@@ -11,6 +11,7 @@ What decides is pure: it has no I/O, and takes time and chance as arguments.
 | admission | whom not to ask just now: breaker (its window), gates, latency, warming, rejecting, overrides as one |
 | verdict | what a reason means: fall back? count it? leave somebody alone? |
 | payment, repeats, budget | what may follow as far as money goes, whether the same again, and how much time it gets |
+| unsettled | what may still be charged for a request that brought nothing |
 
 What acts is thin.
 

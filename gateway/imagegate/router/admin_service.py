@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import structlog
+from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
 
 from imagegate.router import config as configuration
+from imagegate.router.answer import NANOS
 from imagegate.router.overrides import DEFAULT_SECONDS, LONGEST_SECONDS, Mode, Override, Scope
 from imagegate.router.router import Router
 from imagegate.router.status import override_to_proto
@@ -41,12 +43,13 @@ class AdminFace(admin_pb2_grpc.RouterAdminServiceServicer):
         self, request: admin_pb2.OverrideBreakerRequest, context: object
     ) -> router_pb2.BreakerOverride:
         """Decide about a breaker for a while."""
-        if wrong := _violations(request):
+        reason, actor = one_line(request.reason).strip(), one_line(request.actor).strip()
+        if wrong := _violations(request, reason, actor):
             raise invalid_request(wrong)
         scope = self._scope(request.provider, request.model)
-        seconds = request.duration.ToTimedelta().total_seconds() if request.HasField("duration") else DEFAULT_SECONDS
+        seconds = _nanos(request.duration) / NANOS if request.HasField("duration") else DEFAULT_SECONDS
         now = self._router.clock()
-        override = Override(MODES[request.mode], one_line(request.reason), one_line(request.actor), now + seconds)
+        override = Override(MODES[request.mode], reason, actor, now + seconds)
         self._router.admission.decide(scope, override, now)
         log.warning(
             "a breaker was overridden",
@@ -99,17 +102,22 @@ class AdminFace(admin_pb2_grpc.RouterAdminServiceServicer):
         return provider, model
 
 
-def _violations(request: admin_pb2.OverrideBreakerRequest) -> Sequence[Violation]:
+def _violations(request: admin_pb2.OverrideBreakerRequest, reason: str, actor: str) -> Sequence[Violation]:
+    """What is wrong with a decision whose `reason` and `actor` will be kept in these words."""
     found = []
     if request.mode not in MODES:
         found.append(Violation("mode", "say OPEN, CLOSED or OBSERVE_ONLY"))
-    for name, longest in (("reason", MAX_REASON_CHARACTERS), ("actor", MAX_ACTOR_CHARACTERS)):
-        if not 1 <= len(getattr(request, name).strip()) <= longest:
+    for name, words, longest in (("reason", reason, MAX_REASON_CHARACTERS), ("actor", actor, MAX_ACTOR_CHARACTERS)):
+        if not 1 <= len(words) <= longest:
             found.append(Violation(name, f"must have 1 to {longest} characters"))
-    seconds = request.duration.ToTimedelta().total_seconds()
-    if request.HasField("duration") and not 0 < seconds <= LONGEST_SECONDS:
+    if request.HasField("duration") and not 0 < _nanos(request.duration) <= LONGEST_SECONDS * NANOS:
         found.append(Violation("duration", "must be more than 0 s and at most 7 days"))
     return found
+
+
+def _nanos(duration: Duration) -> int:
+    """A duration off the wire, which may hold any integers: more seconds than the library's own conversions take."""
+    return duration.seconds * NANOS + duration.nanos
 
 
 def _not_found(message: str, remedy: str) -> Failure:

@@ -3,6 +3,7 @@
 Both scopes must admit an attempt. What an attempt's end means for each is read from the verdict.
 """
 
+import itertools
 import math
 import random
 from collections import OrderedDict
@@ -33,6 +34,7 @@ LOOKED_THROUGH = 32
 WORSE = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 # Where nothing is admissible, so often a request goes all the same to one whose breaker is open.
 TRICKLE_SECONDS = 1.0
+SHORTEST_LOADING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class _Scope:
     warming: Warming = field(default_factory=Warming)
     rejecting: Rejecting = field(default_factory=Rejecting)
     trickled_at: float | None = None
+    is_listed: bool = True
 
 
 class Admission:
@@ -79,6 +82,7 @@ class Admission:
         self._rng = rng
         self._providers: dict[str, _Scope] = {}
         self._models: OrderedDict[Scope, _Scope] = OrderedDict()
+        self._generations = itertools.count()
 
     # ── Before an attempt ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -131,20 +135,30 @@ class Admission:
         return self._rng.random()
 
     def acquire(
-        self, provider: str, model: str, now: float, timeout: float, overdue_after: float, *, trickles: bool = False
+        self,
+        provider: str,
+        model: str,
+        now: float,
+        timeout: float,
+        overdue_after: float,
+        *,
+        may_queue: bool = False,
+        is_listed: bool = True,
+        trickles: bool = False,
     ) -> Permits:
         """The right to one attempt with `timeout` seconds, which counts as failed once it takes `overdue_after`.
 
-        Whoever asks in spite of a refusal gets it too; `trickles` says that nobody else was left.
+        One that `may_queue` behind others does so only when nothing was delivered for as long. Whoever asks in spite of
+        a refusal gets it too; `trickles` says that nobody else was left. `is_listed`: the model is in a catalogue.
         """
-        of_provider, of_model = self._provider(provider), self._model(provider, model, now)
+        of_provider, of_model = self._provider(provider), self._model(provider, model, now, is_listed=is_listed)
         if trickles:
             of_provider.trickled_at = of_model.trickled_at = now
         return Permits(
             provider,
             model,
-            of_provider.breaker.acquire(now, timeout, overdue_after, model),
-            of_model.breaker.acquire(now, timeout, overdue_after),
+            of_provider.breaker.acquire(now, timeout, overdue_after, model, may_queue=may_queue),
+            of_model.breaker.acquire(now, timeout, overdue_after, may_queue=may_queue),
         )
 
     # ── After it ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,6 +184,8 @@ class Admission:
         """
         provider, model = self._provider(permits.provider), self._model(permits.provider, permits.model, now)
         is_loading = failure.reason is Reason.MODEL_LOADING
+        if is_loading:  # an estimate of nothing would be asked about again and again
+            failure.retry_after = max(failure.retry_after or 0.0, SHORTEST_LOADING_SECONDS)
         if is_loading and model.warming.heard(failure.retry_after or 0.0, now):
             failure.reason, failure.retry_after = Reason.OVERLOADED, None
             failure.message = f"it has been loading for too long without getting nearer: {failure.message}"
@@ -208,18 +224,32 @@ class Admission:
         scope.warming.over()
 
     def key_renewed(self, provider: str, now: float) -> None:
-        """A provider that had refused its key has another one, or accepts it now: the next request finds out."""
+        """A provider has another key, with limits of its own: what the former one led to is over."""
+        scope = self._providers.get(provider)
+        if scope is not None:
+            scope.gate.open()
+            self.key_accepted(provider, now)
+
+    def key_accepted(self, provider: str, now: float) -> None:
+        """A provider that had refused its key accepts it, by the upstream's free word: the next request finds out."""
         scope = self._providers.get(provider)
         if scope is not None and scope.breaker.is_refused:
             scope.breaker.give_chance(now)
 
+    def quota_left(self, provider: str, now: float) -> None:
+        """A provider whose quota was used up may make requests again."""
+        scope = self._providers.get(provider)
+        closed = scope.gate.closed(now) if scope is not None else None
+        if scope is not None and closed is not None and closed.skip is Reason.OVER_QUOTA:
+            scope.gate.open()
+
     def decide(self, scope: Scope, override: Override, now: float) -> None:
         """An operator's decision; CLOSED forgets what had opened the breaker."""
         self.overrides.put(scope, override)
-        if override.mode is Mode.CLOSED:
-            known = self._models.get(scope) if scope[1] else self._providers.get(scope[0])
-            if known is not None:
-                known.breaker.reset(now)
+        known = self._models.get(scope) if scope[1] else self._providers.get(scope[0])
+        if override.mode is Mode.CLOSED and known is not None:
+            known.breaker.reset(now)
+            known.gate.open()
 
     def look(self, now: float) -> None:
         """Let time alone have its effects: attempts become overdue, open breakers half open."""
@@ -288,24 +318,28 @@ class Admission:
 
     def _provider(self, provider: str) -> _Scope:
         if provider not in self._providers:
-            self._providers[provider] = _Scope(CircuitBreaker(provider, self._jitter, self._teller(provider, "")))
+            self._providers[provider] = _Scope(self._breaker(provider, ""))
         return self._providers[provider]
 
-    def _model(self, provider: str, model: str, now: float) -> _Scope:
+    def _model(self, provider: str, model: str, now: float, *, is_listed: bool = True) -> _Scope:
         place = (provider, model)
         if place not in self._models:
             if len(self._models) >= MAX_MODELS:
                 del self._models[self._least_missed(now)]
-            breaker = CircuitBreaker(f"{provider}/{model}", self._jitter, self._teller(provider, model))
-            self._models[place] = _Scope(breaker)
+            self._models[place] = _Scope(self._breaker(provider, model), is_listed=is_listed)
         self._models.move_to_end(place)
         return self._models[place]
 
     def _least_missed(self, now: float) -> Scope:
-        """The least recently used model, of the oldest few one whose breaker is closed: an open one knows something."""
+        """Of the least recently used few: one that somebody made up rather than one of a catalogue, and one whose
+        breaker is closed rather than one that knows something.
+        """
         oldest = list(islice(self._models.items(), LOOKED_THROUGH))
-        closed = (place for place, scope in oldest if scope.breaker.peek(now) is State.CLOSED)
-        return next(closed, oldest[0][0])
+        return min(oldest, key=lambda item: (item[1].is_listed, item[1].breaker.peek(now) is not State.CLOSED))[0]
+
+    def _breaker(self, provider: str, model: str) -> CircuitBreaker:
+        name = f"{provider}/{model}" if model else provider
+        return CircuitBreaker(name, self._jitter, self._teller(provider, model), self._generations)
 
     def _teller(self, provider: str, model: str) -> Callable[[State, Failure | None], None]:
         def tell(state: State, because: Failure | None) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import code_pb2
 
 from imagegate.router.course import Made, Passed
 from imagegate.router.payment import is_free
@@ -19,6 +20,12 @@ NANOS = 1_000_000_000
 
 # After one of these nothing else decides.
 FINAL = frozenset({Reason.TIMEOUT, Reason.CONTENT_REJECTED, Reason.INVALID_REQUEST, Reason.INTERNAL})
+# Waiting changes nothing about these.
+PATIENCE_IS_NO_HELP = frozenset({
+    code_pb2.INVALID_ARGUMENT, code_pb2.NOT_FOUND, code_pb2.FAILED_PRECONDITION, code_pb2.INTERNAL,
+})  # fmt: skip
+# Whoever failed for these may be asked again at once.
+PASSING = frozenset({Reason.UPSTREAM_ERROR, Reason.UNREACHABLE, Reason.TIMEOUT, Reason.BAD_OUTPUT})
 # Candidates skipped for these may deliver later, so what the others said is not the last word.
 RESTING = frozenset({
     Reason.CIRCUIT_OPEN, Reason.BACKING_OFF, Reason.WARMING, Reason.OVER_QUOTA, Reason.BUSY, Reason.DEADLINE_TOO_SHORT,
@@ -53,7 +60,7 @@ def _made(made: Made, wall: float) -> error_pb2.Attempt:
         attempt.CopyFrom(made.failure.as_attempt(provider, model))
     else:
         attempt = error_pb2.Attempt(provider=provider, model=model, dispatch=Dispatch.ACCEPTED.to_proto())
-        if made.candidate.model is not None:
+        if made.candidate.model is not None and made.candidate.model.credits is not None:
             attempt.billed = not is_free(made.candidate.model)
     attempt.upstream_id = attempt.upstream_id or made.upstream_id
     attempt.started.CopyFrom(_timestamp(wall + made.began))
@@ -107,7 +114,8 @@ def _final(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -
         return Reason.NO_CANDIDATE, codes.pop() if len(codes) == 1 else code_of(Reason.NO_CANDIDATE)
     last = failures[-1].reason
     reasons = {failure.reason for failure in failures}
-    if last in FINAL or reasons == {Reason.UPSTREAM_REJECTED_INPUT}:
+    is_the_input = [failure.reason for failure in failures].count(Reason.UPSTREAM_REJECTED_INPUT) > 1
+    if last in FINAL or is_the_input or reasons == {Reason.UPSTREAM_REJECTED_INPUT}:
         return last, code_of(last)
     codes = {code_of(reason) for reason in reasons | (skips & RESTING)}
     return last, codes.pop() if len(codes) == 1 else code_of(Reason.UPSTREAM_ERROR)
@@ -118,9 +126,12 @@ def _earliest(record: Sequence[Made | Passed], failures: Sequence[Failure], code
 
     Those that were tried may be tried again: where they were not held back, nobody waits for the skipped.
     """
+    if code in PATIENCE_IS_NO_HELP:
+        return None
     waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
     if failures and code != code_of(Reason.RATE_LIMITED):
-        return min(waits, default=None)
+        may_be_asked_now = any(failure.reason in PASSING and failure.retry_after is None for failure in failures)
+        return None if may_be_asked_now else min(waits, default=None)
     waits += [
         max(entry.at + entry.obstacle.wait - now, 0.0)
         for entry in record

@@ -5,7 +5,9 @@ attempt; whoever holds one says how it ended, exactly once.
 """
 
 import heapq
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -69,6 +71,7 @@ class CircuitBreaker:
         name: str,
         jitter: Callable[[], float] = _no_jitter,
         moved: Callable[[State, Failure | None], None] = _nobody_hears,
+        generations: Iterator[int] | None = None,
     ) -> None:
         self.name = name
         self.window = OutcomeWindow()
@@ -77,11 +80,14 @@ class CircuitBreaker:
         self._jitter = jitter
         self._moved = moved  # hears every transition, and what opened it
         self._state = State.CLOSED
-        self._generation = 0
+        # Breakers that share a counter never take the permit of one that was forgotten for their own.
+        self._generations = generations or itertools.count()
+        self._generation = next(self._generations)
         # The attempts that failed in a row, by their numbers. Attempts overlap, so what counts is how they began: one
         # from before a delivered one says nothing against it, and one that began early and ends late breaks no row.
         self._streak: list[int] = []
         self._delivered = 0
+        self._delivered_at = -math.inf
         self._successes = 0
         self._relapses = 0
         self._refusals = 0
@@ -92,7 +98,7 @@ class CircuitBreaker:
         self._probe = 0
         self._lease_until = 0.0
         # Attempts under way by the time at which they count as failed, and since when those do that are overdue.
-        self._due: list[tuple[float, int, Permit]] = []
+        self._due: list[tuple[float, int, float, Permit]] = []
         self._under_way: set[int] = set()
         self._provisional: dict[int, float] = {}
 
@@ -127,9 +133,11 @@ class CircuitBreaker:
             return 1.0
         return min(RAMP_FROM + (1 - RAMP_FROM) * (now - self._closed_at) / RAMP_SECONDS, 1.0)
 
-    def acquire(self, now: float, timeout: float, overdue_after: float, model: str = "") -> Permit:
+    def acquire(
+        self, now: float, timeout: float, overdue_after: float, model: str = "", *, may_queue: bool = False
+    ) -> Permit:
         """The right to one attempt with `timeout` seconds, which counts as failed while it takes more than
-        `overdue_after`.
+        `overdue_after`. One that `may_queue` behind others does so only when nothing was delivered for as long.
 
         While it is half open this is the probe. Whoever asks although `until` says no (a trial: nobody else is left)
         may; its success counts, its failure does not.
@@ -142,19 +150,21 @@ class CircuitBreaker:
             self._lease_until = now + min(timeout, overdue_after) + LEASE_GRACE_SECONDS
         if self._state is State.CLOSED:
             self._under_way.add(permit.number)
-            heapq.heappush(self._due, (now + overdue_after, permit.number, permit))
+            silence = overdue_after if may_queue else 0.0
+            heapq.heappush(self._due, (now + overdue_after, permit.number, silence, permit))
         return permit
 
     def succeeded(self, permit: Permit, now: float) -> None:
         """The attempt delivered."""
+        counted_at = self._provisional.get(permit.number)
         self.release(permit)
         if permit.generation != self._generation:
             return
-        self._delivered = max(self._delivered, permit.number)
+        self._delivered, self._delivered_at = max(self._delivered, permit.number), now
         self._streak = [number for number in self._streak if number > self._delivered]
         if self._state is State.CLOSED:
-            if permit.number in self._provisional:
-                self.window.withdraw_failure(self._provisional.pop(permit.number), permit.model)
+            if counted_at is not None:
+                self.window.withdraw_failure(counted_at, permit.model)
             self.window.add(now, failed=False, model=permit.model)
             return
         self._successes += 1
@@ -190,6 +200,7 @@ class CircuitBreaker:
         if permit.is_probe and permit.number == self._probe:
             self._probe = 0
         self._under_way.discard(permit.number)
+        self._provisional.pop(permit.number, None)
 
     def give_chance(self, now: float) -> None:
         """Something speaks for it (another key, the upstream's own free word): the next request may find out."""
@@ -209,8 +220,10 @@ class CircuitBreaker:
     def _count_overdue(self, now: float) -> None:
         """Count what takes longer than nearly every success did: a hang is seen before the time-out."""
         while self._due and self._due[0][0] <= now and self._state is State.CLOSED:
-            _, number, permit = heapq.heappop(self._due)
-            if number in self._under_way:
+            _, number, silence, permit = heapq.heappop(self._due)
+            if number in self._under_way and silence and now < self._delivered_at + silence:
+                heapq.heappush(self._due, (self._delivered_at + silence, number, silence, permit))
+            elif number in self._under_way:
                 self._provisional[number] = now
                 self._count_failure(now, permit, Failure(Reason.TIMEOUT, OVERDUE))
 
@@ -249,7 +262,7 @@ class CircuitBreaker:
     def _begin(self, state: State) -> None:
         """A new generation: what is under way says nothing about it."""
         self._state = state
-        self._generation += 1
+        self._generation = next(self._generations)
         self._successes = self._probe = 0
         self._streak.clear()
         self._due.clear()

@@ -34,12 +34,9 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
                 remedy=f"one of {', '.join(config.providers)}",
             )
         names = [request.provider] if request.provider else list(config.providers)
+        catalogues = [self._router.catalogues.offer(name).catalogue for name in names]
         return catalog_pb2.ListModelsResponse(
-            models=[
-                model.to_proto()
-                for name in names
-                for model in getattr(self._router.catalogues.offer(name).catalogue, "models", ())
-            ],
+            models=[model.to_proto() for catalogue in catalogues if catalogue for model in catalogue.models],
             providers=[self._provider(name, config) for name in names],
         )
 

@@ -46,8 +46,9 @@ class Offer:
 class Catalogues:
     """The offers of all providers, kept up to date by one task each."""
 
-    def __init__(self, on_new_key: Callable[[str], None]) -> None:
+    def __init__(self, on_new_key: Callable[[str], None], on_quota_left: Callable[[str], None]) -> None:
         self._on_new_key = on_new_key  # hears the name of a provider that has read another key
+        self._on_quota_left = on_quota_left  # hears the name of one that says it may make requests
         self._offers: dict[str, Offer] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, asyncio.Event] = {}
@@ -134,6 +135,8 @@ class Catalogues:
                 if key not in offer.keys:
                     offer.keys.append(key)
                     self._on_new_key(endpoint.provider)
+                if offer.quota_left:
+                    self._on_quota_left(endpoint.provider)
         except Failure as failure:
             problem = failure.message
         except ValueError as error:  # what it told is no catalogue

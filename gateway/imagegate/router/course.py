@@ -4,6 +4,7 @@ Whoever carries it out (the router, or a simulation) asks for the `next` step, t
 it ended. All that is known of the candidates is asked for anew before each step.
 """
 
+import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
@@ -91,6 +92,7 @@ class _UnderWay:
     prospect: Prospect
     permits: Permits
     timeout: float
+    fallback_waits: bool
     began: float
     made: Made | None
 
@@ -114,6 +116,8 @@ class Course:
     _loading: dict[int, Made] = field(default_factory=dict)
     _warmings: int = 0
     _resumed: int = 0
+    # Those that took nobody because another candidate was there, by place.
+    _busy: set[int] = field(default_factory=set)
     _repeat: int | None = None
     _has_repeated: bool = False
     _has_paused: bool = False
@@ -128,6 +132,10 @@ class Course:
         turn = lineup.turns[0] if lineup.turns else None
         if not self._goes_on():
             return Ended()
+        if turn is None and self._busy:
+            self._tried -= self._busy  # nobody else is there any more: now they are queued at
+            self._busy.clear()
+            return self.next(now)
         if turn is None:
             self._pass_over(lineup.passed, now)
             return Ended()
@@ -155,12 +163,15 @@ class Course:
     def failed(self, failure: Failure, now: float, upstream_id: str = "") -> None:
         """The attempt under way failed."""
         attempt = self._take()
-        starved = failure.reason is Reason.TIMEOUT and attempt.timeout < self._fair(attempt.prospect)
+        starved = failure.reason is Reason.TIMEOUT and self._is_starved(attempt, failure)
         prompt = hash(self.request.prompt)
         self.admission.failed(attempt.permits, failure, now, starved=starved, prompt=prompt)
         made = self._write(attempt, now, failure, upstream_id)
-        if charge_of(failure) is Charge.UNKNOWN and pays_once(self.request, attempt.prospect.candidate.model):
+        model = attempt.prospect.candidate.model
+        if charge_of(failure) is Charge.UNKNOWN and pays_once(self.request, model) and not is_free(model):
             self._keep_to_the_free(attempt.prospect.candidate)
+        if failure.reason is Reason.BUSY and attempt.fallback_waits:
+            self._busy.add(attempt.prospect.place)
         if failure.reason is Reason.MODEL_LOADING:
             self._loading[attempt.prospect.place] = made
             self._tried.discard(attempt.prospect.place)
@@ -168,11 +179,11 @@ class Course:
             self._repeat, self._has_repeated = attempt.prospect.place, True
             self._tried.discard(attempt.prospect.place)
 
-    def left(self, failure: Failure, now: float) -> None:
+    def left(self, failure: Failure, now: float, upstream_id: str = "") -> None:
         """The attempt under way was broken off in a way that says nothing about the candidate (`failure`)."""
         attempt = self._take()
         self.admission.release(attempt.permits, now)
-        self._write(attempt, now, failure, "")
+        self._write(attempt, now, failure, upstream_id)
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -248,11 +259,18 @@ class Course:
         overdue_after = usual_seconds(candidate, self.admission, 0.99, self._count) + OVERDUE_GRACE_SECONDS
         number, made = self._begin(turn)
         permits = self.admission.acquire(
-            candidate.provider, candidate.key, now, timeout, overdue_after, trickles=turn.trickles
+            candidate.provider,
+            candidate.key,
+            now,
+            timeout,
+            overdue_after,
+            may_queue=following is None,
+            is_listed=candidate.listed,
+            trickles=turn.trickles,
         )
         self.emit(AttemptStarted(candidate.provider, candidate.key))
         self._tried.add(turn.place)
-        self._under_way = _UnderWay(turn, permits, timeout, now, made)
+        self._under_way = _UnderWay(turn, permits, timeout, following is not None, now, made)
         return Try(candidate, number, timeout, following is not None)
 
     def _begin(self, turn: Prospect) -> tuple[int, Made | None]:
@@ -308,13 +326,14 @@ class Course:
             for entry in self.entries
         ]
 
-    def _fair(self, prospect: Prospect) -> float:
-        """The seconds that an attempt must have had for its time-out to be held against the candidate: its usual
-        time, or the limit that the operator set below it.
+    def _is_starved(self, attempt: _UnderWay, failure: Failure) -> bool:
+        """Whether the attempt's time-out says nothing about the candidate: it was never sent, or its upstream had less
+        than the usual time, and less than an operator allows it.
         """
-        candidate = prospect.candidate
-        limit = budget.own_limit(candidate.model, self.entries[prospect.place].limit, self._count)
-        return min(usual_seconds(candidate, self.admission, 0.50, self._count), limit)
+        prospect = attempt.prospect
+        allowed = budget.upstream_seconds(self.entries[prospect.place].limit or math.inf)
+        fair = min(usual_seconds(prospect.candidate, self.admission, 0.50, self._count), allowed)
+        return failure.dispatch is Dispatch.NOT_SENT or budget.upstream_seconds(attempt.timeout) < fair
 
     def _pass_over(self, prospects: Sequence[Prospect], now: float) -> None:
         for prospect in prospects:

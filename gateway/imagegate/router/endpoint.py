@@ -67,6 +67,11 @@ class Sighting:
 
     upstream_id: str = ""
 
+    @property
+    def dispatch(self) -> Dispatch:
+        """How far it got, where it breaks off now."""
+        return Dispatch.ACCEPTED if self.upstream_id else Dispatch.UNKNOWN
+
     def see(self, upstream_id: str) -> None:
         """The provider tells the id; what cannot be one is as good as none, and is not kept."""
         if LEGAL_ID.fullmatch(upstream_id):
@@ -252,7 +257,7 @@ def _failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting
 
 def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting) -> Failure:
     code, words = error.code(), (error.details() or "").lower()
-    sent = Dispatch.ACCEPTED if sighting.upstream_id else Dispatch.UNKNOWN
+    sent = sighting.dispatch
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         remedy = "give the request more time"
         return Failure(Reason.TIMEOUT, f"{endpoint.provider} did not answer in time", remedy=remedy, dispatch=sent)
@@ -279,7 +284,7 @@ def _gone(endpoint: Endpoint, how: str, sighting: Sighting) -> Failure:
         Reason.DISABLED if endpoint.is_leaving else Reason.UNREACHABLE,
         f"{who} was taken out of the configuration and {how}" if endpoint.is_leaving else f"{who} {how}",
         remedy="" if endpoint.is_leaving else f"start it, or correct providers.{endpoint.provider}.target",
-        dispatch=Dispatch.ACCEPTED if sighting.upstream_id else Dispatch.UNKNOWN,
+        dispatch=sighting.dispatch,
     )
 
 

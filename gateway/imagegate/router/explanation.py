@@ -40,7 +40,8 @@ def _tried(turn: Prospect, number: int, course: Course, following: Prospect | No
     told.message = turn.back_for if told.turn else f"{MAX_ATTEMPTS} others are tried before it, which is all there are"
     if turn.warm_for is not None:
         told.message = f"its model is being loaded; {turn.warm_for:.3g} s are waited for first"
-    told.timeout.FromMilliseconds(round(course.allotted(turn, following, now) * 1000))
+    follower = following if number < MAX_ATTEMPTS else None
+    told.timeout.FromMilliseconds(round(course.allotted(turn, follower, now) * 1000))
     return told
 
 

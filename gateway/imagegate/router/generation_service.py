@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import grpc
 import structlog
 
 from imagegate.router import answer
 from imagegate.router.endpoint import Tell
-from imagegate.router.history import History
+from imagegate.router.history import History, Remembered
 from imagegate.router.joining import Joining
 from imagegate.router.router import Answered, Router
+from imagegate.router.unsettled import unsettled
 from imagegate.runtime import streaming
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason, invalid_request
@@ -26,8 +28,6 @@ log = structlog.get_logger()
 
 Context = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, bytes]
 
-SERVICE = "imagegate.v1.GenerationService"
-
 
 class GenerationFace:
     """Hands calls over to the router; decides nothing."""
@@ -40,7 +40,7 @@ class GenerationFace:
 
     def services(self) -> Sequence[Service]:
         """What to add to a server."""
-        return [Service(SERVICE, self._add)]
+        return [streaming.generation_service(self.generate, self.generate_stream)]
 
     async def generate(self, request: generation_pb2.GenerateRequest, context: Context) -> bytes:
         """The serialised answer of the first candidate that delivers."""
@@ -64,11 +64,11 @@ class GenerationFace:
         """The answer to a call, remembered and logged however it ends. Raises Failure."""
         began = self._router.clock()
         request_id = current_request_id()
-        self._history.began(request_id, request.model, request.prompt, began)
+        entry = self._history.began(request_id, request.model, request.prompt, began)
         attempts: Sequence[error_pb2.Attempt] = ()
         failure: Failure | None = None
         try:
-            answered = await self._joined(request, deadline, request_id, tell)
+            answered = await self._joined(request, deadline, entry, tell)
             attempts = answered.attempts
             return answered
         except Failure as error:
@@ -82,7 +82,9 @@ class GenerationFace:
             raise
         finally:
             now = self._router.clock()
-            self._history.ended(request_id, now, attempts, failure)
+            if not attempts and entry.journey is not None:  # broken off: what there was until then
+                attempts = answer.attempts_of(entry.journey.course.record, now)
+            self._history.ended(entry, now, attempts, failure)
             log.info(
                 "request",
                 request_id=request_id,
@@ -94,23 +96,41 @@ class GenerationFace:
             )
 
     async def _joined(
-        self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str, tell: Tell | None
+        self, request: generation_pb2.GenerateRequest, deadline: Deadline, entry: Remembered, tell: Tell | None
     ) -> Answered:
         if wrong := violations(request):
             raise invalid_request(wrong)
+        order = _Order(self._router, self._history, request, deadline, entry, tell)
+        if not request.idempotency_key:
+            return await order.make()
+        answered = await self._joining.answer(request, order)
+        return answered if entry.journey else _addressed(answered, entry.record.request_id)
 
-        async def make() -> Answered:
-            journey = self._router.begin(request, deadline, request_id)
-            self._history.set_out(journey)
-            return await self._router.generate(journey, tell)
 
-        return await (self._joining.answer(request, make) if request.idempotency_key else make())
+def _addressed(answered: Answered, request_id: str) -> Answered:
+    """Somebody else's answer for the caller with this id: of what is written twice the last counts."""
+    own = generation_pb2.GenerateResponse(request_id=request_id).SerializeToString()
+    return replace(answered, body=answered.body + own)
 
-    def _add(self, server: grpc.aio.Server) -> None:
-        """Registered by hand: the response is bytes already."""
-        take = generation_pb2.GenerateRequest.FromString
-        methods: dict[str, grpc.RpcMethodHandler[generation_pb2.GenerateRequest, bytes]] = {
-            "Generate": grpc.unary_unary_rpc_method_handler(self.generate, request_deserializer=take),
-            "GenerateStream": grpc.unary_stream_rpc_method_handler(self.generate_stream, request_deserializer=take),
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One caller's order, which is made unless it joins another's."""
+
+    router: Router
+    history: History
+    request: generation_pb2.GenerateRequest
+    deadline: Deadline
+    entry: Remembered
+    tell: Tell | None
+
+    async def make(self) -> Answered:
+        """The answer of the first candidate that delivers. Raises Failure."""
+        journey = self.router.begin(self.request, self.deadline, self.entry.record.request_id)
+        self.history.set_out(self.entry, journey)
+        return await self.router.generate(journey, self.tell)
+
+    def unsettled(self) -> Failure | None:
+        """Why it must not be made again, once it has ended without an answer; None where it may."""
+        journey = self.entry.journey
+        return unsettled(journey.course, self.router.clock()) if journey else None

@@ -19,7 +19,7 @@ MODEL_BYTES = 128
 
 
 @dataclass(slots=True)
-class _Entry:
+class Remembered:
     """What is kept of a request; `journey` only while it is under way."""
 
     record: router_pb2.RequestRecord
@@ -32,36 +32,32 @@ class History:
 
     def __init__(self, *, keep_prompts: bool) -> None:
         self._keep_prompts = keep_prompts
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries: OrderedDict[str, Remembered] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<History of {len(self._entries)} requests>"
 
-    def began(self, request_id: str, model: str, prompt: str, now: float) -> None:
-        """A request arrived at `now` (monotonic seconds)."""
+    def began(self, request_id: str, model: str, prompt: str, now: float) -> Remembered:
+        """A request arrived at `now` (monotonic seconds): its entry, which takes the place of another of this id."""
         record = router_pb2.RequestRecord(request_id=request_id, model=clip(model, MODEL_BYTES), under_way=True)
         record.started.FromNanoseconds(time.time_ns())
         if self._keep_prompts:
             record.prompt = clip(prompt, PROMPT_BYTES)
-        self._entries[request_id] = _Entry(record, now)
+        entry = self._entries[request_id] = Remembered(record, now)
         self._entries.move_to_end(request_id)
         while len(self._entries) > MAX_REQUESTS:
             self._entries.popitem(last=False)
+        return entry
 
-    def set_out(self, journey: Journey) -> None:
+    def set_out(self, entry: Remembered, journey: Journey) -> None:
         """Its candidates are known."""
-        entry = self._entries.get(journey.request_id)
-        if entry is not None:
-            entry.journey = journey
-            entry.record.resolved_by = journey.resolution.rule
+        entry.journey = journey
+        entry.record.resolved_by = journey.resolution.rule
 
     def ended(
-        self, request_id: str, now: float, attempts: Sequence[error_pb2.Attempt], failure: Failure | None
+        self, entry: Remembered, now: float, attempts: Sequence[error_pb2.Attempt], failure: Failure | None
     ) -> None:
         """It was answered, or failed."""
-        entry = self._entries.get(request_id)
-        if entry is None:  # a thousand others have come since
-            return
         record, entry.journey = entry.record, None
         record.under_way = False
         record.attempts.extend(attempts)
@@ -85,7 +81,7 @@ class History:
         return [_told(entry, now) for entry, _ in zip(wanted, range(limit), strict=False)]
 
 
-def _told(entry: _Entry, now: float) -> router_pb2.RequestRecord:
+def _told(entry: Remembered, now: float) -> router_pb2.RequestRecord:
     """The record as it is now."""
     if entry.journey is None and not entry.record.under_way:
         return entry.record

@@ -10,12 +10,15 @@ from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.models import Model
 from imagegate.v1 import catalog_pb2, generation_pb2
 
+# The upstream has finished, and what it made is no picture that anybody may have.
+UNUSABLE = frozenset({Reason.BAD_OUTPUT, Reason.CONTENT_REJECTED})
+
 
 class Charge(Enum):
     """What a failed attempt will have cost."""
 
     NONE = "none"  # provably nothing
-    LOST = "lost"  # it was charged for a picture that cannot be used, so nobody can deliver it later
+    LOST = "lost"  # it may be charged for a picture that cannot be used, so nobody can deliver it later
     UNKNOWN = "unknown"  # there may be a finished picture somewhere, and a bill for it
 
 
@@ -23,7 +26,7 @@ def charge_of(failure: Failure) -> Charge:
     """What is known of the money after `failure`."""
     if failure.dispatch in (Dispatch.NOT_SENT, Dispatch.REFUSED) or failure.billed is False:
         return Charge.NONE
-    if failure.reason is Reason.BAD_OUTPUT and failure.dispatch is Dispatch.ACCEPTED:
+    if failure.reason in UNUSABLE and failure.dispatch is Dispatch.ACCEPTED:
         return Charge.LOST
     return Charge.UNKNOWN
 

@@ -139,13 +139,13 @@ def _in_time(
     """Passed over where its usual time does not fit; further back where only its slower answers do not."""
     if prospect.obstacle is not None and not prospect.is_trial and prospect.obstacle.reason is not Reason.WARMING:
         return prospect
-    room = remaining - budget.RESERVE
+    room = budget.upstream_seconds(remaining - budget.RESERVE)
     if room <= 0:
         return _too_late(prospect, "no time is left for it")
     is_only_one = sum(entry.obstacle is None for entry in entries) == 1
     if prospect.candidate.model is None or is_only_one:
         return prospect
-    limit = entries[prospect.place].limit or math.inf  # nobody waits for longer
+    limit = budget.upstream_seconds(entries[prospect.place].limit or math.inf)  # nobody waits for longer
     usual = min(usual_seconds(prospect.candidate, admission, 0.50, count), limit)
     if usual > room:
         return _too_late(prospect, f"it usually takes {usual:.3g} s, and {room:.3g} s are left")
@@ -158,7 +158,7 @@ def _warming(prospects: Sequence[Prospect], admission: Admission, remaining: flo
     time, or where nobody else is left.
     """
     others = [usual_seconds(p.candidate, admission, 0.50, count) for p in prospects if p.obstacle is None]
-    room = remaining - budget.RESERVE - min(others, default=0.0)
+    room = budget.upstream_seconds(remaining - budget.RESERVE) - min(others, default=0.0)
     ranked = []
     for prospect in prospects:
         obstacle = prospect.obstacle

@@ -62,7 +62,7 @@ class Router:
     ) -> None:
         self.config: RouterConfig | None = None
         self.overrides = overrides
-        self.catalogues = Catalogues(self._key_renewed)
+        self.catalogues = Catalogues(self._key_renewed, self._quota_left)
         rng = random_source or random.Random()  # noqa: S311 jitter needs no secrecy
         self.admission = Admission(emit, rng)
         self.clock = clock
@@ -183,7 +183,7 @@ class Router:
                 except Failure:
                     continue  # its word is all that was asked for
                 if check.key_accepted:
-                    self._key_renewed(provider)
+                    self.admission.key_accepted(provider, self.clock())
 
     def _course(self, request: generation_pb2.GenerateRequest, resolution: Resolution, deadline: Deadline) -> Course:
         route = resolution.route
@@ -248,10 +248,12 @@ class Router:
                 without_prompts(failure, course.request)
             course.failed(_remembered(failure), self.clock(), sighting.upstream_id)
         except asyncio.CancelledError:  # the caller left, which says nothing about the provider
-            course.left(Failure(Reason.CANCELLED, "the caller left"), self.clock())
+            left = Failure(Reason.CANCELLED, "the caller left", dispatch=sighting.dispatch)
+            course.left(left, self.clock(), sighting.upstream_id)
             raise
         except BaseException:  # a bug of ours, which does not either
-            course.left(Failure(Reason.INTERNAL, "the router failed by a bug of its own"), self.clock())
+            bug = Failure(Reason.INTERNAL, "the router failed by a bug of its own", dispatch=sighting.dispatch)
+            course.left(bug, self.clock(), sighting.upstream_id)
             raise
         else:
             course.delivered(self.clock(), sighting.upstream_id)
@@ -301,6 +303,9 @@ class Router:
 
     def _key_renewed(self, provider: str) -> None:
         self.admission.key_renewed(provider, self.clock())
+
+    def _quota_left(self, provider: str) -> None:
+        self.admission.quota_left(provider, self.clock())
 
     def _switched_off(self, candidate: Candidate) -> Obstacle | None:
         settings = self.config.providers.get(candidate.provider) if self.config else None

@@ -208,9 +208,13 @@ class GenerateRequest(_message.Message):
     """
     idempotency_key: _builtins.str
     """Your key for this piece of work, up to 128 of A-Z a-z 0-9 . _ : -. The same key with the same
-    request within 15 minutes on one router joins the first call or gets its answer, instead of
-    paying twice; with another request it fails with FAILED_PRECONDITION. A provider that is called
-    directly ignores it.
+    request (`routing.payment` may differ) within 15 minutes on one router joins the first call or
+    gets its answer, instead of paying twice; with another request it fails with
+    FAILED_PRECONDITION. It holds for as long as the router has room, which is 256 MiB of answers
+    and 100,000 keys: first the oldest answers go, and their keys fail with FAILED_PRECONDITION.
+    What failed is made again, unless an attempt may be charged and pays once: then the key goes on
+    to fail, naming that attempt; `routing.payment` AVAILABLE makes it again all the same.
+    A provider that is called directly ignores it.
     """
     @_builtins.property
     def must_keep(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

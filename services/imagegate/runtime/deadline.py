@@ -8,6 +8,22 @@ from typing import Protocol
 DEFAULT_TIMEOUT = 300.0
 
 
+# What a provider keeps back of a call's time for cancelling upstream and hearing its last word: so many seconds, or
+# such a share of the time where that is less.
+KEPT_BACK_SECONDS = 3.0
+KEPT_BACK_SHARE = 0.2
+
+
+def kept_back(seconds: float) -> float:
+    """What a provider keeps back of a call that has so many seconds."""
+    return min(KEPT_BACK_SECONDS, KEPT_BACK_SHARE * seconds)
+
+
+def with_kept_back(seconds: float) -> float:
+    """How long a call must be for its upstream to have so many seconds."""
+    return min(seconds + KEPT_BACK_SECONDS, seconds / (1 - KEPT_BACK_SHARE))
+
+
 class HasTimeRemaining(Protocol):
     """What a gRPC servicer context offers."""
 

@@ -14,7 +14,7 @@ import grpc
 import structlog
 
 from imagegate.runtime.attempt import Attempt, Attempts
-from imagegate.runtime.deadline import Deadline
+from imagegate.runtime.deadline import Deadline, kept_back
 from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
 from imagegate.runtime.fitting import fit, forbidden
 from imagegate.runtime.inspection import Inspector
@@ -32,9 +32,6 @@ from imagegate.v1 import generation_pb2
 
 log = structlog.get_logger()
 
-# Kept back from the caller's deadline for cancelling upstream and hearing its last word.
-MAX_RESERVE_SECONDS = 3.0
-RESERVE_SHARE = 0.2
 # Seconds that a caller who has another candidate waits for its turn.
 PATIENCE_SECONDS = 1.0
 
@@ -145,7 +142,7 @@ class GenerationFace:
                 dispatch=Dispatch.NOT_SENT,
             )
         deadline = Deadline.from_context(context)
-        reserve = min(MAX_RESERVE_SECONDS, RESERVE_SHARE * deadline.remaining())
+        reserve = kept_back(deadline.remaining())
         refuse = request.on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
         return Order(
             model=model,

@@ -23,6 +23,7 @@ from imagegate.runtime.metadata import REASON_KEY, REQUEST_ID_KEY
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.validation import REQUEST_ID
+from imagegate.v1 import generation_pb2
 
 log = structlog.get_logger()
 
@@ -42,6 +43,10 @@ _request_id: ContextVar[str] = ContextVar("imagegate_request_id", default="")
 def current_request_id() -> str:
     """The id of the request that this task works on; empty outside of one."""
     return _request_id.get()
+
+
+class _CallerGoneError(Exception):
+    """The caller left before it could be answered."""
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -94,12 +99,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             # it cannot be sent to the former, and the latter would wait for one until its deadline.
             try:
                 await self._refuse(method, _internal(), request_id, context, began)
+            except _CallerGoneError:
+                raise cancelled from None
             except (grpc.aio.AbortError, asyncio.CancelledError):
                 log.exception("a call was cancelled by nobody", method=method)
                 raise
-            except Exception:  # noqa: BLE001 -- gRPC has several words for "the caller is gone"
-                self._metrics.answered(method, "CANCELLED", monotonic() - began)
-                raise cancelled from None
         except grpc.aio.AbortError:
             # The library's own services (health, channelz) have ended the call themselves.
             code = context.code()
@@ -120,12 +124,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         else:
             self._metrics.answered(method, "OK", monotonic() - began)
             return response
-        return await self._refuse(method, failure, request_id, context, began)
+        try:
+            return await self._refuse(method, failure, request_id, context, began)
+        except _CallerGoneError:
+            raise asyncio.CancelledError from None
 
     async def _refuse(self, method: str, failure: Failure, request_id: str, context: Any, began: float) -> None:
         """End the call with `failure`; always raises.
 
-        AbortError where it was sent, CancelledError where the caller has to read what lies before it first.
+        AbortError where it was sent, CancelledError where the caller has to read what lies before it first,
+        _CallerGoneError where nobody is there to hear it.
         """
         failure.message = self._redactor.scrub(failure.message)
         failure.remedy = self._redactor.scrub(failure.remedy)
@@ -141,6 +149,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except TimeoutError:
             self._metrics.answered(method, code_pb2.Code.Name(status.code), monotonic() - began)
             raise asyncio.CancelledError from None
+        except Exception as gone:  # gRPC has several words for it
+            self._metrics.answered(method, "CANCELLED", monotonic() - began)
+            raise _CallerGoneError from gone
 
 
 def _is_wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> bool:
@@ -148,8 +159,11 @@ def _is_wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> bool
 
 
 def _chosen_request_id(request: Any, context: Any) -> str:
-    """The caller's id from the request or the metadata where it is a legal one, else a new one."""
-    offered = [getattr(request, "request_id", "")]
+    """The caller's id from the order or the metadata where it is a legal one, else a new one.
+
+    Other requests have a `request_id` too: that of the order which they ask about.
+    """
+    offered = [request.request_id] if isinstance(request, generation_pb2.GenerateRequest) else []
     offered += [str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY]
     return next((value for value in offered if value and REQUEST_ID.fullmatch(value)), uuid.uuid4().hex)
 

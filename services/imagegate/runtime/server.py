@@ -73,13 +73,13 @@ async def serving(
         service.add(server)
     checks = _Health()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    names = ["", *(service.name for service in services)]
-    _add_debugging(server, names, settings)
+    names = [service.name for service in services]
+    _add_debugging(server, [*names, health.SERVICE_NAME], settings)
     ready = asyncio.Event()
     async with http_endpoint(settings.bind, settings.http_port, metrics.registry, ready.is_set) as http_port:
         grpc_port = _bind(server, settings.bind, settings.port, "IMAGEGATE_PORT")
         await server.start()
-        for name in names:
+        for name in ("", *names):
             await checks.tell(name, True)
         ready.set()
         log.info("listening", grpc=grpc_port, http=http_port)
@@ -158,12 +158,12 @@ class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # no types
 
 
 def _add_debugging(server: grpc.aio.Server, names: Sequence[str], settings: ProcessSettings) -> None:
+    """Add what the settings ask for; reflection lists `names`, which is all that this server serves, and itself."""
     if settings.channelz:
         channelz.add_channelz_servicer(server)
     if settings.reflection:
-        shown = [name for name in names if name]
-        shown += [channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name] if settings.channelz else []
-        reflection.enable_server_reflection([*shown, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+        shown = [channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name] if settings.channelz else []
+        reflection.enable_server_reflection([*names, *shown, reflection.SERVICE_NAME], server)
 
 
 def _bind(server: grpc.aio.Server, bind: str, port: int, variable: str) -> int:

@@ -25,10 +25,10 @@ from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
-from imagegate.runtime.server import Running, serving
+from imagegate.runtime.server import Running, also_serving, serving
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
-from imagegate.v1 import generation_pb2_grpc, router_pb2_grpc
+from imagegate.v1 import admin_pb2_grpc, generation_pb2_grpc, router_pb2_grpc
 
 LOCAL = "127.0.0.1"
 SETTINGS = ProcessSettings(port=0, http_port=0, drain_seconds=0, grace_seconds=0)
@@ -55,6 +55,7 @@ class ServedRouter:
 
     router: Router
     running: Running
+    admin_port: int
     metrics: ProcessMetrics
     events: list[Event] = field(default_factory=list)
 
@@ -62,6 +63,12 @@ class ServedRouter:
     def target(self) -> str:
         """Its gRPC address."""
         return f"{LOCAL}:{self.running.grpc_port}"
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator["admin_pb2_grpc.RouterAdminServiceAsyncStub"]:
+        """An operator's stub, on the admin port."""
+        async with grpc.aio.insecure_channel(f"{LOCAL}:{self.admin_port}") as channel:
+            yield admin_pb2_grpc.RouterAdminServiceStub(channel)
 
     @asynccontextmanager
     async def stubs(
@@ -144,9 +151,12 @@ async def serving_router(
             *CatalogFace(router).services(),
             *face.services(),
         ]
-        services += AdminFace(router, "a test").services()  # on the same port: one stub's channel for all
-        async with serving(services, SETTINGS, metrics, Redactor()) as running:
-            yield ServedRouter(router, running, metrics, events)
+        admin, redactor = AdminFace(router, "a test").services(), Redactor()
+        async with (
+            also_serving(admin, SETTINGS, 0, "none", metrics, redactor) as admin_port,
+            serving(services, SETTINGS, metrics, redactor) as running,
+        ):
+            yield ServedRouter(router, running, admin_port, metrics, events)
             face.stop_watching()
     finally:
         await router.close()

@@ -426,7 +426,7 @@ async def test_a_models_entry_can_pin_it(sandbox, provider):
         ({"fault": "status", "code": 500}, Reason.UPSTREAM_ERROR, Dispatch.REFUSED),
         ({"fault": "status", "code": 503}, Reason.OVERLOADED, Dispatch.REFUSED),
         ({"fault": "status", "code": 504}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),
-        ({"fault": "html", "code": 502}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),
+        ({"fault": "html", "code": 502, "executed": False}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),
         ({"fault": "html"}, Reason.BAD_OUTPUT, Dispatch.ACCEPTED),
         ({"fault": "json_200"}, Reason.BAD_OUTPUT, Dispatch.ACCEPTED),
         ({"fault": "reset"}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),

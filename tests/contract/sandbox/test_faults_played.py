@@ -68,6 +68,14 @@ async def test_status_executed(sandbox, http):
     assert billed(sandbox) == [True]
 
 
+async def test_an_ingress(sandbox, http):
+    """A 5xx behind which the work is done is by something in front of the upstream, and bears no id of its own."""
+    for executed, stamped in ((True, False), (False, True)):
+        script(sandbox, "status", code=502, executed=executed)
+        async with generate(sandbox, http) as answer:
+            assert ("x-request-id" in answer.headers, answer.status) == (stamped, 502)
+
+
 async def test_loading(sandbox, http):
     """R8: `loading` is the cold model's 503 with its estimate, in the world of today too."""
     script(sandbox, "loading", seconds=42.5)
@@ -93,6 +101,13 @@ async def test_leaving_during_delay(sandbox, http, executed, charged):
     with pytest.raises(TimeoutError):
         await outcome(sandbox, http, timeout=aiohttp.ClientTimeout(0.5))
     assert billed(sandbox) == charged
+
+
+async def test_staying_during_delay(sandbox, http):
+    """Who waits for a delay gets what is made after it, and it is billed."""
+    script(sandbox, "delay", seconds=0.05, executed=False)
+    assert (await outcome(sandbox, http))[0] == 200
+    assert billed(sandbox) == [True]
 
 
 @pytest.mark.parametrize("seconds", [None, 0.1])

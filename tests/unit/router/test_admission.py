@@ -318,11 +318,45 @@ def test_an_observed_breaker_moves_and_holds_nobody_back(replica: FakeReplica) -
     assert replica.refusal("fal/m") is not None
 
 
-def test_a_decision_about_a_breaker_leaves_gates_closed(replica: FakeReplica) -> None:
-    """A known time before which not to ask is no breaker's doing: closing the breaker does not open the gate."""
-    replica.fail("fal/m", Reason.RATE_LIMITED, retry_after=7.0)
+def test_an_operator_who_closes_a_breaker_opens_the_gate(replica: FakeReplica) -> None:
+    """An operator's CLOSED ends a wait too, which may be a day long: the next limit that is met counts again."""
+    replica.fail("fal/m", Reason.OVER_QUOTA, retry_after=80_000.0)
     replica.decide("fal", Mode.CLOSED)
+    assert replica.refusal("fal/m") is None
+    replica.fail("fal/m", Reason.RATE_LIMITED, retry_after=7.0)
     assert replica.refusal("fal/m") is not None
+
+
+def test_what_has_changed_for_a_quota_opens_its_gate(replica: FakeReplica) -> None:
+    """R9: another key, or a provider that says it has requests left, ends the wait for a used-up quota."""
+    for over in (replica.admission.key_renewed, replica.admission.quota_left):
+        replica.fail("fal/m", Reason.OVER_QUOTA, retry_after=80_000.0)
+        over("fal", replica.clock())
+        assert replica.refusal("fal/m") is None
+    replica.fail("fal/m", Reason.RATE_LIMITED, retry_after=7.0)
+    replica.admission.quota_left("fal", replica.clock())
+    assert replica.refusal("fal/m") is not None
+
+
+def test_made_up_models_do_not_push_out_those_of_a_catalogue(replica: FakeReplica) -> None:
+    """However many upstream ids callers make up, what is known of a listed model stays."""
+    for _ in range(20):
+        replica.deliver("fal/listed", seconds=2.0)
+    for number in range(MAX_MODELS + 10):
+        permits = replica.admission.acquire("fal", f"made/up-{number}", replica.clock(), 60, 40, is_listed=False)
+        replica.admission.failed(permits, Failure(Reason.MODEL_NOT_FOUND, "no"), replica.clock())
+    assert replica.admission.usual("fal", "listed", 0.5, 10.0) == 2.0
+
+
+def test_the_permit_of_a_forgotten_model_settles_nothing(replica: FakeReplica) -> None:
+    """A late end of an attempt at a model that was forgotten meanwhile says nothing about whoever has its name now."""
+    late = replica.ask("fal/m")
+    del replica.admission._models["fal", "m"]
+    for _ in range(4):
+        replica.fail("fal/m", Reason.UPSTREAM_ERROR)
+    replica.admission.delivered(late, replica.clock(), 1.0, 10.0)
+    replica.fail("fal/m", Reason.UPSTREAM_ERROR)
+    assert replica.state("fal/m") is State.OPEN
 
 
 def test_a_new_key_lets_the_next_request_find_out(replica: FakeReplica) -> None:

@@ -570,3 +570,38 @@ def test_it_always_admits_somebody_again(steps: list[tuple[str, float, float]]) 
     breaker.state(clock.advance(OVERDUE))  # what was lost is overdue now, and may open it once more
     clock.advance(3600 * 1.2 + TIMEOUT + LEASE_GRACE_SECONDS)
     assert breaker.until(clock()) is None
+
+
+def test_a_queue_that_moves_is_no_hang() -> None:
+    """Early trip: attempts that wait in the provider's own queue are not overdue while others are delivered."""
+    clock = FakeClock()
+    breaker = CircuitBreaker("webui")
+    queued = [breaker.acquire(clock(), TIMEOUT, OVERDUE, may_queue=True) for _ in range(15)]
+    for permit in queued:
+        breaker.succeeded(permit, clock.advance(OVERDUE - 1))
+        assert breaker.state(clock()) is State.CLOSED
+
+
+def test_a_queue_that_stands_is_a_hang() -> None:
+    """Early trip: when nothing was delivered for as long as an attempt may take, those in the queue are overdue."""
+    clock = FakeClock()
+    breaker = CircuitBreaker("webui")
+    queued = [breaker.acquire(clock(), TIMEOUT, OVERDUE, may_queue=True) for _ in range(7)]
+    breaker.succeeded(queued[0], clock.advance(5))
+    clock.advance(OVERDUE - 1)
+    assert breaker.state(clock()) is State.CLOSED
+    clock.advance(1)
+    assert breaker.state(clock()) is State.OPEN
+
+
+def test_overdue_attempts_whose_callers_leave_are_forgotten() -> None:
+    """What is remembered of an overdue attempt ends with it."""
+    clock = FakeClock()
+    breaker = CircuitBreaker("fal")
+    for _ in range(100):
+        overdue = asked(breaker, clock)
+        clock.advance(OVERDUE)
+        breaker.state(clock())
+        breaker.release(overdue)
+        play(breaker, clock, "......")
+    assert not breaker._provisional

@@ -29,7 +29,7 @@ async def read(catalogues: Catalogues, endpoint: Any) -> None:
 async def test_another_key_is_heard_of_once() -> None:
     """A token that was never seen means another key; one that is seen again, of another replica perhaps, does not."""
     heard: list[str] = []
-    catalogues = Catalogues(heard.append)
+    catalogues = Catalogues(heard.append, lambda _: None)
     for revision, times in (("one", 1), ("two", 2), ("one", 2), ("two", 2), ("three", 3)):
         await read(catalogues, Endpoint(revision))
         assert len(heard) == times
@@ -37,10 +37,13 @@ async def test_another_key_is_heard_of_once() -> None:
 
 
 async def test_what_is_left_of_a_quota_is_known() -> None:
-    """R9, R11: the requests that a provider may still make today are known where it has a quota."""
-    catalogues = Catalogues(lambda _: None)
+    """R9, R11: the requests that a provider may still make today are known, and heard of while there are any."""
+    heard: list[str] = []
+    catalogues = Catalogues(lambda _: None, heard.append)
     await read(catalogues, Endpoint("one", quota_left=7))
     assert catalogues.offer("fal").quota_left == 7
+    await read(catalogues, Endpoint("one", quota_left=0))
+    assert heard == ["fal"]
     await read(catalogues, Endpoint("one"))
     assert catalogues.offer("fal").quota_left is None
     await catalogues.close()
@@ -48,7 +51,7 @@ async def test_what_is_left_of_a_quota_is_known() -> None:
 
 async def test_a_provider_that_was_taken_out_is_forgotten() -> None:
     """What a removed provider offered is known no more, and cannot become a label."""
-    catalogues = Catalogues(lambda _: None)
+    catalogues = Catalogues(lambda _: None, lambda _: None)
     await read(catalogues, Endpoint("one"))
     assert set(catalogues.known) == {"fal"}
     await catalogues.forget("fal")

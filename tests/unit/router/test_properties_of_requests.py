@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from imagegate.router.admission import Refusal
+from imagegate.router.admission import Refusal, _Scope
 from imagegate.router.breaker import State
 from imagegate.router.budget import RESERVE
 from imagegate.router.course import MAX_ATTEMPTS, MAX_WARMINGS, Course, Ended, Made, Pause, Step, Try, Warm
@@ -51,6 +51,7 @@ likely = st.sampled_from((
     (Reason.BAD_OUTPUT, Dispatch.ACCEPTED, True),
     (Reason.UNREACHABLE, Dispatch.NOT_SENT, None),
     (Reason.MODEL_LOADING, Dispatch.REFUSED, False),
+    (Reason.MODEL_LOADING, Dispatch.ACCEPTED, None),
     (Reason.UPSTREAM_REJECTED_INPUT, Dispatch.REFUSED, False),
 ))  # fmt: skip
 anything = st.tuples(st.sampled_from(Reason), st.sampled_from(Dispatch), st.sampled_from((None, True, False)))
@@ -135,20 +136,25 @@ class Requests(RuleBasedStateMachine):
         self.journeys.remove(journey)
 
     @precondition(lambda self: self.trying())
-    @rule(index=which, what=likely | anything, hint=hints, finishes=st.booleans())
+    @rule(index=which, what=likely | anything, hint=hints, finishes=st.booleans(), times=st.sampled_from((1, 1, 2, 9)))
     def an_attempt_fails(
-        self, index: int, what: tuple[Reason, Dispatch, bool | None], hint: float | None, finishes: bool
+        self, index: int, what: tuple[Reason, Dispatch, bool | None], hint: float | None, finishes: bool, times: int
     ) -> None:
-        """In whatever way; `finishes`: behind our back the upstream finishes the picture all the same, if it can."""
+        """In whatever way, and those that follow at once too; `finishes`: behind our back the upstream finishes the
+        picture all the same, if it can.
+        """
         journey = self.trying()[index % len(self.trying())]
         reason, dispatch, billed = what
-        failure = failed(reason, dispatch, billed=billed, retry_after=hint)
-        journey.course.failed(failure, self.replica.clock())
-        journey.reasons.append(failure.reason)
         never_begun = dispatch in (Dispatch.NOT_SENT, Dispatch.REFUSED) or billed is False
         is_unusable = reason is Reason.BAD_OUTPUT and dispatch is Dispatch.ACCEPTED
-        self.note_job(journey, is_finished=finishes and not never_begun and not is_unusable)
-        self.go_on(journey)
+        for _ in range(times):
+            if not isinstance(journey.step, Try):
+                break
+            failure = failed(reason, dispatch, billed=billed, retry_after=hint)
+            journey.course.failed(failure, self.replica.clock())
+            journey.reasons.append(failure.reason)
+            self.note_job(journey, is_finished=finishes and not never_begun and not is_unusable)
+            self.go_on(journey)
 
     @precondition(lambda self: self.journeys)
     @rule(index=which)
@@ -159,18 +165,22 @@ class Requests(RuleBasedStateMachine):
             journey.course.left(failed(Reason.CANCELLED), self.replica.clock())
 
     @precondition(lambda self: self.waiting())
-    @rule(index=which, waits_long=st.booleans(), is_in_vain=st.booleans())
-    def a_wait_is_over(self, index: int, waits_long: bool, is_in_vain: bool) -> None:
-        """Because its time is, or because what was waited for came sooner; or the model needs another minute."""
+    @rule(index=which, waits_long=st.booleans(), still=st.sampled_from((None, 2.0, 60.0)), times=st.integers(1, 6))
+    def a_wait_is_over(self, index: int, waits_long: bool, still: float | None, times: int) -> None:
+        """Because its time is, or what was waited for came sooner; or the model needs so many seconds `still`, as
+        others hear, again and again.
+        """
         journey = self.waiting()[index % len(self.waiting())]
-        assert isinstance(journey.step, Warm | Pause)
-        if waits_long:
-            self.replica.clock.advance(journey.step.seconds)
-        if is_in_vain and isinstance(journey.step, Warm):
-            self.replica.fail(str(journey.step.candidate), Reason.MODEL_LOADING, 60.0)
-        if self.replica.clock() > journey.stepped_at + journey.step.seconds:
-            journey.owed.clear()  # it was left waiting for longer than it had asked for
-        self.go_on(journey)
+        for _ in range(times):
+            if not isinstance(journey.step, Warm | Pause):
+                break
+            if waits_long:
+                self.replica.clock.advance(journey.step.seconds)
+            if still is not None and isinstance(journey.step, Warm):
+                self.replica.fail(str(journey.step.candidate), Reason.MODEL_LOADING, still)
+            if self.replica.clock() > journey.stepped_at + journey.step.seconds:
+                journey.owed.clear()  # it was left waiting for longer than it had asked for
+            self.go_on(journey)
 
     @rule(candidate=st.sampled_from(CANDIDATES), reason=st.sampled_from(COUNTED), times=st.integers(1, 6))
     def others_fail(self, candidate: str, reason: Reason, times: int) -> None:
@@ -262,14 +272,12 @@ class Requests(RuleBasedStateMachine):
         assert made < MAX_ATTEMPTS or step.number <= MAX_ATTEMPTS, "property 6: a fifth attempt"
         assert journey.submissions <= MAX_ATTEMPTS + MAX_WARMINGS, "property 6: too many submissions"
         assert 0 < step.timeout <= journey.course.deadline.remaining(self.replica.clock()) - RESERVE
-        refusal = refusals[str(step.candidate)]
-        if refusal is not None:
-            assert refusal.is_statistical, "property 5: what was refused or decided was bypassed"
-            if not self.note_trickle(journey.course, step):
-                candidates = [entry for entry in journey.course.entries if entry.obstacle is None]
-                opens = [refusals[str(one.candidate)] for one in candidates]
-                removed = sum(one is not None and one.is_statistical for one in opens)
-                assert removed > (len(candidates) + 1) // 2, "property 5: an open one was tried without need"
+        assert not self.is_forbidden(step.candidate), "property 5: what was refused or decided was bypassed"
+        if refusals[str(step.candidate)] is not None and not self.note_trickle(journey.course, step):
+            candidates = [entry for entry in journey.course.entries if entry.obstacle is None]
+            opens = [refusals[str(one.candidate)] for one in candidates]
+            removed = sum(one is not None and one.is_statistical for one in opens)
+            assert removed > (len(candidates) + 1) // 2, "property 5: an open one was tried without need"
 
     def judge_end(self, journey: Journey, admissible: set[str], refusals: dict[str, Refusal | None]) -> None:
         """10: nobody is left who could be tried. 5: else the last resort was tried within this second."""
@@ -345,6 +353,22 @@ class Requests(RuleBasedStateMachine):
             if self.is_open_to(journey, one) and self.replica.refusal(str(one.candidate)) is None
         }
 
+    def is_forbidden(self, candidate: Candidate) -> bool:
+        """Whether an operator, a gate, or a refused account or model speaks against it."""
+        admission, now = self.replica.admission, self.replica.clock()
+        known: dict[tuple[str, str], _Scope] = {
+            **{(name, ""): scope for name, scope in admission._providers.items()},
+            **admission._models,
+        }
+        for place in ((candidate.provider, ""), (candidate.provider, candidate.key)):
+            override, scope = admission.overrides.on(place, now), known.get(place)
+            is_decided = override is not None and override.mode is Mode.OPEN
+            is_gated = scope is not None and scope.gate.closed(now) is not None
+            is_refused = scope is not None and scope.breaker.is_refused and scope.breaker.peek(now) is State.OPEN
+            if is_decided or is_gated or (is_refused and override is None):
+                return True
+        return False
+
     def is_open_to(self, journey: Journey, one: Entry) -> bool:
         """Whether a candidate was not tried, is allowed, and has a p50 that fits (or is the only one)."""
         course, candidate = journey.course, one.candidate
@@ -387,4 +411,4 @@ class Requests(RuleBasedStateMachine):
 
 
 TestRequests = Requests.TestCase
-TestRequests.settings = settings(stateful_step_count=30)
+TestRequests.settings = settings(stateful_step_count=30, max_examples=max(settings.default.max_examples, 300))

@@ -32,6 +32,7 @@ USUAL = 8.0
 OVERDUE = 32.0
 
 candidates = st.sampled_from(CANDIDATES)
+reasons = st.sampled_from(sorted(REFUSING)) | st.sampled_from(sorted(COUNTED)) | st.sampled_from(sorted(NEUTRAL))
 which = st.integers(0, 20)
 pauses = st.sampled_from((0.1, 1.0, 5.0, 15.0, 20.0, 40.0, 70.0, 400.0, 4000.0))
 hints = st.sampled_from((None, 0.0, 1.0, 20.0, 100.0, 1e6))
@@ -90,7 +91,7 @@ class Scopes(RuleBasedStateMachine):
         self.check_generations(attempt, before)
 
     @precondition(lambda self: self.under_way)
-    @rule(index=which, reason=st.sampled_from(Reason), hint=hints, starved=st.booleans(), prompt=st.integers(0, 3))
+    @rule(index=which, reason=reasons, hint=hints, starved=st.booleans(), prompt=st.integers(0, 3))
     def it_fails(self, index: int, reason: Reason, hint: float | None, starved: bool, prompt: int) -> None:
         """An attempt fails, for whatever reason."""
         attempt, before = self.take(index), self.pictures()
@@ -119,11 +120,12 @@ class Scopes(RuleBasedStateMachine):
         """An attempt is never told the end of."""
         self.lost.append(self.take(index))
 
-    @rule(candidate=candidates, reason=st.sampled_from(sorted(COUNTED | REFUSING)), times=st.integers(1, 6))
-    def others_fail(self, candidate: str, reason: Reason, times: int) -> None:
-        """Several attempts of others fail at once."""
-        for _ in range(times):
-            self.replica.fail(candidate, reason)
+    @rule(candidate=candidates, is_over=st.booleans())
+    def a_breaker_opens(self, candidate: str, is_over: bool) -> None:
+        """Because attempts of others fail in a row; perhaps a while ago."""
+        self.replica.trip(candidate)
+        if is_over:
+            self.replica.clock.advance(15.0)
 
     @rule(seconds=pauses)
     def time_passes(self, seconds: float) -> None:
@@ -251,4 +253,4 @@ def _name(place: Scope) -> str:
 
 
 TestScopes = Scopes.TestCase
-TestScopes.settings = settings(stateful_step_count=40)
+TestScopes.settings = settings(stateful_step_count=40, max_examples=max(settings.default.max_examples, 300))

@@ -335,7 +335,7 @@ def _billed(answer: Answer, kinds: frozenset[str], reason: Reason, status: Statu
 
 
 def _is_ingress(answer: Answer) -> bool:
-    return answer.status in GIVEN_UP and REQUEST_ID_HEADER not in answer.headers
+    return answer.status in GIVEN_UP and not answer.headers.get(REQUEST_ID_HEADER)
 
 
 def _described(answer: Answer, reason: Reason, told: str, message: str = "") -> Failure:
