@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 
 import grpc
 import pytest
+import structlog
 from grpc_health.v1 import health_pb2
 
 from imagegate.runtime.channels import MESSAGE_OPTIONS
-from imagegate.runtime.errors import Reason
+from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.metadata import UPSTREAM_ID
 from imagegate.testing import ScriptedProvider, ServedRouter, outcomes, serving_provider, serving_router, told
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, error_pb2, generation_pb2, router_pb2
@@ -193,3 +194,26 @@ async def test_what_is_said_of_a_model_is_clipped() -> None:
         stub = catalog_pb2_grpc.CatalogServiceStub(channel)
         told_ = await stub.CheckModel(catalog_pb2.CheckModelRequest(name="lone"), timeout=10)
     assert (len(told_.message.encode()), len(told_.remedy.encode()), told_.ByteSize() < 2_000) == (512, 256, True)
+
+
+async def test_a_router_keeps_no_prompt_that_a_provider_tells() -> None:
+    """R14: where prompts may not be kept, none is in the status, the records or the log, whoever quotes it."""
+    request = Request(prompt="our secret merger", negative_prompt="no Lawyers in it", request_id="r", model="a/model")
+    quoting = Failure(
+        Reason.UPSTREAM_REJECTED_INPUT, "it said: our secret merger", upstream_message="'no lawyers in it' was refused"
+    )
+    with structlog.testing.capture_logs() as logs:
+        async with (
+            serving_provider(ScriptedProvider("a", [quoting])) as served,
+            serving_router({"a": served.target}, {"default": ["a/model"]}, keep_prompts=False) as router,
+            router.stubs() as (generation, watcher),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await generation.Generate(request, timeout=20)
+            status = await watcher.GetStatus(router_pb2.GetStatusRequest(), timeout=5)
+            record = await watcher.GetRequest(router_pb2.GetRequestRequest(request_id="r"), timeout=5)
+    assert record.attempts[0].upstream_message == "'[prompt]' was refused"
+    line = next(line for line in logs if line["event"] == "request")
+    for kept in (status, record, line, told(caught.value)):
+        assert "merger" not in str(kept)
+        assert "lawyers" not in str(kept)

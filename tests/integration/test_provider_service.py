@@ -176,6 +176,19 @@ async def test_prompts_are_logged_only_where_they_may_be(log_prompts: bool, logg
     assert log_prompts or "nnn" not in str(logs)
 
 
+@pytest.mark.parametrize("log_prompts", [True, False])
+async def test_a_prompt_that_the_upstream_quotes_is_logged_only_where_it_may_be(log_prompts: bool) -> None:
+    """R14: an upstream that quotes what it refuses brings no prompt into a log that may not have it."""
+    quoting = Failure(Reason.CONTENT_REJECTED, "refused", upstream_message="'Our secret merger' breaks the rules")
+    with capture_logs() as logs:
+        async with a_house(ScriptedProvider(replies=[quoting]), log_prompts=log_prompts) as house:
+            failure = await the_failure(house.call(Request(prompt="our secret merger")))
+    (line,) = attempt_lines(logs)
+    quoted = "'Our secret merger' breaks the rules" if log_prompts else "'[prompt]' breaks the rules"
+    assert (line["upstream_message"], failure.upstream_message) == (quoted, quoted)
+    assert log_prompts or "merger" not in str(logs)
+
+
 # ── Failures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -60,7 +60,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     configure_logging(settings, redactor, service="router")
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
-    router = Router(ModelOverrides.read(environ), listeners)
+    router = Router(ModelOverrides.read(environ), listeners, keep_prompts=settings.log_prompts)
     scoreboard = Scoreboard(router.catalogues.has)
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard)
     await router.configure(config)

@@ -49,7 +49,7 @@ def _passed(passed: Passed, wall: float) -> error_pb2.Attempt:
     )
     attempt.skipped.reason = obstacle.reason.to_proto()
     if obstacle.wait is not None:
-        attempt.skipped.until.CopyFrom(_timestamp(wall + passed.at + obstacle.wait))
+        attempt.skipped.until.CopyFrom(timestamp(wall + passed.at + obstacle.wait))
     return attempt
 
 
@@ -63,7 +63,7 @@ def _made(made: Made, wall: float) -> error_pb2.Attempt:
         if made.candidate.model is not None and made.candidate.model.credits is not None:
             attempt.billed = not is_free(made.candidate.model)
     attempt.upstream_id = attempt.upstream_id or made.upstream_id
-    attempt.started.CopyFrom(_timestamp(wall + made.began))
+    attempt.started.CopyFrom(timestamp(wall + made.began))
     attempt.duration.FromNanoseconds(round(made.seconds * NANOS))
     return attempt
 
@@ -164,7 +164,8 @@ def in_short(attempt: error_pb2.Attempt) -> str:
     return f"{who} {Reason.from_proto(attempt.reason)}" if attempt.reason else f"{who} ok"
 
 
-def _timestamp(seconds: float) -> Timestamp:
+def timestamp(seconds: float) -> Timestamp:
+    """A point in time as the wire tells it: seconds since 1970."""
     stamp = Timestamp()
     stamp.FromDatetime(datetime.fromtimestamp(seconds, UTC))
     return stamp

@@ -22,6 +22,7 @@ from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit, forbidden
 from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REJECT_BLANK, REQUEST_ID_KEY
+from imagegate.runtime.prompts import without_prompts
 from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
 
 
@@ -57,6 +58,7 @@ class Router:
         *,
         clock: Callable[[], float] = monotonic,
         random_source: random.Random | None = None,
+        keep_prompts: bool = True,
     ) -> None:
         self.config: RouterConfig | None = None
         self.overrides = overrides
@@ -65,6 +67,7 @@ class Router:
         self.admission = Admission(emit, rng)
         self.clock = clock
         self._emit = emit
+        self._keep_prompts = keep_prompts  # in what providers say of failures, which is told to others and logged
         self._endpoints: dict[str, Endpoint] = {}
         # Those that left the configuration with calls under way, each with the task that waits for their end.
         self._leaving: dict[Endpoint, asyncio.Task[None]] = {}
@@ -241,6 +244,8 @@ class Router:
         try:
             body = await self._call(journey, attempt, sighting, tell)
         except Failure as failure:
+            if not self._keep_prompts:
+                without_prompts(failure, course.request)
             course.failed(_remembered(failure), self.clock(), sighting.upstream_id)
         except asyncio.CancelledError:  # the caller left, which says nothing about the provider
             left = Failure(Reason.CANCELLED, "the caller left", dispatch=sighting.dispatch)

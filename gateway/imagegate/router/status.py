@@ -4,12 +4,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from imagegate.router import budget
 from imagegate.router.admission import Admission
+from imagegate.router.answer import timestamp
 from imagegate.router.breaker import State
 from imagegate.router.config import ModelConfig, RouterConfig
 from imagegate.router.events import AttemptFinished, AttemptStarted, Event
@@ -131,7 +129,7 @@ def override_to_proto(scope: Scope, override: Override, now: float) -> router_pb
         mode=OVERRIDE_MODES[override.mode],
         reason=override.reason,
         actor=override.actor,
-        until=_timestamp(time.time() + override.until - now),
+        until=timestamp(time.time() + override.until - now),
     )
 
 
@@ -142,7 +140,7 @@ def _note_admission(
     refusal = admission.refusal(*scope, now)
     if refusal is not None:
         status.held_back = refusal.reason.to_proto()
-        status.until.CopyFrom(_timestamp(time.time() + refusal.wait))
+        status.until.CopyFrom(timestamp(time.time() + refusal.wait))
     rate = admission.failure_rate(*scope, now)
     if rate is not None:
         status.failure_rate = rate
@@ -165,10 +163,4 @@ def _note_last_error(status: router_pb2.ProviderStatus | router_pb2.ModelStatus,
         status.last_error.message = score.last_failure.message
         status.last_error.upstream_status = score.last_failure.upstream_status
         status.last_error.upstream_message = score.last_failure.upstream_message
-        status.last_error.at.CopyFrom(_timestamp(score.failed_at))
-
-
-def _timestamp(seconds: float) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(datetime.fromtimestamp(seconds, UTC))
-    return stamp
+        status.last_error.at.CopyFrom(timestamp(score.failed_at))

@@ -11,6 +11,7 @@ from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.metrics import ProviderMetrics
 from imagegate.runtime.order import Order
+from imagegate.runtime.prompts import without_prompts
 from imagegate.runtime.redaction import Redactor, clip
 from imagegate.v1 import error_pb2, generation_pb2
 
@@ -119,6 +120,8 @@ class Attempt:
             failure.billed = False
         elif failure.billed is None and (failure.reason, failure.dispatch) == (Reason.BAD_OUTPUT, Dispatch.ACCEPTED):
             failure.billed = True  # it was made, in vain
+        if not self._attempts.log_prompts:  # in what the caller is told as well, since a router remembers it
+            without_prompts(failure, self._request)
         make_presentable(failure, self._attempts.provider, self._attempts.redactor)
 
     def _stamped(self, told: error_pb2.Attempt) -> error_pb2.Attempt:

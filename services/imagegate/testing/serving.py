@@ -124,6 +124,7 @@ async def serving_router(
     stream_bounds: Bounds = BOUNDS,
     clock: Callable[[], float] = monotonic,
     random_source: random.Random | None = None,
+    keep_prompts: bool = True,
 ) -> AsyncIterator[ServedRouter]:
     """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
     config = RouterConfig(
@@ -133,7 +134,9 @@ async def serving_router(
     )
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
-    router = Router(overrides or ModelOverrides(), listeners, clock=clock, random_source=random_source)
+    router = Router(
+        overrides or ModelOverrides(), listeners, clock=clock, random_source=random_source, keep_prompts=keep_prompts
+    )
     scoreboard = Scoreboard(router.catalogues.has)
     events: list[Event] = []
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard, events.append)
@@ -141,7 +144,7 @@ async def serving_router(
     try:
         if wait_for_catalogues:
             await router.catalogues.asked_once(within=CATALOGUES_WITHIN_SECONDS)
-        history = History(keep_prompts=True)
+        history = History(keep_prompts=keep_prompts)
         face = RouterFace(router, scoreboard, history, "a test")
         services = [
             *GenerationFace(router, history, stream_bounds).services(),
