@@ -9,7 +9,7 @@ PROTOS := $(wildcard protos/imagegate/v1/*.proto)
 SERVICES := $(shell grep -l '^service ' $(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev protos protos-baseline check test nightly up demo lock clean
+.PHONY: help install install-dev protos protos-baseline check test nightly bench simulate up demo lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -63,6 +63,12 @@ test: install-dev ## every test that needs Python only (at most 8 minutes)
 nightly: install-dev ## the same rules on many more random cases; prints the seed
 	@seed=$(SEED); echo "seed $$seed (repeat with: make nightly SEED=$$seed)"; \
 	$(BIN)/pytest -n 2 --timeout 1800 --hypothesis-profile nightly --hypothesis-seed $$seed $(PYTEST_ARGS)
+
+bench: install-dev ## what an open breaker, and having nobody to ask, cost a call (figures, no assertions)
+	$(BIN)/python tests/bench/protections.py
+
+simulate: install-dev ## our routing policy and two others under every fault, as a table; ARGS="--help" for more
+	PYTHONPATH=tests $(BIN)/python -m simulation $(ARGS)
 
 up: install ## start providers and router here; add ARGS="--sandbox" to play without keys
 	$(BIN)/imagegate up $(ARGS)

@@ -14,6 +14,13 @@ settings.load_profile("default")
 SKIPS_ARE_LISTED_IN = Path(__file__).with_name("README.md")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes minutes runs with `make nightly` only, which loads that profile."""
+    if config.getoption("--hypothesis-profile") != "nightly":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("nightly")])
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     """A skip whose test is not named in tests/README.md is a failure."""

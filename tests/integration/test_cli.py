@@ -140,14 +140,23 @@ def test_config_check_and_show_are_the_routers_own(tmp_path: Path) -> None:
 
 
 def test_the_sandbox_runs_alone() -> None:
-    """`imagegate sandbox` becomes the sandbox: the same process, stopped by its own signals."""
-    command = [*COMMAND, "sandbox", "--port", "0", "--world", "2025"]
+    """`imagegate sandbox` becomes the sandbox: the same process, stopped by its own signals. It says where it is."""
+    command = [*COMMAND, "sandbox", "--port", "0", "--world", "2025", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            port = json.loads(process.stdout.readline())["http"]
-            assert asked(f"http://127.0.0.1:{port}") == []
+            assert asked(json.loads(process.stdout.readline())["address"]) == []
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 0
         finally:
             process.kill()
+
+
+def test_a_reader_who_has_gone_is_no_bug_of_ours() -> None:
+    """`imagegate … | head`: no traceback, wherever the command was."""
+    for arguments in (["--help"], ["status", "--router", "127.0.0.1:1", "--json"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run([*COMMAND, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (1, ""), arguments

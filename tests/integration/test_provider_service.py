@@ -18,12 +18,12 @@ from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, UPSTREAM_
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models import Parameter
 from imagegate.runtime.order import Delivery, Order
-from imagegate.runtime.provider import ProviderService
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import MESSAGE_OPTIONS, serving
+from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
 from imagegate.testing import SCRIPTED_MODEL, Hang, ScriptedProvider
-from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2, generation_pb2_grpc
+from imagegate.v1 import generation_pb2, generation_pb2_grpc
 
 Request = generation_pb2.GenerateRequest
 KEY = "key-0123456789abcdef"
@@ -176,6 +176,19 @@ async def test_prompts_are_logged_only_where_they_may_be(log_prompts: bool, logg
     assert log_prompts or "nnn" not in str(logs)
 
 
+@pytest.mark.parametrize("log_prompts", [True, False])
+async def test_a_prompt_that_the_upstream_quotes_is_logged_only_where_it_may_be(log_prompts: bool) -> None:
+    """R14: an upstream that quotes what it refuses brings no prompt into a log that may not have it."""
+    quoting = Failure(Reason.CONTENT_REJECTED, "refused", upstream_message="'Our secret merger' breaks the rules")
+    with capture_logs() as logs:
+        async with a_house(ScriptedProvider(replies=[quoting]), log_prompts=log_prompts) as house:
+            failure = await the_failure(house.call(Request(prompt="our secret merger")))
+    (line,) = attempt_lines(logs)
+    quoted = "'Our secret merger' breaks the rules" if log_prompts else "'[prompt]' breaks the rules"
+    assert (line["upstream_message"], failure.upstream_message) == (quoted, quoted)
+    assert log_prompts or "merger" not in str(logs)
+
+
 # ── Failures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -292,34 +305,3 @@ async def test_who_has_another_candidate_does_not_queue() -> None:
         assert not waiting.done()
         holding.cancel()
         assert (await waiting).images
-
-
-# ── The catalogue ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_the_catalogue_and_what_it_does_not_have() -> None:
-    """R7, R10: a model is found by any of its names; what is not there is named, with what is."""
-    async with a_house(ScriptedProvider()) as house:
-        stub = catalog_pb2_grpc.CatalogServiceStub(house.channel)
-        for name in ("", "model", "scripted/model"):
-            assert (await stub.GetModel(catalog_pb2.GetModelRequest(name=name))).key == "model"
-        missing = await the_failure(stub.GetModel(catalog_pb2.GetModelRequest(name="modal")))
-        assert (missing.reason, "'modal'" in missing.message) == (Reason.MODEL_NOT_FOUND, True)
-        assert "model" in missing.message.partition("; try: ")[2] + missing.remedy
-        listed = await stub.ListModels(catalog_pb2.ListModelsRequest(provider="scripted"))
-        assert [model.key for model in listed.models] == ["model"]
-        other = await the_failure(stub.ListModels(catalog_pb2.ListModelsRequest(provider="other\n")))
-        assert other.reason is Reason.MODEL_NOT_FOUND
-        assert "scripted" in f"{other.message} {other.remedy}"
-
-
-async def test_a_provider_that_is_off() -> None:
-    """R10: it says so in the catalogue, and to whoever asks it for a picture, with what switches it on."""
-    async with a_house(ScriptedProvider(disabled_reason="set THE_KEY")) as house:
-        stub = catalog_pb2_grpc.CatalogServiceStub(house.channel)
-        (told,) = (await stub.ListModels(catalog_pb2.ListModelsRequest())).providers
-        assert (told.enabled, told.disabled_reason) == (False, "set THE_KEY")
-        failure = await the_failure(house.call())
-    assert failure.reason is Reason.DISABLED
-    assert "set THE_KEY" in f"{failure.message} {failure.remedy}"
-    assert failure.attempts[0].dispatch == Dispatch.NOT_SENT.to_proto()

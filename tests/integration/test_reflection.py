@@ -6,7 +6,9 @@ import json
 import sys
 from pathlib import Path
 
+import grpc
 import pytest
+from google.protobuf import descriptor_pool
 
 from imagegate.testing.system import System, system
 
@@ -49,6 +51,32 @@ async def test_services_are_listed_and_called_by_reflection() -> None:
             assert base64.b64decode(answer["images"][0]["data"]).startswith(b"\x89PNG")
             assert answer["images"][0]["seed"] == "7"
             assert answer["sandbox"]
+
+
+async def test_operators_have_a_port_of_their_own() -> None:
+    """Callers cannot decide and operators' port makes no pictures; each lists by reflection what it serves, no more."""
+    async with system(providers=()) as running:
+        router = running.members["router"]
+        addresses = {
+            "imagegate.v1.RouterAdminService/ListOverrides": f"127.0.0.1:{router.events('admin_listening')[0]['grpc']}",
+            GENERATE: router.address,
+        }
+        for method, address in addresses.items():
+            _, listed, _ = await curl(address, "--list-services", f"http://{address}")
+            for service in listed.split():
+                assert await is_served(address, service), f"{service} is listed and not served"
+            for other in addresses:
+                assert (other.partition("/")[0] in listed.split()) == (other == method)
+                assert await is_served(address, other.partition("/")[0]) == (other == method)
+
+
+async def is_served(address: str, service: str) -> bool:
+    """Whether a server knows one of a service's methods, which is told what it cannot read."""
+    descriptor = descriptor_pool.Default().FindServiceByName(service)
+    async with grpc.aio.insecure_channel(address) as channel:
+        method = channel.stream_stream(f"/{service}/{descriptor.methods[0].name}")
+        call = method(iter([b"\xff"]), timeout=10)
+        return await call.code() is not grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.mark.parametrize("member", ["router", "automatic1111"])

@@ -114,7 +114,27 @@ async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
             await asyncio.sleep(0.005)
 
 
+async def not_offered(request: Request, context: Context) -> Response:
+    """What the generated base of a service does with a method that nobody has written."""
+    base = generation_pb2_grpc.GenerationServiceServicer()
+    return await base.Generate(request, context)  # type: ignore[misc]  # it raises
+
+
 # ── Errors ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_is_not_offered_is_no_bug() -> None:
+    """S3: a method of the contract that a service does not offer is UNIMPLEMENTED; a bug of that name is a bug."""
+    async with served(not_offered) as house:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await house.stub.Generate(Request(prompt="a"), timeout=10)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert f"{SERVICE}/Generate is not offered here" in (caught.value.details() or "")
+        assert house.count("UNIMPLEMENTED") == 1
+    async with served(raising(NotImplementedError())) as house:
+        _, failure = await house.fail()
+        assert failure.reason is Reason.INTERNAL
+
 
 BUGS = [
     asyncio.CancelledError(),
@@ -175,6 +195,25 @@ async def test_a_caller_that_leaves_cancels_the_handler() -> None:
         await asyncio.wait_for(ended.wait(), 5)
         await until(lambda: server.count("CANCELLED") == 1)
         assert server.count("INTERNAL") is None
+
+
+async def test_a_failure_of_which_nobody_hears() -> None:
+    """S2: a handler that fails once its caller has gone is counted as a call that was left."""
+    started = asyncio.Event()
+
+    async def failing(_request: Request, _context: Context) -> Response:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Failure(Reason.BAD_OUTPUT, "what came in the end is no picture") from None
+        return Response()
+
+    async with served(failing) as server:
+        call = server.stub.Generate(Request(prompt="a"), timeout=30)
+        await asyncio.wait_for(started.wait(), 5)
+        call.cancel()
+        await until(lambda: server.count("CANCELLED") == 1)
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -664,6 +664,16 @@ async def test_nobody_listens(house: House) -> None:
         assert (failure.reason, failure.dispatch) == (Reason.UNREACHABLE, Dispatch.NOT_SENT)
 
 
+async def test_a_closed_client(house: House) -> None:
+    """Work that is being cancelled while its service stops opens no further connection, which nobody would close."""
+    origin = await house.origin(answer())
+    client = await house.client(origin.url)
+    await client.close()
+    for call in (client.json_call("PUT", origin.url), client.download(origin.url)):
+        failure = await failed(call)
+        assert (failure.reason, failure.dispatch) == (Reason.UNREACHABLE, Dispatch.NOT_SENT)
+
+
 async def test_no_tls(house: House) -> None:
     """R10: where TLS cannot be agreed on nothing was sent."""
     origin = await house.origin(answer())

@@ -3,20 +3,19 @@
 The thread is why it works from any thread, and inside a program (or a notebook) that already runs an event loop.
 """
 
-import asyncio
-import threading
 import weakref
-from collections.abc import Coroutine
-from concurrent.futures import CancelledError, Future
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from imagegate.client.client import ASK_TIMEOUT, DEFAULT_TIMEOUT, AsyncClient
+from imagegate.client.client import CHECK_TIMEOUT, DEFAULT_TIMEOUT, AsyncClient
+from imagegate.client.connection import ASK_TIMEOUT
+from imagegate.client.event import Event
 from imagegate.client.fields import GenerateFields
 from imagegate.client.result import Result
+from imagegate.client.runner import Runner
 from imagegate.v1 import catalog_pb2, router_pb2
-
-CLOSE_SECONDS = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -30,7 +29,7 @@ class Client:
 
     def __init__(self, router: str | None = None, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         self._client = AsyncClient(router, timeout=timeout)
-        self._runner = _Runner(self._client)
+        self._runner = Runner(self._client)
         self._finalizer = weakref.finalize(self, self._runner.shut_down)
 
     def __repr__(self) -> str:
@@ -59,13 +58,52 @@ class Client:
         """Make pictures from `prompt`, and say how they came about: `AsyncClient.generate`."""
         return self._wait(self._client.generate(prompt, model=model, timeout=timeout, **fields))
 
+    def stream(
+        self, prompt: str, *, model: str = "", timeout: float | None = None, **fields: Unpack[GenerateFields]
+    ) -> Generator[Event, None, None]:
+        """`generate`, told while it happens: `AsyncClient.stream`. Leaving the loop, or `close()`, cancels the call."""
+        return self._iterate(self._client.stream(prompt, model=model, timeout=timeout, **fields))
+
+    def explain(
+        self, prompt: str, *, model: str = "", timeout: float | None = None, **fields: Unpack[GenerateFields]
+    ) -> router_pb2.Explanation:
+        """What `generate` would do with these arguments now: `AsyncClient.explain`."""
+        return self._wait(self._client.explain(prompt, model=model, timeout=timeout, **fields))
+
     def models(self, provider: str = "", *, timeout: float = ASK_TIMEOUT) -> catalog_pb2.ListModelsResponse:
         """The models and the providers they belong to: `AsyncClient.models`."""
         return self._wait(self._client.models(provider, timeout=timeout))
 
+    def check(self, name: str, *, timeout: float = CHECK_TIMEOUT) -> catalog_pb2.ModelCheck:
+        """What the upstream says of a model now: `AsyncClient.check`."""
+        return self._wait(self._client.check(name, timeout=timeout))
+
     def status(self, *, timeout: float = ASK_TIMEOUT) -> router_pb2.RouterStatus:
         """How every provider, model and route is doing: `AsyncClient.status`."""
         return self._wait(self._client.status(timeout=timeout))
+
+    def watch_status(self) -> Generator[router_pb2.RouterStatus, None, None]:
+        """The status whenever it has changed, for ever: `AsyncClient.watch_status`."""
+        return self._iterate(self._client.watch_status())
+
+    def requests(
+        self, *, failed_only: bool = False, limit: int = 100, timeout: float = ASK_TIMEOUT
+    ) -> router_pb2.ListRequestsResponse:
+        """What became of the last requests: `AsyncClient.requests`."""
+        return self._wait(self._client.requests(failed_only=failed_only, limit=limit, timeout=timeout))
+
+    def request(self, request_id: str, *, timeout: float = ASK_TIMEOUT) -> router_pb2.RequestRecord:
+        """What became of one request: `AsyncClient.request`."""
+        return self._wait(self._client.request(request_id, timeout=timeout))
+
+    def _iterate(self, pieces: AsyncGenerator[Answer, None]) -> Generator[Answer, None, None]:
+        """What `pieces` yields, one at a time. However it is left, the call behind it is cancelled."""
+        try:
+            while (piece := self._wait(_next(pieces))) is not None:
+                yield piece
+        finally:
+            # Not waited for: the collector may leave it, in any thread.
+            self._runner.begin(_end(pieces))
 
     def _wait(self, call: Coroutine[Any, Any, Answer]) -> Answer:
         future = self._runner.begin(call)
@@ -80,50 +118,9 @@ class Client:
             raise
 
 
-class _Runner:
-    """The thread, and the loop in it. It knows nothing of the `Client`, which could never be collected otherwise."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=_serve, args=(self._loop,), name="imagegate-client", daemon=True)
-        self._thread.start()
-        # Whatever began under it before the end is seen by the end, and nothing begins after.
-        self._lock = threading.Lock()
-        self._ended = False
-
-    def begin(self, call: Coroutine[Any, Any, Answer]) -> Future[Answer] | None:
-        """Run `call` in the thread; None, and the call is dropped, where that has ended."""
-        with self._lock:
-            if not self._ended:
-                return asyncio.run_coroutine_threadsafe(call, self._loop)
-        call.close()
-        return None
-
-    def shut_down(self) -> None:
-        """Cancel what is under way and end the thread. The collector may call this anywhere, even in that thread."""
-        with self._lock:
-            if self._ended or not self._thread.is_alive():
-                return
-            self._ended = True
-            drained = asyncio.run_coroutine_threadsafe(_drain(self._client), self._loop)
-        drained.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
-        if threading.current_thread() is not self._thread:
-            self._thread.join(CLOSE_SECONDS)
+async def _next(pieces: AsyncGenerator[Answer, None]) -> Answer | None:
+    return await anext(pieces, None)
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    loop.run_forever()
-    loop.close()
-
-
-async def _drain(client: AsyncClient) -> None:
-    """Close, and see every call that is still under way to its end: a loop must not stop above pending tasks."""
-    try:
-        await client.close()
-    finally:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+async def _end(pieces: AsyncGenerator[Answer, None]) -> None:
+    await pieces.aclose()

@@ -1,37 +1,38 @@
 """The SDK's core, asynchronous. `blocking.Client` is a thin face over it."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Self, Unpack
 
-import grpc
-
-from imagegate.client.address import router_address
-from imagegate.client.error import from_rpc_error
-from imagegate.client.fields import GenerateFields, to_request
+from imagegate.client.address import router_target
+from imagegate.client.connection import ASK_TIMEOUT, Connection
+from imagegate.client.error import GenerationError, without_answer
+from imagegate.client.event import Completed, Event, event_of
+from imagegate.client.fields import GenerateFields, to_order, to_request
 from imagegate.client.result import Result
-from imagegate.runtime.channels import ChannelPool
-from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2_grpc, router_pb2, router_pb2_grpc
+from imagegate.v1 import catalog_pb2, generation_pb2, router_pb2
+from imagegate.v1.catalog_pb2_grpc import CatalogServiceStub
+from imagegate.v1.generation_pb2_grpc import GenerationServiceStub
+from imagegate.v1.router_pb2_grpc import RouterServiceStub
 
 DEFAULT_TIMEOUT = 300.0  # seconds for a picture, warming and fallback included
-ASK_TIMEOUT = 15.0  # seconds for a question that no upstream is asked
-
-Answer = TypeVar("Answer")
+CHECK_TIMEOUT = 30.0  # seconds for a question that an upstream is asked
 
 
 class AsyncClient:
     """A client of one router (or of one provider: they speak the same protocol).
 
     `router` is HOST:PORT or any gRPC target; the default is IMAGEGATE_ROUTER, else 127.0.0.1:50051.
-    `timeout` is the seconds that a `generate` may take. Use it in one event loop, and close it
+    `timeout` is the seconds that a `generate` or `stream` may take. Use it in one event loop, and close it
     (`async with AsyncClient() as client:`). Any number of calls may be under way at once.
+
+    Whatever is asked raises GenerationError where it fails, or where the router cannot be asked.
     """
 
     def __init__(self, router: str | None = None, *, timeout: float = DEFAULT_TIMEOUT) -> None:
-        self.router = router_address(router, os.environ)
+        self._connection = Connection(router_target(router, os.environ))
         self.timeout = timeout
-        self._channels = ChannelPool(self.router)
 
     def __repr__(self) -> str:
         return f"<AsyncClient {self.router}>"
@@ -44,9 +45,14 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
+    @property
+    def router(self) -> str:
+        """The address that it talks to."""
+        return self._connection.target.address
+
     async def close(self) -> None:
         """Close the connections; calls under way are cancelled."""
-        await self._channels.close()
+        await self._connection.close()
 
     async def generate(
         self, prompt: str, *, model: str = "", timeout: float | None = None, **fields: Unpack[GenerateFields]
@@ -58,43 +64,109 @@ class AsyncClient:
 
         Raises GenerationError where no picture could be had, TypeError for a field that does not exist.
         """
+        request = to_order(prompt, model, fields)
+        seconds = self.timeout if timeout is None else timeout
+        answer = await self._connection.ask(
+            GenerationServiceStub, lambda stub: stub.Generate(request, timeout=seconds), seconds, request.request_id
+        )
+        return Result.of(answer)
+
+    def stream(
+        self, prompt: str, *, model: str = "", timeout: float | None = None, **fields: Unpack[GenerateFields]
+    ) -> AsyncGenerator[Event, None]:
+        """`generate`, told while it happens: attempts and progress, and `Completed` with the result as the last event.
+
+        Leaving the loop cancels the call; so does `aclose()`, where the generator is kept under a name.
+
+        Raises TypeError for a field that does not exist, and while iterating what `generate` raises.
+        """
+        request = to_order(prompt, model, fields)
+        return self._events(request, self.timeout if timeout is None else timeout)
+
+    async def explain(
+        self, prompt: str, *, model: str = "", timeout: float | None = None, **fields: Unpack[GenerateFields]
+    ) -> router_pb2.Explanation:
+        """What `generate` would do with these arguments now, `timeout` included. Asks no upstream and costs nothing.
+
+        Raises GenerationError where `generate` would refuse the request itself.
+        """
         request = to_request(prompt, model, fields)
-
-        async def call(channel: grpc.aio.Channel, seconds: float) -> Result:
-            stub = generation_pb2_grpc.GenerationServiceStub(channel)
-            return Result.of(await stub.Generate(request, timeout=seconds))
-
-        return await self._call(call, self.timeout if timeout is None else timeout, request.request_id)
+        seconds = self.timeout if timeout is None else timeout
+        return await self._connection.ask(
+            RouterServiceStub, lambda stub: stub.Explain(request, timeout=seconds), seconds, request.request_id
+        )
 
     async def models(self, provider: str = "", *, timeout: float = ASK_TIMEOUT) -> catalog_pb2.ListModelsResponse:
-        """The models and the providers they belong to; only those of `provider` if it is named.
+        """The models and the providers they belong to; only those of `provider` if it is named."""
+        request = catalog_pb2.ListModelsRequest(provider=provider)
+        return await self._connection.ask(
+            CatalogServiceStub, lambda stub: stub.ListModels(request, timeout=timeout), timeout
+        )
 
-        Raises GenerationError where the router cannot be asked.
+    async def check(self, name: str, *, timeout: float = CHECK_TIMEOUT) -> catalog_pb2.ModelCheck:
+        """What the upstream says of the model `name` now; it is asked without paying.
+
+        Trouble with the upstream is told in the answer. GenerationError has NOT_FOUND where no model has this name.
         """
-
-        async def call(channel: grpc.aio.Channel, seconds: float) -> catalog_pb2.ListModelsResponse:
-            stub = catalog_pb2_grpc.CatalogServiceStub(channel)
-            return await stub.ListModels(catalog_pb2.ListModelsRequest(provider=provider), timeout=seconds)
-
-        return await self._call(call, timeout)
+        request = catalog_pb2.CheckModelRequest(name=name)
+        return await self._connection.ask(
+            CatalogServiceStub, lambda stub: stub.CheckModel(request, timeout=timeout), timeout
+        )
 
     async def status(self, *, timeout: float = ASK_TIMEOUT) -> router_pb2.RouterStatus:
-        """How every provider, model and route is doing, as this router sees it.
+        """How every provider, model and route is doing, as this router sees it."""
+        request = router_pb2.GetStatusRequest()
+        return await self._connection.ask(
+            RouterServiceStub, lambda stub: stub.GetStatus(request, timeout=timeout), timeout
+        )
 
-        Raises GenerationError where the router cannot be asked.
+    def watch_status(self) -> AsyncGenerator[router_pb2.RouterStatus, None]:
+        """The status now, and again whenever it has changed (at most once a second, at least every 10 s), for ever.
+
+        Leaving the loop ends it, as with `stream`.
         """
+        request = router_pb2.WatchStatusRequest()
+        return self._connection.follow(
+            RouterServiceStub, lambda stub: stub.WatchStatus(request), None, instead="ask without watching"
+        )
 
-        async def call(channel: grpc.aio.Channel, seconds: float) -> router_pb2.RouterStatus:
-            stub = router_pb2_grpc.RouterServiceStub(channel)
-            return await stub.GetStatus(router_pb2.GetStatusRequest(), timeout=seconds)
+    async def requests(
+        self, *, failed_only: bool = False, limit: int = 100, timeout: float = ASK_TIMEOUT
+    ) -> router_pb2.ListRequestsResponse:
+        """What became of this router's last requests, the latest first: at most `limit` of them, 1 to 1,000."""
+        request = router_pb2.ListRequestsRequest(failed_only=failed_only, limit=limit)
+        return await self._connection.ask(
+            RouterServiceStub, lambda stub: stub.ListRequests(request, timeout=timeout), timeout
+        )
 
-        return await self._call(call, timeout)
+    async def request(self, request_id: str, *, timeout: float = ASK_TIMEOUT) -> router_pb2.RequestRecord:
+        """What became of one request. A router keeps its last 1,000; of others GenerationError has NOT_FOUND."""
+        request = router_pb2.GetRequestRequest(request_id=request_id)
+        return await self._connection.ask(
+            RouterServiceStub, lambda stub: stub.GetRequest(request, timeout=timeout), timeout
+        )
 
-    async def _call(
-        self, call: Callable[[grpc.aio.Channel, float], Awaitable[Answer]], timeout: float, request_id: str = ""
-    ) -> Answer:
-        async with self._channels.call_slot() as channel:
-            try:
-                return await call(channel, timeout)
-            except grpc.aio.AioRpcError as error:
-                raise from_rpc_error(error, self.router, timeout, request_id) from error
+    async def _events(self, request: generation_pb2.GenerateRequest, timeout: float) -> AsyncGenerator[Event, None]:
+        completed: Completed | None = None
+        pieces = self._connection.follow(
+            GenerationServiceStub,
+            lambda stub: stub.GenerateStream(request, timeout=timeout),
+            timeout,
+            request.request_id,
+            instead="ask without streaming",
+        )
+        try:
+            async for piece in pieces:
+                event = event_of(piece)
+                if isinstance(event, Completed):
+                    completed = event  # told at the very end: who then leaves cancels nothing
+                elif event is not None:
+                    yield event
+        except GenerationError:
+            if completed is None:
+                raise
+        finally:
+            await pieces.aclose()
+        if completed is None:
+            raise without_answer(self._connection.target, request.request_id)
+        yield completed

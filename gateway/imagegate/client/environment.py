@@ -39,6 +39,11 @@ def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
     return _without(environ, [key for keys in KEYS.values() for key in keys])
 
 
+def of_router(environ: Mapping[str, str], targets: Mapping[str, str], *, admin_port: int) -> dict[str, str]:
+    """`environ` for the router: no key, where its providers are (by variable), and its admin port."""
+    return {**without_keys(environ), **targets, "IMAGEGATE_ADMIN_PORT": str(admin_port)}
+
+
 def of_provider(provider: str, environ: Mapping[str, str]) -> dict[str, str]:
     """`environ` for `provider`: its own keys, nobody else's."""
     return _without(environ, [key for owner, keys in KEYS.items() if owner != provider for key in keys])

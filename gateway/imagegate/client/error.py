@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
+from imagegate.client.address import Target
 from imagegate.client.plain import plain
 from imagegate.client.result import Attempt
 from imagegate.runtime.errors import Reason, Violation, from_status
@@ -15,7 +16,6 @@ from imagegate.runtime.metadata import REQUEST_ID_KEY
 from imagegate.runtime.redaction import clip, one_line
 
 MAX_FOREIGN_BYTES = 512
-START_IT = "start one with `imagegate up`, or name another with --router or IMAGEGATE_ROUTER"
 
 
 class GenerationError(Exception):
@@ -75,13 +75,23 @@ def invalid(field: str, description: str) -> GenerationError:
     return GenerationError(Reason.INVALID_REQUEST, message, code=code, violations=[violation])
 
 
-def from_rpc_error(error: grpc.aio.AioRpcError, target: str, timeout: float, request_id: str = "") -> GenerationError:
-    """The error of a call to `target` that had `timeout` seconds: the other side's own words where it sent any."""
+def without_answer(target: Target, request_id: str) -> GenerationError:
+    """The error for a stream that ended well and had no answer."""
+    message = f"{target.address} ended the stream without an answer; what listens there is no {target.what} of ours"
+    return GenerationError(Reason.INTERNAL, message, code=grpc.StatusCode.INTERNAL, request_id=request_id)
+
+
+def from_rpc_error(
+    error: grpc.aio.AioRpcError, target: Target, timeout: float | None, request_id: str = "", instead: str = ""
+) -> GenerationError:
+    """The error of a call to `target` that had `timeout` seconds (None: no end): the other side's own words where it
+    sent any. `instead` is what to do where it does not know the method.
+    """
     status = _rich_status(error)
     failure = from_status(status) if status is not None else None
     request_id = str(dict(error.trailing_metadata() or ()).get(REQUEST_ID_KEY, request_id))
     if status is None or failure is None:
-        reason, message = _made_up_by_transport(error, target, timeout)
+        reason, message = _made_up_by_transport(error, target, timeout, instead)
         return GenerationError(reason, message, code=error.code(), request_id=request_id)
     return GenerationError(
         failure.reason,
@@ -102,18 +112,21 @@ def _rich_status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
     return status
 
 
-def _made_up_by_transport(error: grpc.aio.AioRpcError, target: str, timeout: float) -> tuple[Reason, str]:
+def _made_up_by_transport(
+    error: grpc.aio.AioRpcError, target: Target, timeout: float | None, instead: str
+) -> tuple[Reason, str]:
     """The reason and a sentence with the remedy, by gRPC's own code: nobody of ours has answered."""
     match error.code():
         case grpc.StatusCode.UNAVAILABLE:
-            return Reason.UNREACHABLE, f"no router answers at {target}; {START_IT}"
+            return Reason.UNREACHABLE, f"no {target.what} answers at {target.address}; {target.if_silent}"
         case grpc.StatusCode.DEADLINE_EXCEEDED:
+            within = "in time" if timeout is None else f"within {timeout:g} s"
             remedy = "allow more time, or see what it is doing with `imagegate status`"
-            return Reason.TIMEOUT, f"no answer from {target} within {timeout:g} s; {remedy}"
+            return Reason.TIMEOUT, f"no answer from {target.address} {within}; {remedy}"
         case grpc.StatusCode.UNIMPLEMENTED:
-            remedy = "name a router with --router or IMAGEGATE_ROUTER"
-            return Reason.UNSUPPORTED, f"what listens at {target} is no router of this version; {remedy}"
+            remedy = f"{instead}, or {target.if_another}" if instead else target.if_another
+            return Reason.UNSUPPORTED, f"what listens at {target.address} is no {target.what} of this version; {remedy}"
         case code:
             # Something answers there, a proxy perhaps: starting another one would not help.
             words = clip(" ".join(one_line(error.details() or "").split()), MAX_FOREIGN_BYTES) or "no details"
-            return Reason.INTERNAL, f"the call to {target} was broken off ({code.name}: {words})"
+            return Reason.INTERNAL, f"the call to {target.address} was broken off ({code.name}: {words})"

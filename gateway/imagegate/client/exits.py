@@ -1,6 +1,5 @@
 """How a command ends: the exit code, and one sentence or one JSON object about what went wrong."""
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,9 @@ from imagegate.client.files import CannotWriteError
 from imagegate.client.logs import printable
 from imagegate.client.process import ProcessFailedError
 from imagegate.client.startup import CannotStartError
-from imagegate.runtime.errors import Reason
+from imagegate.client.stdout import say_json
+from imagegate.runtime.errors import Reason, code_of
+from imagegate.v1 import router_pb2
 
 USAGE = 2
 TRY_LATER = 75  # EX_TEMPFAIL
@@ -27,6 +28,8 @@ EXIT_CODES: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: TRY_LATER,
     grpc.StatusCode.DEADLINE_EXCEEDED: TRY_LATER,
 }
+
+STATUS_CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 # What a command may end with; anything else is a bug of ours and keeps its traceback.
 Expected = GenerationError | CannotStartError | CannotWriteError | ProcessFailedError
@@ -43,6 +46,17 @@ def exit_code(error: Expected) -> int:
             return USAGE
 
 
+def foreseen(explanation: router_pb2.Explanation) -> int:
+    """The exit code that the explained request would end with, if nothing else happens."""
+    if not explanation.reason:
+        return 0
+    reason = Reason.from_proto(explanation.reason)
+    skips = [prospect.skipped.reason for prospect in explanation.candidates if prospect.HasField("skipped")]
+    codes = {code_of(Reason.from_proto(skip)) for skip in skips}
+    agreed = codes.pop() if reason is Reason.NO_CANDIDATE and len(codes) == 1 else code_of(reason)
+    return EXIT_CODES.get(STATUS_CODES[agreed], FAILED)
+
+
 def tell(error: Expected, *, as_json: bool) -> None:
     """Say what went wrong: a sentence on standard error, or an object on standard output."""
     tell_problem(str(error), _described(error), as_json=as_json)
@@ -56,7 +70,7 @@ def tell_usage(message: str, *, as_json: bool) -> None:
 def tell_problem(message: str, described: Mapping[str, Any], *, as_json: bool) -> None:
     """Print one of the two."""
     if as_json:
-        sys.stdout.write(json.dumps({"error": described}, ensure_ascii=False) + "\n")
+        say_json({"error": described})
     else:
         sys.stderr.write(f"imagegate: {printable(message)}\n")
 

@@ -30,9 +30,11 @@ class GenerateFields(TypedDict, total=False):
     on_unsupported: Literal["ADJUST", "REFUSE"] | None
     must_keep: Sequence[str]
     request_id: str
+    idempotency_key: str
     allow_providers: Sequence[str]
     deny_providers: Sequence[str]
     no_fallback: bool
+    payment: Literal["PAY_ONCE", "AVAILABLE"] | None
 
 
 def to_request(prompt: str, model: str, fields: Mapping[str, Any]) -> generation_pb2.GenerateRequest:
@@ -50,6 +52,17 @@ def to_request(prompt: str, model: str, fields: Mapping[str, Any]) -> generation
             _put(request.routing if name in ROUTING else request, name, value)
     if not request.request_id:
         request.request_id = uuid.uuid4().hex
+    return request
+
+
+def to_order(prompt: str, model: str, fields: Mapping[str, Any]) -> generation_pb2.GenerateRequest:
+    """The request, with a key where the caller has none: whatever repeats it on the way, it is paid for once.
+
+    Raises what `to_request` raises.
+    """
+    request = to_request(prompt, model, fields)
+    if not request.idempotency_key:
+        request.idempotency_key = uuid.uuid4().hex
     return request
 
 

@@ -5,6 +5,8 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imagegate.client.address import ADMIN_PORT
+
 ROUTER, ROUTER_METRICS = 50051, 9464
 FIRST_PROVIDER, FIRST_PROVIDER_METRICS = 50061, 9471
 SANDBOX = 8090
@@ -26,6 +28,7 @@ class Ports:
     router: Pair
     providers: dict[str, Pair]
     sandbox: int
+    admin: int
 
     @classmethod
     def fixed(cls, providers: Sequence[str]) -> "Ports":
@@ -33,16 +36,16 @@ class Ports:
         pairs = {
             name: Pair(FIRST_PROVIDER + index, FIRST_PROVIDER_METRICS + index) for index, name in enumerate(providers)
         }
-        return cls(Pair(ROUTER, ROUTER_METRICS), pairs, SANDBOX)
+        return cls(Pair(ROUTER, ROUTER_METRICS), pairs, SANDBOX, ADMIN_PORT)
 
     @classmethod
     def free(cls, providers: Sequence[str]) -> "Ports":
         """Any that are free."""
-        return cls(Pair(ANY, ANY), dict.fromkeys(providers, Pair(ANY, ANY)), ANY)
+        return cls(Pair(ANY, ANY), dict.fromkeys(providers, Pair(ANY, ANY)), ANY, ANY)
 
     def taken(self, bind: str, providers: Sequence[str], *, with_sandbox: bool) -> list[tuple[str, int]]:
         """The ports of the router and of these providers that something else is using already: (whose, number)."""
-        wanted = [("sandbox", self.sandbox)] if with_sandbox else []
+        wanted = [("router admin", self.admin), *([("sandbox", self.sandbox)] if with_sandbox else [])]
         for name, pair in (("router", self.router), *((name, self.providers[name]) for name in providers)):
             wanted += [(name, pair.grpc), (f"{name} metrics", pair.http)]
         return [(whose, port) for whose, port in wanted if _is_taken(bind, port)]

@@ -11,7 +11,9 @@ from typing import Any
 from imagegate.client.leash import leashed
 
 LINE_LIMIT = 1024 * 1024  # bytes of one log line
+# Log lines that say on which ports calls are accepted.
 LISTENING = "listening"
+ADMIN_LISTENING = "admin_listening"
 USAGE_EXIT_CODE = 2
 
 ShowLine = Callable[[str, str], None]
@@ -26,7 +28,7 @@ class ProcessFailedError(Exception):
 
 
 class Process:
-    """One process of ours. It logs JSON lines; the one with the event `listening` has its ports."""
+    """One process of ours. It logs JSON lines; `listening` and `admin_listening` have its ports."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, show_line: ShowLine) -> None:
         self.name = name
@@ -34,7 +36,9 @@ class Process:
         self._process = process
         self._show_line = show_line
         self._last_words = ""
-        self._listening: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._announced: dict[str, asyncio.Future[dict[str, Any]]] = {
+            name: asyncio.get_running_loop().create_future() for name in (LISTENING, ADMIN_LISTENING)
+        }
         self._reading = asyncio.create_task(self._read())
 
     def __repr__(self) -> str:
@@ -61,9 +65,9 @@ class Process:
         """Whether it lives."""
         return self._process.returncode is None
 
-    async def listening(self) -> dict[str, Any]:
+    async def listening(self, name: str = LISTENING) -> dict[str, Any]:
         """The log line that says on which ports it accepts calls. Waits for ever: the fleet hears if it ends."""
-        return await asyncio.shield(self._listening)
+        return await asyncio.shield(self._announced[name])
 
     async def ended(self) -> ProcessFailedError:
         """Wait for its end, and tell it as a failure. Raises OSError where its lines cannot be shown."""
@@ -98,8 +102,9 @@ class Process:
         if not line:
             return
         event = log_event(line)
-        if event.get("event") == LISTENING and not self._listening.done():
-            self._listening.set_result(event)
+        announced = self._announced.get(str(event.get("event")))
+        if announced is not None and not announced.done():
+            announced.set_result(event)
         elif event.get("level", "error") in {"error", "critical"}:  # its routine is not what it dies of
             self._last_words = str(event.get("event", line))
         self._show_line(self.name, line)

@@ -66,6 +66,8 @@ class Attempt:
     """One call to one candidate, or one candidate that was passed over (`skipped`).
 
     `reason` is empty where it delivered; for one that was skipped it says why. `seconds` is how long it took.
+    `phase` is submit, queue, run, download or inspect; `dispatch` is how far it got: NOT_SENT, REFUSED, ACCEPTED or
+    UNKNOWN. `billed` is None where nobody can know. What was not told is empty, or None.
     """
 
     provider: str
@@ -78,7 +80,10 @@ class Attempt:
     upstream_status: int
     upstream_message: str
     upstream_id: str
+    phase: str
+    started: datetime | None
     seconds: float
+    dispatch: str
     billed: bool | None
     proto: error_pb2.Attempt = field(repr=False, compare=False)
 
@@ -98,7 +103,10 @@ class Attempt:
             upstream_status=proto.upstream_status,
             upstream_message=proto.upstream_message,
             upstream_id=proto.upstream_id,
+            phase=proto.phase,
+            started=proto.started.ToDatetime(tzinfo=UTC) if proto.HasField("started") else None,
             seconds=proto.duration.ToNanoseconds() / 1e9,
+            dispatch=bare_name(error_pb2.Dispatch.DESCRIPTOR, proto.dispatch),
             billed=proto.billed if proto.HasField("billed") else None,
             proto=proto,
         )
@@ -148,7 +156,7 @@ class Result:
     def of(cls, proto: generation_pb2.GenerateResponse) -> "Result":
         """The answer that came over the wire."""
         return cls(
-            images=[_image(image) for image in proto.images],
+            images=[image_of(image) for image in proto.images],
             provider=proto.provider,
             model=proto.model,
             upstream_model=proto.upstream_model,
@@ -172,7 +180,8 @@ class Result:
         return shown
 
 
-def _image(proto: generation_pb2.Image) -> Image:
+def image_of(proto: generation_pb2.Image) -> Image:
+    """The picture that came over the wire."""
     return Image(
         data=proto.data,
         mime_type=proto.mime_type,

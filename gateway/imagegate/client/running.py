@@ -28,9 +28,12 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Everything that runs. `not_started` are the providers that the configuration switches off, and why."""
+    """Everything that runs: the router, the address of its admin port, the providers. `not_started` are those that the
+    configuration switches off, and why.
+    """
 
     router: Service
+    admin: str
     providers: Mapping[str, Service]
     sandboxed: frozenset[str] = frozenset()
     not_started: Mapping[str, str] = field(default_factory=dict)
@@ -48,6 +51,7 @@ class Running:
         shown: dict[str, Any] = {
             "ready": True,
             "router": self.router.address,
+            "admin": self.admin,
             "providers": {name: service.address for name, service in self.providers.items()},
             "metrics": {name: service.metrics for name, service in services.items()},
             "off": self.off,

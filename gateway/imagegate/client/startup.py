@@ -11,7 +11,7 @@ from imagegate.client.client import AsyncClient
 from imagegate.client.fleet import Fleet
 from imagegate.client.health import until_serving
 from imagegate.client.ports import Pair, Ports
-from imagegate.client.process import Process, ProcessFailedError
+from imagegate.client.process import ADMIN_LISTENING, Process, ProcessFailedError
 from imagegate.client.running import Options, Running, Service
 
 START_SECONDS = 20.0
@@ -63,8 +63,9 @@ class Startup:
         )
         providers = dict(zip(names, services, strict=True))
         _check_any_is_on(providers, not_started)
-        router = await self._start_router(ports.router, providers)
-        return Running(router, providers, sandboxed, not_started, sandbox, self._options.world if sandbox else "")
+        router, admin = await self._start_router(ports, providers)
+        world = self._options.world if sandbox else ""
+        return Running(router, admin, providers, sandboxed, not_started, sandbox, world)
 
     async def _configured_providers(self) -> dict[str, bool]:
         """The providers of the router's configuration in order, and whether each takes part."""
@@ -121,23 +122,26 @@ class Startup:
             if sandbox
             else environment.of_provider(name, self._environ)
         )
-        service = await self._start_service(name, ["imagegate.providers", name], ports, own, PROVIDER_TIER)
+        _, service = await self._start_service(name, ["imagegate.providers", name], ports, own, PROVIDER_TIER)
         async with AsyncClient(service.address) as client:
             catalogue = await client.models()
         off = next((provider.disabled_reason for provider in catalogue.providers if not provider.enabled), "")
         return Service(service.address, service.metrics, service.pid, off)
 
-    async def _start_router(self, ports: Pair, providers: Mapping[str, Service]) -> Service:
+    async def _start_router(self, ports: Ports, providers: Mapping[str, Service]) -> tuple[Service, str]:
+        """Start the router; the service, and the address of its admin port."""
         targets = {environment.target_variable(name): service.address for name, service in providers.items()}
-        own = environment.without_keys(self._environ) | targets
-        return await self._start_service("router", ["imagegate.router"], ports, own, ROUTER_TIER)
+        own = environment.of_router(self._environ, targets, admin_port=ports.admin)
+        process, service = await self._start_service("router", ["imagegate.router"], ports.router, own, ROUTER_TIER)
+        announced = await process.listening(ADMIN_LISTENING)  # before its other ports
+        return service, f"{_reachable(self._bind)}:{announced['grpc']}"
 
     async def _start_service(
         self, name: str, module: Sequence[str], ports: Pair, environ: Mapping[str, str], tier: int
-    ) -> Service:
+    ) -> tuple[Process, Service]:
         own = environment.of_process(environ, grpc_port=ports.grpc, http_port=ports.http)
         process = await self._fleet.start(name, ["-m", *module], own, tier=tier, essential=tier == ROUTER_TIER)
-        return await _in_time(process, self._healthy(process))
+        return process, await _in_time(process, self._healthy(process))
 
     async def _healthy(self, process: Process) -> Service:
         event = await process.listening()

@@ -1,16 +1,29 @@
 """The router: tries candidates in order until one delivers, and says truthfully what happened.
 
+What decides is pure: it has no I/O, and takes time and chance as arguments.
+
 | module | what it knows |
 | --- | --- |
 | config, imagegate.yaml | which providers and routes there are |
 | routes | which candidates a requested name means |
-| catalogues | what each provider offers, asked for again and again |
-| endpoint | how to call a provider |
-| budget | how much time an attempt gets |
-| admission | whom not to ask just now: breaker (by its window), gates, and the verdict on a reason |
-| latency | how long a model usually takes |
-| router | the loop over the candidates |
-| answer | how the record of the attempts is told, in an answer or an error |
-| events, metrics, status | what happened, for dashboards and people |
-| service | the gRPC face |
+| course | one request's way through its candidates: what to do next, after all that has happened |
+| ranking | in which order candidates are tried now, and who is passed over |
+| admission | whom not to ask just now: breaker (its window), gates, latency, warming, rejecting, overrides as one |
+| verdict | what a reason means: fall back? count it? leave somebody alone? |
+| payment, repeats, budget | what may follow as far as money goes, whether the same again, and how much time it gets |
+| unsettled | what may still be charged for a request that brought nothing |
+
+What acts is thin.
+
+| module | what it does |
+| --- | --- |
+| router | carries out the course of each request |
+| endpoint | calls a provider |
+| warmup | waits for a model that is being loaded |
+| joining | lets the same request twice be made once |
+| catalogues | asks again and again what each provider offers |
+| lookout, health, reload | what happens while nobody calls |
+| events, metrics, status, history | what happened, for dashboards and people |
+| answer, progress, explanation | how it is told: in an answer or an error, in a stream, before it happens |
+| generation_service, catalog_service, router_service, admin_service | the gRPC faces |
 """

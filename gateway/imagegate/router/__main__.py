@@ -5,32 +5,54 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 
+import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
+from pydantic import Field
 
 from imagegate.router import config as configuration
+from imagegate.router.admin_service import AdminFace
+from imagegate.router.catalog_service import CatalogFace
 from imagegate.router.config import ConfigError, ModelOverrides, RouterConfig
 from imagegate.router.events import Listeners
+from imagegate.router.generation_service import GenerationFace
+from imagegate.router.health import HealthNames
+from imagegate.router.history import History
+from imagegate.router.lookout import keep_checking_keys, keep_looking
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.reload import keep_reloading
 from imagegate.router.router import Router
-from imagegate.router.service import RouterFace
+from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime import malloc
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
-from imagegate.runtime.server import serving, until_told_to_stop
-from imagegate.runtime.settings import ProcessSettings, SettingsError
+from imagegate.runtime.server import also_serving, serving, until_told_to_stop
+from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
+
+log = structlog.get_logger("imagegate.router")  # as `python -m` this module has another name
 
 FIRST_READING_SECONDS = 2.0
 
 
+class BrokenError(Exception):
+    """Something without which a router only seems to be well has ended."""
+
+
+class RouterSettings(EnvironmentSettings):
+    """What the router takes besides the settings of every process."""
+
+    admin_port: int = Field(default=50052, ge=0, le=65535, alias="ADMIN_PORT")
+
+
 async def serve(environ: Mapping[str, str]) -> None:
-    """Serve the router until SIGTERM or SIGINT. Raises SettingsError or ConfigError where it cannot start."""
+    """Serve the router until SIGTERM or SIGINT. Raises SettingsError or ConfigError where it cannot start,
+    BrokenError where it cannot go on.
+    """
     settings = ProcessSettings.read(environ, "IMAGEGATE_")
     path = configuration.config_path(environ)
     config = configuration.load(path, environ)
@@ -38,20 +60,50 @@ async def serve(environ: Mapping[str, str]) -> None:
     configure_logging(settings, redactor, service="router")
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
-    router = Router(ModelOverrides.read(environ), listeners)
+    router = Router(ModelOverrides.read(environ), listeners, keep_prompts=settings.log_prompts)
     scoreboard = Scoreboard(router.catalogues.has)
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard)
     await router.configure(config)
     # Names of models are known from the first call on, if the providers are up; if not, later.
     await router.catalogues.asked_once(within=FIRST_READING_SECONDS)
-    reloading = asyncio.create_task(keep_reloading(router, path, environ, listeners))
+    history = History(keep_prompts=settings.log_prompts)
+    face = RouterFace(router, scoreboard, history, str(path))
+    services = [*GenerationFace(router, history).services(), *CatalogFace(router).services(), *face.services()]
+    admin = AdminFace(router, str(path)).services()
+    port = RouterSettings.read(environ, "IMAGEGATE_").admin_port
     try:
-        async with serving(RouterFace(router, scoreboard, str(path)).services(), settings, metrics, redactor):
-            await until_told_to_stop()
+        async with also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor) as admin_port:
+            log.info("admin_listening", grpc=admin_port)
+            async with serving(services, settings, metrics, redactor) as running:
+                try:
+                    await working(
+                        until_told_to_stop(),
+                        reloading=keep_reloading(router, path, environ, listeners),
+                        looking=keep_looking(router, HealthNames(router, running.tell_health).look),
+                        checking_keys=keep_checking_keys(router),
+                    )
+                finally:
+                    face.stop_watching()
     finally:
-        reloading.cancel()
-        await asyncio.gather(reloading, return_exceptions=True)
         await router.close()
+
+
+async def working(until: Coroutine[None, None, None], **work: Coroutine[None, None, None]) -> None:
+    """Do `work`, which has no end, until `until` has ended. Raises BrokenError where some of it ends before."""
+    waiting = asyncio.create_task(until)
+    tasks = {asyncio.create_task(each): name for name, each in work.items()}
+    try:
+        await asyncio.wait((waiting, *tasks), return_when=asyncio.FIRST_COMPLETED)
+        for task, name in tasks.items():
+            if task.done():
+                cause = None if task.cancelled() else task.exception()
+                log.error("work that has no end has ended", work=name, exc_info=cause)
+                raise BrokenError(f"{name} has ended by a bug; the log has more") from cause
+        waiting.result()
+    finally:
+        for task in (waiting, *tasks):
+            task.cancel()
+        await asyncio.gather(waiting, *tasks, return_exceptions=True)
 
 
 def check(files: Sequence[str], as_json: bool) -> int:
@@ -80,7 +132,7 @@ def show(config: RouterConfig, as_json: bool) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code is 2 where settings or a configuration are wrong."""
+    """Run the command; the exit code is 2 where settings or a configuration are wrong, 1 where it broke down."""
     parsed = _parser().parse_args(arguments)
     try:
         if parsed.command == "config":
@@ -94,6 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = "the configuration cannot be used" if parsed.command == "config" else "the router cannot start"
         print(f"{what}: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    except BrokenError as error:
+        print(f"the router stopped: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 

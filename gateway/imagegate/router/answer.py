@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import code_pb2
 
+from imagegate.router.course import Made, Passed
+from imagegate.router.payment import is_free
 from imagegate.runtime.errors import Dispatch, Failure, Reason, code_of
 from imagegate.v1 import error_pb2, generation_pb2
 
@@ -17,40 +20,51 @@ NANOS = 1_000_000_000
 
 # After one of these nothing else decides.
 FINAL = frozenset({Reason.TIMEOUT, Reason.CONTENT_REJECTED, Reason.INVALID_REQUEST, Reason.INTERNAL})
+# Waiting changes nothing about these.
+PATIENCE_IS_NO_HELP = frozenset({
+    code_pb2.INVALID_ARGUMENT, code_pb2.NOT_FOUND, code_pb2.FAILED_PRECONDITION, code_pb2.INTERNAL,
+})  # fmt: skip
+# Whoever failed for these may be asked again at once.
+PASSING = frozenset({Reason.UPSTREAM_ERROR, Reason.UNREACHABLE, Reason.TIMEOUT, Reason.BAD_OUTPUT})
 # Candidates skipped for these may deliver later, so what the others said is not the last word.
 RESTING = frozenset({
     Reason.CIRCUIT_OPEN, Reason.BACKING_OFF, Reason.WARMING, Reason.OVER_QUOTA, Reason.BUSY, Reason.DEADLINE_TOO_SHORT,
 })  # fmt: skip
 
 
-def skipped(
-    provider: str, model: str, reason: Reason, message: str, remedy: str, wait: float | None
-) -> error_pb2.Attempt:
-    """The record of a candidate that was passed over; `wait` is in seconds, None where nobody knows."""
+def attempts_of(record: Sequence[Made | Passed], now: float) -> list[error_pb2.Attempt]:
+    """The record of a request as the wire tells it; `now` is the monotonic clock that it was written by."""
+    wall = time.time() - now
+    return [_made(entry, wall) if isinstance(entry, Made) else _passed(entry, wall) for entry in record]
+
+
+def _passed(passed: Passed, wall: float) -> error_pb2.Attempt:
+    obstacle = passed.obstacle
     attempt = error_pb2.Attempt(
-        provider=provider, model=model, message=message, remedy=remedy, dispatch=Dispatch.NOT_SENT.to_proto()
+        provider=passed.candidate.provider,
+        model=passed.candidate.key,
+        message=obstacle.message,
+        remedy=obstacle.remedy,
+        dispatch=Dispatch.NOT_SENT.to_proto(),
     )
-    attempt.skipped.reason = reason.to_proto()
-    if wait is not None:
-        attempt.skipped.until.CopyFrom(_timestamp(time.time() + wait))
+    attempt.skipped.reason = obstacle.reason.to_proto()
+    if obstacle.wait is not None:
+        attempt.skipped.until.CopyFrom(timestamp(wall + passed.at + obstacle.wait))
     return attempt
 
 
-def failed(failure: Failure, provider: str, model: str, seconds: float, upstream_id: str) -> error_pb2.Attempt:
-    """The record of an attempt that failed `seconds` after it began."""
-    attempt = error_pb2.Attempt()
-    attempt.CopyFrom(failure.as_attempt(provider, model))
-    attempt.upstream_id = attempt.upstream_id or upstream_id
-    _stamp(attempt, seconds)
-    return attempt
-
-
-def delivered(provider: str, model: str, seconds: float, upstream_id: str) -> error_pb2.Attempt:
-    """The record of the attempt that delivered."""
-    attempt = error_pb2.Attempt(
-        provider=provider, model=model, upstream_id=upstream_id, dispatch=Dispatch.ACCEPTED.to_proto()
-    )
-    _stamp(attempt, seconds)
+def _made(made: Made, wall: float) -> error_pb2.Attempt:
+    provider, model = made.candidate.provider, made.candidate.key
+    if made.failure is not None:
+        attempt = error_pb2.Attempt()
+        attempt.CopyFrom(made.failure.as_attempt(provider, model))
+    else:
+        attempt = error_pb2.Attempt(provider=provider, model=model, dispatch=Dispatch.ACCEPTED.to_proto())
+        if made.candidate.model is not None and made.candidate.model.credits is not None:
+            attempt.billed = not is_free(made.candidate.model)
+    attempt.upstream_id = attempt.upstream_id or made.upstream_id
+    attempt.started.CopyFrom(timestamp(wall + made.began))
+    attempt.duration.FromNanoseconds(round(made.seconds * NANOS))
     return attempt
 
 
@@ -69,11 +83,13 @@ def appendix(
     return added.SerializeToString()
 
 
-def exhausted(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -> Failure:
+def exhausted(record: Sequence[Made | Passed], now: float) -> Failure:
     """The final error where no candidate delivered: it names every attempt and the remedies.
 
-    `failures` are those of the attempts that were made, in order; `attempts` has the skipped too.
+    `now` is the monotonic clock that the record was written by.
     """
+    attempts = attempts_of(record, now)
+    failures = [entry.failure for entry in record if isinstance(entry, Made) and entry.failure is not None]
     reason, code = _final(attempts, failures)
     tried = len(failures)
     listed = "; ".join(_told(attempt) for attempt in attempts)
@@ -83,7 +99,7 @@ def exhausted(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]
         reason,
         f"{count}: {listed}" if listed else count,
         remedy="; ".join(remedies),
-        retry_after=_earliest(attempts, failures, code),
+        retry_after=_earliest(record, failures, code, now),
         violations=failures[-1].violations if failures else (),
         attempts=attempts,
         code=code,
@@ -98,25 +114,28 @@ def _final(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure]) -
         return Reason.NO_CANDIDATE, codes.pop() if len(codes) == 1 else code_of(Reason.NO_CANDIDATE)
     last = failures[-1].reason
     reasons = {failure.reason for failure in failures}
-    if last in FINAL or reasons == {Reason.UPSTREAM_REJECTED_INPUT}:
+    is_the_input = [failure.reason for failure in failures].count(Reason.UPSTREAM_REJECTED_INPUT) > 1
+    if last in FINAL or is_the_input or reasons == {Reason.UPSTREAM_REJECTED_INPUT}:
         return last, code_of(last)
     codes = {code_of(reason) for reason in reasons | (skips & RESTING)}
     return last, codes.pop() if len(codes) == 1 else code_of(Reason.UPSTREAM_ERROR)
 
 
-def _earliest(attempts: Sequence[error_pb2.Attempt], failures: Sequence[Failure], code: int) -> float | None:
+def _earliest(record: Sequence[Made | Passed], failures: Sequence[Failure], code: int, now: float) -> float | None:
     """Seconds after which the first of those that are held back may be asked again.
 
     Those that were tried may be tried again: where they were not held back, nobody waits for the skipped.
     """
+    if code in PATIENCE_IS_NO_HELP:
+        return None
     waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
     if failures and code != code_of(Reason.RATE_LIMITED):
-        return min(waits, default=None)
-    now = time.time()
+        may_be_asked_now = any(failure.reason in PASSING and failure.retry_after is None for failure in failures)
+        return None if may_be_asked_now else min(waits, default=None)
     waits += [
-        max(attempt.skipped.until.ToNanoseconds() / NANOS - now, 0.0)
-        for attempt in attempts
-        if attempt.HasField("skipped") and attempt.skipped.HasField("until")
+        max(entry.at + entry.obstacle.wait - now, 0.0)
+        for entry in record
+        if isinstance(entry, Passed) and entry.obstacle.wait is not None
     ]
     return min(waits, default=None)
 
@@ -145,12 +164,8 @@ def in_short(attempt: error_pb2.Attempt) -> str:
     return f"{who} {Reason.from_proto(attempt.reason)}" if attempt.reason else f"{who} ok"
 
 
-def _stamp(attempt: error_pb2.Attempt, seconds: float) -> None:
-    attempt.started.CopyFrom(_timestamp(time.time() - seconds))
-    attempt.duration.FromNanoseconds(round(seconds * NANOS))
-
-
-def _timestamp(seconds: float) -> Timestamp:
+def timestamp(seconds: float) -> Timestamp:
+    """A point in time as the wire tells it: seconds since 1970."""
     stamp = Timestamp()
     stamp.FromDatetime(datetime.fromtimestamp(seconds, UTC))
     return stamp

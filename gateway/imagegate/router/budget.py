@@ -1,5 +1,6 @@
 """How much time an attempt gets. Pure; all values in seconds."""
 
+from imagegate.runtime.deadline import kept_back, with_kept_back
 from imagegate.runtime.models import Model
 
 # Three times the upper end of the model's usual time, within these bounds.
@@ -9,6 +10,11 @@ SHORTEST, LONGEST = 20.0, 120.0
 UNKNOWN = 60.0
 # Kept back so that the answer still reaches the caller.
 RESERVE = 0.25
+
+
+def upstream_seconds(seconds: float) -> float:
+    """What the upstream gets of an attempt's seconds: the provider keeps some back to end it properly."""
+    return seconds - kept_back(seconds)
 
 
 def usual_seconds(model: Model | None) -> float:
@@ -34,6 +40,7 @@ def attempt_timeout(remaining: float, limit: float, next_usual: float | None) ->
     available = remaining - RESERVE
     if next_usual is None:
         return max(available, 0.0)
+    needed = with_kept_back(next_usual)
     # Where the next one would not fit anyway, the two share what there is.
-    shared = available - next_usual if available > 2 * next_usual else available / 2
+    shared = available - needed if available > 2 * needed else available / 2
     return max(min(limit, shared), 0.0)

@@ -5,20 +5,29 @@ catalogue that it had.
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import structlog
+from pydantic import ValidationError
 
 from imagegate.router.endpoint import Endpoint
 from imagegate.runtime.errors import Failure
-from imagegate.runtime.models import Catalogue, Model
+from imagegate.runtime.models import MAX_MODELS, Catalogue, Model
+from imagegate.runtime.redaction import clip
+from imagegate.v1 import catalog_pb2
 
 log = structlog.get_logger()
 
 # Asked for often until it is known, and seldom from then on: it changes by hand, or by a key.
 UNREAD_SECONDS = 1.0
 READ_SECONDS = 10.0
+KEYS_REMEMBERED = 64
+KEY_BYTES = 64
+PROBLEM_BYTES = 512
+# Ours have some 50 KB. What is larger is not looked at, since looking takes the time of everybody's calls.
+MAX_CATALOGUE_BYTES = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -29,12 +38,17 @@ class Offer:
     reachable: bool = False
     disabled_reason: str = ""
     problem: str = ""
+    quota_left: int | None = None
+    # The tokens that stand for its keys, one per process of it; those seen longest ago go first.
+    keys: deque[str] = field(default_factory=lambda: deque(maxlen=KEYS_REMEMBERED))
 
 
 class Catalogues:
     """The offers of all providers, kept up to date by one task each."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_new_key: Callable[[str], None], on_quota_left: Callable[[str], None]) -> None:
+        self._on_new_key = on_new_key  # hears the name of a provider that has read another key
+        self._on_quota_left = on_quota_left  # hears the name of one that says it may make requests
         self._offers: dict[str, Offer] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, asyncio.Event] = {}
@@ -71,16 +85,21 @@ class Catalogues:
                 task.cancel()
 
     async def forget(self, provider: str) -> None:
-        """Stop asking; what is known stays until it is asked again."""
-        task = self._tasks.pop(provider, None)
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        """Stop asking, and forget what was offered."""
+        await self._stop_asking(provider)
+        self._offers.pop(provider, None)
+        self._asked.pop(provider, None)
 
     async def close(self) -> None:
         """Stop asking anybody."""
         for provider in list(self._tasks):
-            await self.forget(provider)
+            await self._stop_asking(provider)
+
+    async def _stop_asking(self, provider: str) -> None:
+        task = self._tasks.pop(provider, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_asking(self, endpoint: Endpoint) -> None:
         while True:
@@ -97,21 +116,31 @@ class Catalogues:
         problem = ""
         try:
             answer = await endpoint.list_models()
+            _refuse_too_much(answer)
             told = next((p for p in answer.providers if p.name == endpoint.provider), None)
             if told is None:
-                problem = f"{endpoint.target} serves {[p.name for p in answer.providers]}, not {endpoint.provider}"
+                others = ", ".join(p.name for p in answer.providers) or "nobody"
+                problem = clip(f"{endpoint.target} serves {others}, not {endpoint.provider}", PROBLEM_BYTES)
             else:
                 offer.catalogue = Catalogue(
                     provider=endpoint.provider,
-                    models=tuple(Model.from_proto(model) for model in answer.models),
-                    outside=Model.from_proto(told.outside_catalogue) if told.HasField("outside_catalogue") else None,
+                    models=tuple(_model(model) for model in answer.models),
+                    outside=_model(told.outside_catalogue) if told.HasField("outside_catalogue") else None,
                     outside_pattern=told.outside_pattern or "^$",
                 )
-                offer.disabled_reason = "" if told.enabled else told.disabled_reason or "switched off"
+                off = clip(told.disabled_reason, PROBLEM_BYTES) or "switched off"
+                offer.disabled_reason = "" if told.enabled else off
+                offer.quota_left = told.quota_left if told.HasField("quota_left") else None
+                key = clip(told.key_revision, KEY_BYTES)
+                if key not in offer.keys:
+                    offer.keys.append(key)
+                    self._on_new_key(endpoint.provider)
+                if offer.quota_left:
+                    self._on_quota_left(endpoint.provider)
         except Failure as failure:
             problem = failure.message
         except ValueError as error:  # what it told is no catalogue
-            problem = f"its catalogue makes no sense: {' '.join(str(error).split())[:500]}"
+            problem = clip(f"its catalogue makes no sense: {_what_is_wrong(error)}", PROBLEM_BYTES)
         if (offer.reachable, offer.problem) != (not problem, problem):
             log.info(
                 "provider",
@@ -121,3 +150,25 @@ class Catalogues:
                 disabled_reason=offer.disabled_reason,
             )
         offer.reachable, offer.problem = not problem, problem
+
+
+def _refuse_too_much(answer: catalog_pb2.ListModelsResponse) -> None:
+    """Raises ValueError where a provider tells more than anybody can want to know."""
+    if len(answer.models) > MAX_MODELS:
+        raise ValueError(f"it has {len(answer.models):,} models; at most {MAX_MODELS} are taken")
+    if answer.ByteSize() > MAX_CATALOGUE_BYTES:
+        raise ValueError(f"it has {answer.ByteSize():,} bytes; at most {MAX_CATALOGUE_BYTES:,} are taken")
+
+
+def _model(told: catalog_pb2.Model) -> Model:
+    """The model that was told. Raises ValueError, which names it, where that is none."""
+    try:
+        return Model.from_proto(told)
+    except ValueError as error:
+        raise ValueError(f"{clip(told.key, 64)}: {_what_is_wrong(error)}") from error
+
+
+def _what_is_wrong(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())

@@ -7,7 +7,6 @@ unknown, so that it can be mended in one go.
 import difflib
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from imagegate.runtime import strict_yaml
+from imagegate.runtime import duration, strict_yaml
 
 PACKAGED = Path(__file__).with_name("imagegate.yaml")
 PREFIX = "IMAGEGATE_"
@@ -25,8 +24,6 @@ HUGGINGFACE = "huggingface"
 DEFAULT_MODEL = "default"
 FLUX_DEV = "flux-dev"
 DEFAULT_HUB_MODEL = "black-forest-labs/FLUX.1-schnell"
-
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class ConfigError(ValueError):
@@ -40,8 +37,8 @@ class ConfigError(ValueError):
 
 def _seconds(value: object) -> object:
     """`90s`, `2m`, `500ms` or a number of seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", value.strip()) if isinstance(value, str) else None
-    return float(match[1]) * UNITS[match[2]] if match else value
+    length = duration.seconds(value) if isinstance(value, str) else None
+    return value if length is None else length
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=3600)]
@@ -53,12 +50,31 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ProviderConfig(_Strict):
-    """Where a provider's service is, whether it takes part, and how long one attempt may take."""
+class ModelConfig(_Strict):
+    """How long one attempt may take, and what is not slow yet."""
+
+    attempt_timeout: Seconds | None = None
+    latency_objective: Seconds | None = None
+
+
+class ProviderConfig(ModelConfig):
+    """Where a provider's service is, whether it takes part, and what holds for its models, or for one by its key."""
 
     target: Annotated[str, Field(min_length=1, max_length=512)]
     enabled: bool = True
+    models: dict[Name, ModelConfig] = Field(default_factory=dict)
+
+
+class RouteOptions(_Strict):
+    """What one route does differently.
+
+    `fall_back_on_refused_content`: what one upstream's safety check refused is shown to the next one. `reject_blank`: a
+    picture of one colour throughout is no picture, instead of one with a warning.
+    """
+
     attempt_timeout: Seconds | None = None
+    fall_back_on_refused_content: bool = False
+    reject_blank: bool = False
 
 
 class RouterConfig(_Strict):
@@ -66,13 +82,28 @@ class RouterConfig(_Strict):
 
     providers: dict[Name, ProviderConfig] = Field(min_length=1)
     routes: dict[Name, Annotated[list[CandidateName], Field(min_length=1)]]
+    route_options: dict[Name, RouteOptions] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> "RouterConfig":
-        problems = _inconsistencies(self.providers, self.routes)
+        problems = _inconsistencies(self.providers, self.routes, self.route_options)
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def attempt_timeout(self, provider: str, model: str, route: str) -> float | None:
+        """The seconds that one attempt may take at most: the route's word, else the model's, else the provider's."""
+        settings = self.providers[provider]
+        return (
+            self.route_options.get(route, RouteOptions()).attempt_timeout
+            or settings.models.get(model, settings).attempt_timeout
+            or settings.attempt_timeout
+        )
+
+    def latency_objective(self, provider: str, model: str) -> float | None:
+        """The seconds within which a picture is not slow, whatever was usual before."""
+        settings = self.providers[provider]
+        return settings.models.get(model, settings).latency_objective or settings.latency_objective
 
     @property
     def hash(self) -> str:
@@ -138,19 +169,23 @@ def dump(config: RouterConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, width=100)
 
 
-def _written(content: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Sequence[str]]]:
-    """The providers and routes of a file that may be wrong in any way, as far as they can be read."""
-    providers, routes = content.get("providers"), content.get("routes")
+def _written(
+    content: Mapping[str, Any],
+) -> tuple[Mapping[str, Any], Mapping[str, Sequence[str]], Mapping[str, Any]]:
+    """The providers, routes and their options of a file that may be wrong in any way, as far as they can be read."""
+    providers, routes, options = (content.get(name) for name in ("providers", "routes", "route_options"))
     listed = {
         str(name): [candidate for candidate in candidates if isinstance(candidate, str)]
         for name, candidates in (routes.items() if isinstance(routes, dict) else ())
         if isinstance(candidates, list)
     }
-    return providers if isinstance(providers, dict) else {}, listed
+    return providers if isinstance(providers, dict) else {}, listed, options if isinstance(options, dict) else {}
 
 
-def _inconsistencies(providers: Mapping[str, object], routes: Mapping[str, Sequence[str]]) -> list[str]:
-    """Where providers and routes do not fit together."""
+def _inconsistencies(
+    providers: Mapping[str, object], routes: Mapping[str, Sequence[str]], options: Mapping[str, object]
+) -> list[str]:
+    """Where providers, routes and their options do not fit together."""
     problems = [
         f"routes.{route}: {candidate!r} names no configured provider{_did_you_mean(provider, providers)}"
         for route, candidates in routes.items()
@@ -162,6 +197,9 @@ def _inconsistencies(providers: Mapping[str, object], routes: Mapping[str, Seque
         f"routes.{route}: lists a candidate twice"
         for route, candidates in routes.items()
         if len(set(candidates)) < len(candidates)
+    ]
+    problems += [
+        f"route_options.{name}: no such route{_did_you_mean(name, routes)}" for name in options if name not in routes
     ]
     if DEFAULT_ROUTE not in routes:
         problems.append(f"routes: the route {DEFAULT_ROUTE!r} is missing; a request without a model takes it")
@@ -205,13 +243,26 @@ def _problems(error: ValidationError) -> list[str]:
     for detail in error.errors():
         place = ".".join(str(part) for part in detail["loc"] if part != "[key]")
         if detail["type"] == "extra_forbidden":
-            known = RouterConfig.model_fields if len(detail["loc"]) == 1 else ProviderConfig.model_fields
+            known = _known_keys([str(part) for part in detail["loc"]])
             found.append(f"{place}: unknown key{_did_you_mean(str(detail['loc'][-1]), known)}")
         elif detail["type"] == "value_error" and not detail["loc"]:
             found += str(detail["ctx"]["error"]).split("\n")
         else:
             found.append(f"{place}: {detail['msg']}")
     return found
+
+
+def _known_keys(place: Sequence[str]) -> Mapping[str, object]:
+    """What could have stood where an unknown key was found."""
+    match place:
+        case [_]:
+            return RouterConfig.model_fields
+        case ["route_options", *_]:
+            return RouteOptions.model_fields
+        case ["providers", _, "models", *_]:
+            return ModelConfig.model_fields
+        case _:
+            return ProviderConfig.model_fields
 
 
 def _did_you_mean(name: str, known: Mapping[str, object]) -> str:

@@ -6,7 +6,8 @@ answer and survive a cancel. The answer itself is never parsed here.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -14,12 +15,29 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from imagegate.runtime.channels import ChannelPool
-from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
+from imagegate.runtime.errors import MAX_ATTEMPT_BYTES, Dispatch, Failure, Reason, from_status
 from imagegate.runtime.metadata import UPSTREAM_ID
-from imagegate.v1 import catalog_pb2, catalog_pb2_grpc
+from imagegate.runtime.order import UPSTREAM_ID as LEGAL_ID
+from imagegate.runtime.redaction import clip
+from imagegate.runtime.serialised import holds
+from imagegate.runtime.stream_event import response_of
+from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
 GENERATE = "/imagegate.v1.GenerationService/Generate"
+GENERATE_STREAM = "/imagegate.v1.GenerationService/GenerateStream"
 CATALOGUE_SECONDS = 5.0
+IMAGES = generation_pb2.GenerateResponse.IMAGES_FIELD_NUMBER
+
+# A provider may be anybody's: ours shrink their previews to some 10 KB, and clip their texts themselves.
+MAX_PREVIEW_BYTES = 256 * 1024
+MAX_CHECK_BYTES = {
+    "provider": MAX_ATTEMPT_BYTES["provider"],
+    "model": MAX_ATTEMPT_BYTES["model"],
+    "upstream_model": MAX_ATTEMPT_BYTES["model"],
+    "message": MAX_ATTEMPT_BYTES["message"],
+    "remedy": MAX_ATTEMPT_BYTES["remedy"],
+    "upstream_message": MAX_ATTEMPT_BYTES["upstream_message"],
+}
 
 # How gRPC says that there was no connection to begin with; everything else broke one that there was.
 NEVER_CONNECTED = (
@@ -31,12 +49,33 @@ NEVER_CONNECTED = (
     "lookup failed",
 )
 
+# How it says that a message or its metadata exceeded the limits of our own hops.
+TOO_LARGE = ("larger than max", "metadata size exceeds")
+
+Call = grpc.aio.UnaryStreamCall[bytes, bytes]
+# Hears an event of a call under way; never blocks.
+Tell = Callable[[generation_pb2.GenerateEvent], None]
+
+
+class _NoStreamsError(Exception):
+    """The provider does not serve GenerateStream."""
+
 
 @dataclass(slots=True)
 class Sighting:
     """What is known of an attempt under way: the upstream's id, once it was seen."""
 
     upstream_id: str = ""
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """How far it got, where it breaks off now."""
+        return Dispatch.ACCEPTED if self.upstream_id else Dispatch.UNKNOWN
+
+    def see(self, upstream_id: str) -> None:
+        """The provider tells the id; what cannot be one is as good as none, and is not kept."""
+        if LEGAL_ID.fullmatch(upstream_id):
+            self.upstream_id = upstream_id
 
 
 class Endpoint:
@@ -45,40 +84,141 @@ class Endpoint:
     def __init__(self, provider: str, target: str) -> None:
         self.provider = provider
         self.target = target
+        self.is_leaving = False  # it is in the configuration no more
         self._channels = ChannelPool(target)
         self._is_closed = False
+        self._calls = 0
+        self._last_call_ended = asyncio.Event()
+
+    async def finish(self) -> None:
+        """Let the calls under way end, which they do by their own deadlines at the latest, then close. No call may
+        begin any more.
+        """
+        self.is_leaving = True
+        if self._calls:
+            await self._last_call_ended.wait()
+        await self.close()
 
     async def close(self) -> None:
         """Close every connection; calls under way end as UNREACHABLE."""
         self._is_closed = True
         await self._channels.close()
 
-    async def generate(self, request: bytes, timeout: float, metadata: Mapping[str, str], sighting: Sighting) -> bytes:
-        """The provider's serialised answer. Raises Failure."""
-        async with self._channels.call_slot() as channel:
-            method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(GENERATE)
-            call = method(request, timeout=timeout, metadata=grpc.aio.Metadata(*metadata.items()))
-            try:
-                for key, value in await call.initial_metadata():
-                    if key == UPSTREAM_ID:
-                        sighting.upstream_id = str(value)
+    async def generate(
+        self, request: bytes, timeout: float, metadata: Mapping[str, str], sighting: Sighting, tell: Tell | None = None
+    ) -> bytes:
+        """The provider's serialised answer; `tell` hears of its progress. Raises Failure."""
+        async with self._channel(sighting) as channel:
+            if tell is not None:
+                try:
+                    async with self._called(channel, GENERATE_STREAM, request, timeout, metadata, sighting) as call:
+                        return self._with_picture(await self._until_completed(call, sighting, tell))
+                except _NoStreamsError:
+                    pass  # an older provider: nothing was begun
+            async with self._called(channel, GENERATE, request, timeout, metadata, sighting) as call:
                 answer = await call.read()
                 if not isinstance(answer, bytes):  # EOF
                     raise _silent(self.provider)
-                return answer
+                return self._with_picture(answer)
+
+    def _with_picture(self, answer: bytes) -> bytes:
+        """The answer, unless there is no picture in it."""
+        if not holds(answer, IMAGES):
+            raise Failure(
+                Reason.BAD_OUTPUT, f"{self.provider} answered OK without a picture", dispatch=Dispatch.ACCEPTED
+            )
+        return answer
+
+    @asynccontextmanager
+    async def _channel(self, sighting: Sighting) -> AsyncIterator[grpc.aio.Channel]:
+        """A channel for one call. Raises Failure(UNREACHABLE) where it is closed, before or meanwhile."""
+        if self._is_closed:
+            raise _gone(self, "is not called any more", sighting)
+        self._calls += 1
+        try:
+            async with self._channels.call_slot() as channel:
+                yield channel
+        except (asyncio.CancelledError, grpc.aio.UsageError) as error:
+            if not self._was_closed_meanwhile():
+                raise
+            raise _gone(self, "was closed", sighting) from error
+        finally:
+            self._calls -= 1
+            if not self._calls and self.is_leaving:
+                self._last_call_ended.set()
+
+    def _was_closed_meanwhile(self) -> bool:
+        """Whether a call was cancelled by the closing of its channel, not by its caller's leaving."""
+        task = asyncio.current_task()
+        return self._is_closed and task is not None and not task.cancelling()
+
+    @asynccontextmanager
+    async def _called(
+        self,
+        channel: grpc.aio.Channel,
+        name: str,
+        request: bytes,
+        timeout: float,
+        metadata: Mapping[str, str],
+        sighting: Sighting,
+    ) -> AsyncIterator[Call]:
+        """A call whose initial metadata have arrived; it ends with the block."""
+        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(name)
+        call = method(request, timeout=timeout, metadata=grpc.aio.Metadata(*metadata.items()))
+        try:
+            for key, value in await call.initial_metadata():
+                if key == UPSTREAM_ID:
+                    sighting.see(str(value))
+            yield call
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED and name == GENERATE_STREAM:
+                raise _NoStreamsError from error
+            raise _failure(error, self, sighting) from error
+        finally:
+            call.cancel()  # a call that has ended takes no notice
+
+    async def _until_completed(self, call: Call, sighting: Sighting, tell: Tell) -> bytes:
+        """The answer at the end of a stream; of what comes before only progress is passed on."""
+        try:
+            while isinstance(told := await call.read(), bytes):
+                answer = response_of(told)
+                if answer is not None:
+                    return answer
+                event = generation_pb2.GenerateEvent.FromString(told)
+                if event.HasField("progress"):
+                    sighting.see(event.progress.upstream_id)
+                    tell(_bounded(event, sighting))
+        except DecodeError as error:
+            raise _silent(self.provider) from error
+        raise _silent(self.provider)
+
+    async def check_model(self, name: str, timeout: float = CATALOGUE_SECONDS) -> catalog_pb2.ModelCheck:
+        """What the provider's upstream says of a model now. Raises Failure."""
+        async with self._channel(Sighting()) as channel:
+            stub = catalog_pb2_grpc.CatalogServiceStub(channel)
+            try:
+                check: catalog_pb2.ModelCheck = await stub.CheckModel(
+                    catalog_pb2.CheckModelRequest(name=name), timeout=timeout
+                )
             except grpc.aio.AioRpcError as error:
-                raise _failure(error, self, sighting) from error
-            except asyncio.CancelledError:
-                if not self._is_closed:
-                    raise
-                # Closing the channel cancels its calls, which is not the caller's doing.
-                raise _gone(self, "was taken out of the configuration", sighting) from None
-            finally:
-                call.cancel()  # a call that has ended takes no notice
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    raise Failure(Reason.UNSUPPORTED, f"{self.provider} does not offer CheckModel") from error
+                raise _failure(error, self, Sighting()) from error
+            return _clipped(check)
+
+    async def until_ready(self, seconds: float) -> None:
+        """Wait until there is a connection, at most `seconds`. Raises Failure where it is closed meanwhile."""
+        async with self._channel(Sighting()) as channel:
+            try:
+                async with asyncio.timeout(seconds):
+                    while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+                        await channel.wait_for_state_change(state)
+            except TimeoutError:
+                return  # the next attempt tells
 
     async def list_models(self) -> catalog_pb2.ListModelsResponse:
         """The provider's catalogue. Raises Failure."""
-        async with self._channels.call_slot() as channel:
+        async with self._channel(Sighting()) as channel:
             stub = catalog_pb2_grpc.CatalogServiceStub(channel)
             try:
                 answer: catalog_pb2.ListModelsResponse = await stub.ListModels(
@@ -87,6 +227,22 @@ class Endpoint:
             except grpc.aio.AioRpcError as error:
                 raise _failure(error, self, Sighting()) from error
             return answer
+
+
+def _bounded(event: generation_pb2.GenerateEvent, sighting: Sighting) -> generation_pb2.GenerateEvent:
+    """The progress without what is larger than it ever has to be."""
+    event.DiscardUnknownFields()
+    event.progress.upstream_id = sighting.upstream_id
+    if event.progress.preview.ByteSize() > MAX_PREVIEW_BYTES:
+        event.progress.ClearField("preview")
+    return event
+
+
+def _clipped(check: catalog_pb2.ModelCheck) -> catalog_pb2.ModelCheck:
+    check.DiscardUnknownFields()
+    for name, limit in MAX_CHECK_BYTES.items():
+        setattr(check, name, clip(getattr(check, name), limit))
+    return check
 
 
 def _failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting) -> Failure:
@@ -101,11 +257,17 @@ def _failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting
 
 def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting) -> Failure:
     code, words = error.code(), (error.details() or "").lower()
-    sent = Dispatch.ACCEPTED if sighting.upstream_id else Dispatch.UNKNOWN
+    sent = sighting.dispatch
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return Failure(Reason.TIMEOUT, f"{endpoint.provider} did not answer in time", dispatch=sent)
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in words:
-        return Failure(Reason.INTERNAL, f"a message between the router and {endpoint.provider} was too large")
+        remedy = "give the request more time"
+        return Failure(Reason.TIMEOUT, f"{endpoint.provider} did not answer in time", remedy=remedy, dispatch=sent)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and any(sign in words for sign in TOO_LARGE):
+        return Failure(
+            Reason.INTERNAL,
+            f"a message between the router and {endpoint.provider} was too large",
+            remedy="this is a bug; tell whoever keeps imagegate, with the request's id",
+            dispatch=sent,
+        )
     if "refused_stream" in words or "error code 7" in words or "concurrent rpc limit" in words:
         return Failure(Reason.BUSY, f"{endpoint.provider} takes no more calls just now", dispatch=Dispatch.NOT_SENT)
     never_connected = code is grpc.StatusCode.UNAVAILABLE and any(sign in words for sign in NEVER_CONNECTED)
@@ -116,11 +278,13 @@ def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting
 
 
 def _gone(endpoint: Endpoint, how: str, sighting: Sighting) -> Failure:
+    """UNREACHABLE; DISABLED where the operator has taken it out, which says nothing about what stands in its place."""
+    who = f"the provider service {endpoint.provider} at {endpoint.target}"
     return Failure(
-        Reason.UNREACHABLE,
-        f"the provider service {endpoint.provider} at {endpoint.target} {how}",
-        remedy=f"start it, or correct providers.{endpoint.provider}.target",
-        dispatch=Dispatch.ACCEPTED if sighting.upstream_id else Dispatch.UNKNOWN,
+        Reason.DISABLED if endpoint.is_leaving else Reason.UNREACHABLE,
+        f"{who} was taken out of the configuration and {how}" if endpoint.is_leaving else f"{who} {how}",
+        remedy="" if endpoint.is_leaving else f"start it, or correct providers.{endpoint.provider}.target",
+        dispatch=sighting.dispatch,
     )
 
 

@@ -43,6 +43,13 @@ class FellBack:
 
 
 @dataclass(frozen=True, slots=True)
+class ChargeRisked:
+    """Another attempt follows one at `provider` that is, or may be, charged without having delivered."""
+
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerMoved:
     """A breaker changed its state; `model` is empty for the provider's own, `reason` is what opened it."""
 
@@ -79,6 +86,7 @@ Event = (
     | AttemptFinished
     | CandidateSkipped
     | FellBack
+    | ChargeRisked
     | BreakerMoved
     | GateClosed
     | RequestFinished

@@ -1,4 +1,4 @@
-"""Gates: a known time before which not to ask. Not a failure. Pure; `now` is the monotonic clock."""
+"""A gate: a known time before which not to ask. Not a failure. Pure; `now` is the monotonic clock."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from imagegate.runtime.errors import Failure, Reason
 # Without a Retry-After: 1 s, doubled each time in a row, at most a minute, ± 50 %.
 FIRST_SECONDS = 1.0
 MAX_GUESSED_SECONDS = 60.0
+MAX_GUESSES = 16
 JITTER = 0.5
 # What is asked for is honoured up to this: a quota ends with its day, nothing else is that patient.
 LONGEST_SECONDS = 600.0
@@ -16,65 +17,52 @@ LONGEST_QUOTA_SECONDS = 86_400.0
 SKIPS = {Reason.MODEL_LOADING: Reason.WARMING, Reason.OVER_QUOTA: Reason.OVER_QUOTA}
 
 
-@dataclass(slots=True)
-class _Gate:
-    until: float
-    skip: Reason
-    because: Failure | None = None
-    guesses: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Closed:
     """A closed gate: the skip reason, until when (monotonic seconds), and what closed it, for people."""
 
     skip: Reason
     until: float
-    because: Failure | None
+    because: Failure
 
 
-class Gates:
-    """The gates of all providers, and of models that are warming."""
+class Gate:
+    """The gate of a provider, or of a model that is being loaded."""
 
     def __init__(self) -> None:
-        self._gates: dict[tuple[str, str], _Gate] = {}
+        self._closed: Closed | None = None
+        self._guesses = 0
 
-    def close(
-        self,
-        provider: str,
-        model: str,
-        reason: Reason,
-        retry_after: float | None,
-        now: float,
-        jitter: float,
-        because: Failure | None = None,
-    ) -> float:
-        """Ask nobody behind it before `retry_after` seconds; the later of two times stands. Returns it.
+    def __repr__(self) -> str:
+        return f"<Gate {self._closed.skip} until {self._closed.until:g}>" if self._closed else "<Gate>"
 
-        A loading model gates itself only, everything else its provider.
+    def close(self, because: Failure, now: float, jitter: float) -> float:
+        """Ask nobody behind it before the failure's `retry_after`; the later of two times stands. Returns it.
+
+        `jitter` is from -1 to 1, for a failure that does not say for how long. Several of these that left before the
+        gate closed tell one thing.
         """
-        place = (provider, model if reason is Reason.MODEL_LOADING else "")
-        gate = self._gates.setdefault(place, _Gate(now, Reason.BACKING_OFF))
-        longest = LONGEST_QUOTA_SECONDS if reason is Reason.OVER_QUOTA else LONGEST_SECONDS
-        if retry_after is None:
-            guessed = min(FIRST_SECONDS * 2**gate.guesses, MAX_GUESSED_SECONDS)
-            retry_after = guessed * (1 + JITTER * jitter)
-            gate.guesses = min(gate.guesses + 1, 16)
-        until = now + min(max(retry_after, 0.0), longest)
-        if until >= gate.until:
-            gate.until = until
-            gate.skip = SKIPS.get(reason, Reason.BACKING_OFF)
-            gate.because = because
-        return gate.until
+        longest = LONGEST_QUOTA_SECONDS if because.reason is Reason.OVER_QUOTA else LONGEST_SECONDS
+        seconds = because.retry_after
+        if seconds is None:
+            if self.closed(now) is None or not self._guesses:
+                self._guesses = min(self._guesses + 1, MAX_GUESSES)
+            guessed = min(FIRST_SECONDS * 2 ** (self._guesses - 1), MAX_GUESSED_SECONDS)
+            seconds = guessed * (1 + JITTER * jitter)
+        until = now + min(max(seconds, 0.0), longest)
+        if self._closed is None or until >= self._closed.until:
+            self._closed = Closed(SKIPS.get(because.reason, Reason.BACKING_OFF), until, because)
+        return self._closed.until
 
-    def open(self, provider: str, model: str) -> None:
-        """The candidate delivered: the next guess begins at the shortest again."""
-        for place in ((provider, ""), (provider, model)):
-            if place in self._gates:
-                self._gates[place].guesses = 0
+    def closed(self, now: float) -> Closed | None:
+        """What holds the candidate back now; None where it may be asked."""
+        return self._closed if self._closed is not None and self._closed.until > now else None
 
-    def closed(self, provider: str, model: str, now: float) -> Closed | None:
-        """The gate that is closed the longest; None where the candidate may be asked."""
-        gates = [self._gates[place] for place in ((provider, ""), (provider, model)) if place in self._gates]
-        latest = max(gates, key=lambda gate: gate.until, default=None)
-        return Closed(latest.skip, latest.until, latest.because) if latest is not None and latest.until > now else None
+    def delivered(self) -> None:
+        """Somebody behind it delivered: the next guess begins at the shortest again."""
+        self._guesses = 0
+
+    def open(self) -> None:
+        """What it waited for has happened."""
+        self._closed = None
+        self._guesses = 0

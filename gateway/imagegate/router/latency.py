@@ -5,31 +5,60 @@ from collections import deque
 # Until so many pictures were seen, the catalogue's usual time stands in, times a factor.
 ENOUGH = 20
 FACTORS = {0.50: 1.0, 0.90: 2.0, 0.95: 2.5, 0.99: 4.0}
-# A model's speed changes with its hosting: older pictures say little.
-KEPT = 100
+# A model's speed changes with its hosting: older pictures say little. Once there are enough, one in
+# `SPACING` seconds is remembered, so that what is known does not shrink to seconds under load.
+KEPT = 300
+SPACING = 2.0
+# Slow is: of at least ten, four in five took longer than twice what was usual before.
+SLOW_OUT_OF = 10
+SLOW_SHARE = 0.8
+SLOW_TIMES = 2.0
+RECENT = 50
 
 
 class Latency:
-    """The last `KEPT` successes of one model."""
+    """What the successes of one model took."""
 
     def __init__(self) -> None:
-        self._seconds: deque[float] = deque(maxlen=KEPT)
+        self._kept: deque[tuple[float, float]] = deque(maxlen=KEPT)
+        self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
         self._ordered: list[float] = []
 
     def __repr__(self) -> str:
-        return f"<Latency of {len(self._seconds)} pictures>"
+        return f"<Latency of {len(self._kept)} pictures>"
 
-    def add(self, seconds: float) -> None:
-        """One picture took so long."""
-        self._seconds.append(seconds)
-        self._ordered = []
+    def add(self, now: float, seconds: float) -> None:
+        """One picture that came at `now` took so long."""
+        self._recent.append((now, seconds))
+        if len(self._kept) < ENOUGH or now - self._kept[-1][0] >= SPACING:
+            self._kept.append((now, seconds))
+            self._ordered = []
 
     def quantile(self, share: float, usual: float) -> float:
         """The time that `share` (0.50, 0.90, 0.95 or 0.99) of the pictures stay within.
 
-        `usual` is the catalogue's usual time, which counts until enough were seen.
+        `usual` is the catalogue's usual time, which counts until enough were seen; but what was seen to succeed is
+        never beyond the slowest hundredth.
         """
-        if len(self._seconds) < ENOUGH:
-            return FACTORS[share] * usual
-        self._ordered = self._ordered or sorted(self._seconds)
-        return self._ordered[min(int(share * len(self._ordered)), len(self._ordered) - 1)]
+        self._ordered = self._ordered or sorted(seconds for _, seconds in self._kept)
+        if len(self._ordered) < ENOUGH:
+            longest = self._ordered[-1] if self._ordered and share == 0.99 else 0.0
+            return max(FACTORS[share] * usual, longest)
+        return _quantile(self._ordered, share)
+
+    def is_slow(self, now: float, window: float, usual: float, objective: float | None) -> bool:
+        """Whether four in five of the pictures of the last `window` seconds took longer than they may.
+
+        They may take twice the p95 of the time before that window, or `objective` seconds where that is more.
+        """
+        recent = [seconds for at, seconds in self._recent if at > now - window]
+        if len(recent) < SLOW_OUT_OF:
+            return False
+        before = sorted(seconds for at, seconds in self._kept if at <= now - window)
+        baseline = _quantile(before, 0.95) if len(before) >= ENOUGH else FACTORS[0.95] * usual
+        limit = max(SLOW_TIMES * baseline, objective or 0.0)
+        return sum(seconds > limit for seconds in recent) >= SLOW_SHARE * len(recent)
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

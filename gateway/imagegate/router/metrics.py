@@ -13,6 +13,7 @@ from imagegate.router.events import (
     AttemptStarted,
     BreakerMoved,
     CandidateSkipped,
+    ChargeRisked,
     ConfigLoaded,
     Event,
     FellBack,
@@ -29,7 +30,7 @@ class RouterMetrics:
 
     def __init__(self, registry: CollectorRegistry, router: Router) -> None:
         self._is_known = router.catalogues.has
-        registry.register(BreakerStates(router))
+        registry.register(Standings(router))
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"imagegate_{name}", text, labels, registry=registry)
@@ -55,6 +56,9 @@ class RouterMetrics:
         self._fallbacks = counter(
             "fallbacks", "Attempts after a failure elsewhere.", "from_provider", "to_provider", "reason"
         )
+        self._risks = counter(
+            "duplicate_charge_risk", "Attempts after one that may be charged without having delivered.", "provider"
+        )
         self._skips = counter("skips", "Candidates passed over.", "provider", "reason")
         self._moves = counter("breaker_transitions", "Transitions of breakers.", "provider", "scope", "to", "reason")
         self._gates = gauge("gate_until_timestamp_seconds", "Until when a provider is not asked.", "provider")
@@ -79,6 +83,8 @@ class RouterMetrics:
                 self._skips.labels(provider, reason.lower()).inc()
             case FellBack(origin, destination, reason):
                 self._fallbacks.labels(origin, destination, reason.lower()).inc()
+            case ChargeRisked(provider):
+                self._risks.labels(provider).inc()
             case BreakerMoved():
                 self._moved(event)
             case GateClosed(provider, seconds):
@@ -108,14 +114,16 @@ class RouterMetrics:
             self._config.labels(digest).set(1)
 
 
-class BreakerStates(Collector):
-    """The states of the breakers at the time of scraping: a breaker becomes half open by time alone."""
+class Standings(Collector):
+    """How breakers and models stand at the time of scraping: a breaker becomes half open by time alone."""
 
     def __init__(self, router: Router) -> None:
         self._router = router
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """One series per configured provider, scope and state; scope `model` is the worst of its models."""
+        """The breakers: one series per configured provider, scope and state; scope `model` is the worst of its models.
+        Which models reject everything: one series per model of the catalogues.
+        """
         states = GaugeMetricFamily(
             "imagegate_breaker_state", "1 for the state a breaker is in.", labels=["provider", "scope", "state"]
         )
@@ -128,3 +136,10 @@ class BreakerStates(Collector):
                 for state in State:
                     states.add_metric([provider, scope, state.value], float(state is current))
         yield states
+        rejecting = GaugeMetricFamily(
+            "imagegate_model_rejecting", "1 while a model rejects every input.", labels=["provider", "model"]
+        )
+        for provider, catalogue in self._router.catalogues.known.items():
+            for model in catalogue.models:
+                rejecting.add_metric([provider, model.key], float(bool(admission.rejecting(provider, model.key))))
+        yield rejecting

@@ -1,48 +1,29 @@
-"""The loop over the candidates: skip, attempt, judge, fall back, until one delivers.
-
-Everything that decides is pure and lives in its own module; here it is put into order, with time
-and the network around it.
-"""
+"""Carries out the course of each request: time and the network around what is decided purely."""
 
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
 
-from imagegate.router import answer, budget
-from imagegate.router.admission import Admission, Refusal
+from imagegate.router import answer, progress
+from imagegate.router.admission import Admission
 from imagegate.router.catalogues import Catalogues
-from imagegate.router.config import ModelOverrides, RouterConfig
-from imagegate.router.endpoint import Endpoint, Sighting
-from imagegate.router.events import (
-    AttemptFinished,
-    AttemptStarted,
-    CandidateSkipped,
-    ConfigLoaded,
-    FellBack,
-    Listener,
-    RequestFinished,
-)
+from imagegate.router.config import ModelOverrides, RouteOptions, RouterConfig
+from imagegate.router.course import Course, Ended, Passed, Pause, Try, Warm
+from imagegate.router.endpoint import Endpoint, Sighting, Tell
+from imagegate.router.events import ConfigLoaded, Listener, RequestFinished
+from imagegate.router.ranking import Entry, Obstacle, line_up
+from imagegate.router.repeats import RepeatBudget
 from imagegate.router.routes import Candidate, Resolution, resolve
-from imagegate.router.verdict import Next, verdict_on
+from imagegate.router.warmup import Warmup
 from imagegate.runtime.deadline import Deadline
-from imagegate.runtime.errors import Failure, Reason
+from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit, forbidden
-from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REQUEST_ID_KEY
-from imagegate.v1 import error_pb2, generation_pb2
-
-MAX_ATTEMPTS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Why a candidate is passed over; `wait` in seconds where it is known."""
-
-    reason: Reason
-    message: str = ""
-    remedy: str = ""
-    wait: float | None = None
+from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REJECT_BLANK, REQUEST_ID_KEY
+from imagegate.runtime.prompts import without_prompts
+from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +35,17 @@ class Answered:
 
 
 @dataclass(slots=True)
-class _Run:
-    """One request on its way through the candidates."""
+class Journey:
+    """One request under way: what its model's name means, its course through the candidates, the seconds for which it
+    waited for others, and how many of those that were passed over its caller has heard of.
+    """
 
-    request: generation_pb2.GenerateRequest
-    resolution: Resolution
-    deadline: Deadline
     request_id: str
+    resolution: Resolution
+    course: Course
     began: float
-    record: list[error_pb2.Attempt] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    failed_at: str = ""
-    inside_attempts: float = 0.0
+    waited: float = 0.0
+    told_passed: int = 0
 
 
 class Router:
@@ -78,18 +58,24 @@ class Router:
         *,
         clock: Callable[[], float] = monotonic,
         random_source: random.Random | None = None,
+        keep_prompts: bool = True,
     ) -> None:
         self.config: RouterConfig | None = None
         self.overrides = overrides
-        self.catalogues = Catalogues()
+        self.catalogues = Catalogues(self._key_renewed, self._quota_left)
         rng = random_source or random.Random()  # noqa: S311 jitter needs no secrecy
-        self.admission = Admission(emit, lambda: rng.uniform(-1, 1))
+        self.admission = Admission(emit, rng)
         self.clock = clock
         self._emit = emit
+        self._keep_prompts = keep_prompts  # in what providers say of failures, which is told to others and logged
         self._endpoints: dict[str, Endpoint] = {}
+        # Those that left the configuration with calls under way, each with the task that waits for their end.
+        self._leaving: dict[Endpoint, asyncio.Task[None]] = {}
+        self._repeats = RepeatBudget()
+        self._warmup = Warmup(clock)
 
     async def configure(self, config: RouterConfig) -> None:
-        """Take `config` from now on. Calls under way at a provider that moved fall back as UNREACHABLE.
+        """Take `config` from now on. Calls under way at a provider that moved or was removed go on to their ends.
 
         New requests see the new configuration at once: nothing is awaited before it stands.
         """
@@ -109,149 +95,217 @@ class Router:
             if self._endpoints.get(name) is not endpoint:
                 if name not in self._endpoints:
                     await self.catalogues.forget(name)
-                await endpoint.close()
+                self._let_finish(endpoint)
 
     async def close(self) -> None:
         """Close every connection."""
         await self.catalogues.close()
-        for endpoint in self._endpoints.values():
+        finishing = list(self._leaving.values())
+        for endpoint in (*self._endpoints.values(), *self._leaving):
             await endpoint.close()
+        for task in finishing:
+            task.cancel()
+        await asyncio.gather(*finishing, return_exceptions=True)
 
-    async def generate(self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str) -> Answered:
-        """The answer of the first candidate that delivers. Raises Failure."""
+    def _let_finish(self, endpoint: Endpoint) -> None:
+        self._leaving[endpoint] = task = asyncio.create_task(endpoint.finish())
+        task.add_done_callback(lambda _: self._leaving.pop(endpoint))
+
+    # ── One request ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str) -> Journey:
+        """Set out. Raises Failure(MODEL_NOT_FOUND)."""
+        now = self.clock()
+        self._repeats.requested(now)
         resolution = self.resolve(request.model)
-        run = _Run(request, resolution, deadline, request_id, self.clock())
+        return Journey(request_id, resolution, self._course(request, resolution, deadline), now)
+
+    async def generate(self, journey: Journey, tell: Tell | None = None) -> Answered:
+        """The answer of the first candidate that delivers; `tell` hears what happens on the way. Raises Failure."""
+        course = journey.course
+        body: bytes | None = None
         try:
-            body = await self._first_delivery(run)
-            return Answered(body, run.record)
+            while body is None:
+                step = course.next(self.clock())
+                self._tell_passed(journey, tell)
+                if isinstance(step, Ended):
+                    raise answer.exhausted(course.record, self.clock())
+                body = await self._take(journey, step, tell)
         finally:
-            self._emit(RequestFinished(self.clock() - run.began - run.inside_attempts))
+            self._emit(RequestFinished(self.clock() - journey.began - journey.waited))
+        attempts = answer.attempts_of(course.record, self.clock())
+        total = self.clock() - journey.began
+        return Answered(body + answer.appendix(attempts, journey.resolution.rule, journey.request_id, total), attempts)
+
+    def explain(self, request: generation_pb2.GenerateRequest, deadline: Deadline) -> tuple[Resolution, Course]:
+        """What a request would set out with. Raises Failure(MODEL_NOT_FOUND)."""
+        resolution = self.resolve(request.model)
+        return resolution, self._course(request, resolution, deadline)
 
     def resolve(self, name: str) -> Resolution:
         """The candidates that `name` means. Raises Failure(MODEL_NOT_FOUND)."""
+        return resolve(name, self.configured(), self.overrides, self.catalogues.known)
+
+    async def check(self, candidate: Candidate) -> catalog_pb2.ModelCheck:
+        """What the candidate's upstream says of it now, for free. Raises Failure where its provider does not tell."""
+        return await self._endpoint(candidate.provider).check_model(candidate.asked)
+
+    def configured(self) -> RouterConfig:
+        """The configuration in force. Raises Failure(NO_CANDIDATE) before there is one."""
         if self.config is None:
             raise Failure(Reason.NO_CANDIDATE, "the router has no configuration yet")
-        return resolve(name, self.config, self.overrides, self.catalogues.known)
+        return self.config
 
-    def obstacle(self, candidate: Candidate, request: generation_pb2.GenerateRequest | None = None) -> Obstacle | None:
-        """Why `candidate` would be passed over now (for `request`, or for any); None where it would not."""
-        return (
-            self._switched_off(candidate)
-            or (request and (_not_allowed(candidate, request) or _unsupported(candidate, request)))
-            or self._held_back(candidate)
-        ) or None
+    def is_available(self, route: str) -> bool:
+        """Whether any candidate of a route would be tried now."""
+        entries = [self._entry(candidate, None, "") for candidate in self.resolve(route).candidates]
+        return bool(line_up(entries, self.admission, self.clock()).turns)
 
-    async def _first_delivery(self, run: _Run) -> bytes:
-        candidates = _in_play(run)
-        for index, candidate in enumerate(candidates):
-            obstacle = self._obstacle_in(run, candidate)
-            if obstacle is not None:
-                self._skip(run, candidate, obstacle)
+    def is_usable(self, provider: str) -> bool:
+        """Whether a provider is switched on, answers and is not held back as a whole."""
+        settings = self.configured().providers.get(provider)
+        offer = self.catalogues.offer(provider)
+        is_on = settings is not None and settings.enabled and offer.reachable and not offer.disabled_reason
+        return is_on and self.admission.refusal(provider, "", self.clock()) is None
+
+    async def check_refused_keys(self) -> None:
+        """Ask each provider whose key was refused whether it is accepted now, which is free; if so the next request
+        finds out.
+        """
+        for provider in self.configured().providers:
+            catalogue = self.catalogues.offer(provider).catalogue
+            model = catalogue.find("") if catalogue else None
+            if model is None:
                 continue
-            is_last_attempt = len(run.failures) == MAX_ATTEMPTS - 1
-            later = [] if is_last_attempt else candidates[index + 1 :]
-            body = await self._attempt(run, candidate, self._following(run, later))
-            if body is not None:
-                return body
-            if is_last_attempt or not _goes_on(run.failures):
-                break
-        raise answer.exhausted(run.record, run.failures)
+            if self.admission.refused_because(provider, self.clock()) is Reason.CREDENTIALS_REJECTED:
+                try:
+                    check = await self._endpoint(provider).check_model(model.key)
+                except Failure:
+                    continue  # its word is all that was asked for
+                if check.key_accepted:
+                    self.admission.key_accepted(provider, self.clock())
 
-    def _following(self, run: _Run, later: Sequence[Candidate]) -> Candidate | None:
-        """The candidate that would be tried if this one failed now."""
-        return next((candidate for candidate in later if self.obstacle(candidate, run.request) is None), None)
-
-    def _obstacle_in(self, run: _Run, candidate: Candidate) -> Obstacle | None:
-        if run.deadline.remaining(self.clock()) <= budget.RESERVE:
-            return Obstacle(Reason.DEADLINE_TOO_SHORT, "no time is left for it", "give the request more time")
-        return self.obstacle(candidate, run.request)
-
-    def _skip(self, run: _Run, candidate: Candidate, obstacle: Obstacle) -> None:
-        run.record.append(
-            answer.skipped(
-                candidate.provider, candidate.key, obstacle.reason, obstacle.message, obstacle.remedy, obstacle.wait
-            )
+    def _course(self, request: generation_pb2.GenerateRequest, resolution: Resolution, deadline: Deadline) -> Course:
+        route = resolution.route
+        entries = [self._entry(candidate, request, route) for candidate in resolution.candidates]
+        if request.routing.no_fallback:
+            entries = [entry for entry in entries if not _is_not_allowed(entry)][:1] or entries
+        options = self._options(route)
+        return Course(
+            request, entries, deadline, self.admission, self._repeats, self._emit, options.fall_back_on_refused_content
         )
-        self._emit(CandidateSkipped(candidate.provider, candidate.key, obstacle.reason))
 
-    async def _attempt(self, run: _Run, candidate: Candidate, following: Candidate | None) -> bytes | None:
-        """The answer, complete, or None where the attempt failed and was recorded."""
-        if run.failures:
-            self._emit(FellBack(run.failed_at, candidate.provider, run.failures[-1].reason))
-        permits = self.admission.acquire(candidate.provider, candidate.key, self.clock())
-        sighting = Sighting()
-        timeout = self._timeout(run, candidate, following)
+    def _entry(self, candidate: Candidate, request: generation_pb2.GenerateRequest | None, route: str) -> Entry:
+        obstacle = (request and _not_allowed(candidate, request)) or self._switched_off(candidate)
+        obstacle = obstacle or (request and _unsupported(candidate, request)) or None
+        if self.config is None or candidate.provider not in self.config.providers:
+            return Entry(candidate, obstacle)
+        return Entry(
+            candidate,
+            obstacle,
+            limit=self.config.attempt_timeout(candidate.provider, candidate.key, route),
+            objective=self.config.latency_objective(candidate.provider, candidate.key),
+        )
+
+    def _options(self, route: str) -> RouteOptions:
+        return (self.config.route_options if self.config else {}).get(route, RouteOptions())
+
+    # ── One step ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _take(self, journey: Journey, step: Try | Warm | Pause, tell: Tell | None) -> bytes | None:
+        """Take a step; the provider's answer where it delivered."""
         began = self.clock()
-        self._emit(AttemptStarted(candidate.provider, candidate.key))
-        failure: Failure | None = None
         try:
-            body = await self._call(run, candidate, timeout, following is not None, sighting)
-            each = (self.clock() - began) / (run.request.count or 1)
-            self.admission.delivered(permits, self.clock(), each, budget.usual_seconds(candidate.model))
-        except Failure as error:
-            failure = _remembered(error)
-            starved = failure.reason is Reason.TIMEOUT and timeout < self._fair(run, candidate)
-            self.admission.failed(permits, failure, self.clock(), starved=starved)
+            match step:
+                case Try():
+                    return await self._attempt(journey, step, tell)
+                case Warm(candidate, seconds):
+                    await self._warm(candidate, seconds, tell)
+                case Pause(candidate, seconds):
+                    with suppress(Failure):  # taken out meanwhile: the next attempt tells
+                        await self._endpoint(candidate.provider).until_ready(seconds)
+            return None
+        finally:
+            journey.waited += self.clock() - began
+
+    def _tell_passed(self, journey: Journey, tell: Tell | None) -> None:
+        """Tell of the candidates that were passed over since the last time."""
+        passed = [entry for entry in journey.course.record if isinstance(entry, Passed)]
+        if tell is not None:
+            for entry in passed[journey.told_passed :]:
+                tell(progress.finished([entry], self.clock()))
+        journey.told_passed = len(passed)
+
+    async def _attempt(self, journey: Journey, attempt: Try, tell: Tell | None) -> bytes | None:
+        """The provider's answer, or None where the attempt failed and was recorded."""
+        course, sighting = journey.course, Sighting()
+        if tell is not None:
+            tell(progress.started(attempt))
+        try:
+            body = await self._call(journey, attempt, sighting, tell)
+        except Failure as failure:
+            if not self._keep_prompts:
+                without_prompts(failure, course.request)
+            course.failed(_remembered(failure), self.clock(), sighting.upstream_id)
         except asyncio.CancelledError:  # the caller left, which says nothing about the provider
-            self.admission.release(permits, self.clock())
-            failure = Failure(Reason.CANCELLED, "the caller left")
+            left = Failure(Reason.CANCELLED, "the caller left", dispatch=sighting.dispatch)
+            course.left(left, self.clock(), sighting.upstream_id)
             raise
         except BaseException:  # a bug of ours, which does not either
-            self.admission.release(permits, self.clock())
-            failure = Failure(Reason.INTERNAL, "the router failed by a bug of its own")
+            bug = Failure(Reason.INTERNAL, "the router failed by a bug of its own", dispatch=sighting.dispatch)
+            course.left(bug, self.clock(), sighting.upstream_id)
             raise
+        else:
+            course.delivered(self.clock(), sighting.upstream_id)
+            return body
         finally:
-            seconds = self.clock() - began
-            run.inside_attempts += seconds
-            self._emit(AttemptFinished(candidate.provider, candidate.key, seconds, failure))
-        if failure is not None:
-            run.failures.append(failure)
-            run.failed_at = candidate.provider
-            run.record.append(answer.failed(failure, candidate.provider, candidate.key, seconds, sighting.upstream_id))
-            return None
-        run.record.append(answer.delivered(candidate.provider, candidate.key, seconds, sighting.upstream_id))
-        total = self.clock() - run.began
-        return body + answer.appendix(run.record, run.resolution.rule, run.request_id, total)
+            if tell is not None:
+                tell(progress.finished(course.record, self.clock()))
+        return None
 
-    def _timeout(self, run: _Run, candidate: Candidate, following: Candidate | None) -> float:
-        """The seconds that an attempt at `candidate` gets."""
-        return budget.attempt_timeout(
-            run.deadline.remaining(self.clock()),
-            self._limit(run, candidate),
-            self._usual(following, run) if following else None,
-        )
-
-    def _fair(self, run: _Run, candidate: Candidate) -> float:
-        """The seconds that an attempt must have had for its time-out to be held against the candidate: its usual
-        time, or the limit that the operator set below it.
-        """
-        return min(self._usual(candidate, run), self._limit(run, candidate))
-
-    def _limit(self, run: _Run, candidate: Candidate) -> float:
-        return budget.own_limit(candidate.model, self._configured_timeout(candidate), run.request.count or 1)
-
-    def _usual(self, candidate: Candidate, run: _Run) -> float:
-        """The seconds that half of the candidate's answers to such a request stay within."""
-        usual = budget.usual_seconds(candidate.model)
-        return self.admission.usual(candidate.provider, candidate.key, 0.50, usual) * (run.request.count or 1)
-
-    async def _call(
-        self, run: _Run, candidate: Candidate, timeout: float, fallback_waits: bool, sighting: Sighting
-    ) -> bytes:
-        metadata = {REQUEST_ID_KEY: run.request_id, ATTEMPT_NUMBER: str(len(run.failures) + 1)}
-        if fallback_waits:
+    async def _call(self, journey: Journey, attempt: Try, sighting: Sighting, tell: Tell | None) -> bytes:
+        metadata = {REQUEST_ID_KEY: journey.request_id, ATTEMPT_NUMBER: str(attempt.number)}
+        if attempt.fallback_waits:
             metadata[FALLBACK_WAITS] = "true"
+        if self._options(journey.resolution.route).reject_blank:
+            metadata[REJECT_BLANK] = "true"
         request = generation_pb2.GenerateRequest()
-        request.CopyFrom(run.request)
-        request.model = candidate.asked
-        request.request_id = run.request_id
+        request.CopyFrom(journey.course.request)
+        request.model = attempt.candidate.asked
+        request.request_id = journey.request_id
         request.ClearField("routing")
-        endpoint = self._endpoints[candidate.provider]
-        return await endpoint.generate(request.SerializeToString(), timeout, metadata, sighting)
+        request.ClearField("idempotency_key")
+        endpoint = self._endpoint(attempt.candidate.provider)
+        return await endpoint.generate(request.SerializeToString(), attempt.timeout, metadata, sighting, tell)
 
-    def _configured_timeout(self, candidate: Candidate) -> float | None:
-        settings = self.config.providers.get(candidate.provider) if self.config else None
-        return settings.attempt_timeout if settings else None
+    async def _warm(self, candidate: Candidate, seconds: float, tell: Tell | None) -> None:
+        """Wait until the model is loaded, at most `seconds`; the provider is asked now and then, which is free."""
+        ends = self.clock() + seconds
+
+        async def is_ready() -> bool:
+            with suppress(Failure):  # then the estimate is all there is
+                check = await self.check(candidate)
+                if check.HasField("loaded") and check.loaded:
+                    self.admission.warmed(candidate.provider, candidate.key, self.clock())
+                    return True
+            if tell is not None:
+                tell(progress.warming(ends - self.clock()))
+            return False
+
+        if tell is not None:  # also where another request asks
+            tell(progress.warming(seconds))
+        await self._warmup.wait((candidate.provider, candidate.key), seconds, is_ready)
+
+    def _endpoint(self, provider: str) -> Endpoint:
+        if provider not in self._endpoints:
+            raise Failure(Reason.DISABLED, f"{provider} was taken out of the configuration", dispatch=Dispatch.NOT_SENT)
+        return self._endpoints[provider]
+
+    def _key_renewed(self, provider: str) -> None:
+        self.admission.key_renewed(provider, self.clock())
+
+    def _quota_left(self, provider: str) -> None:
+        self.admission.quota_left(provider, self.clock())
 
     def _switched_off(self, candidate: Candidate) -> Obstacle | None:
         settings = self.config.providers.get(candidate.provider) if self.config else None
@@ -265,33 +319,15 @@ class Router:
             return Obstacle(Reason.DISABLED, candidate.model.disabled_reason)
         return None
 
-    def _held_back(self, candidate: Candidate) -> Obstacle | None:
-        refusal: Refusal | None = self.admission.refusal(candidate.provider, candidate.key, self.clock())
-        if refusal is None:
-            return None
-        cause = refusal.because
-        why = f"after {cause.reason}: {cause.message}" if cause else ""
-        return Obstacle(refusal.reason, why, cause.remedy if cause else "", refusal.wait)
-
-
-def _in_play(run: _Run) -> Sequence[Candidate]:
-    """The candidates in order; without fallback only the first that the request allows."""
-    candidates = run.resolution.candidates
-    if not run.request.routing.no_fallback:
-        return candidates
-    return [candidate for candidate in candidates if _not_allowed(candidate, run.request) is None][:1] or candidates
-
-
-def _goes_on(failures: Sequence[Failure]) -> bool:
-    """Whether another candidate may follow: an input that two refused is not shown to a third."""
-    verdicts = [verdict_on(failure.reason).next for failure in failures]
-    return verdicts[-1] is not Next.NONE and verdicts.count(Next.ONE) < 2
-
 
 def _remembered(failure: Failure) -> Failure:
     """The failure without its traceback, which would keep the whole request alive for as long as it is told."""
     failure.__cause__ = failure.__context__ = None
     return failure.with_traceback(None)
+
+
+def _is_not_allowed(entry: Entry) -> bool:
+    return entry.obstacle is not None and entry.obstacle.reason is Reason.NOT_ALLOWED
 
 
 def _not_allowed(candidate: Candidate, request: generation_pb2.GenerateRequest) -> Obstacle | None:

@@ -40,10 +40,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The candidates in order, and the rule that found them."""
+    """The candidates in order, and the rule that found them; `route` is the route's name where it is one."""
 
     rule: "ResolvedBy.ValueType"
     candidates: tuple[Candidate, ...]
+    route: str = ""
 
 
 def resolve(
@@ -66,9 +67,9 @@ def resolve(
         return tuple(candidate(*entry.split("/", 1), in_route=True) for entry in config.routes[route])
 
     if not name:
-        return Resolution(generation_pb2.RESOLVED_BY_DEFAULT, from_route(DEFAULT_ROUTE))
+        return Resolution(generation_pb2.RESOLVED_BY_DEFAULT, from_route(DEFAULT_ROUTE), DEFAULT_ROUTE)
     if name in config.routes:
-        return Resolution(generation_pb2.RESOLVED_BY_ROUTE, from_route(name))
+        return Resolution(generation_pb2.RESOLVED_BY_ROUTE, from_route(name), name)
     provider, slash, key = name.partition("/")
     if slash and provider in config.providers:
         exact = candidate(provider, key)

@@ -4,22 +4,29 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from imagegate.router import budget
+from imagegate.router.admission import Admission
+from imagegate.router.answer import timestamp
 from imagegate.router.breaker import State
-from imagegate.router.config import RouterConfig
+from imagegate.router.config import ModelConfig, RouterConfig
 from imagegate.router.events import AttemptFinished, AttemptStarted, Event
+from imagegate.router.overrides import Mode, Override, Scope
 from imagegate.router.router import Router
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.metrics import OTHER
+from imagegate.runtime.models import Model
 from imagegate.v1 import router_pb2
 
 BREAKER_STATES = {
     State.CLOSED: router_pb2.BREAKER_STATE_CLOSED,
     State.OPEN: router_pb2.BREAKER_STATE_OPEN,
     State.HALF_OPEN: router_pb2.BREAKER_STATE_HALF_OPEN,
+}
+OVERRIDE_MODES = {
+    Mode.OPEN: router_pb2.OVERRIDE_MODE_OPEN,
+    Mode.CLOSED: router_pb2.OVERRIDE_MODE_CLOSED,
+    Mode.OBSERVE_ONLY: router_pb2.OVERRIDE_MODE_OBSERVE_ONLY,
 }
 
 
@@ -81,44 +88,72 @@ def _provider(name: str, router: Router, scoreboard: Scoreboard, config: RouterC
         in_flight=score.in_flight,
         target=settings.target,
         problem=offer.problem,
+        quota_left=offer.quota_left,
         models=[
-            _model(name, model.key, model.disabled_reason, router, scoreboard)
+            _model(name, model, settings.models.get(model.key, settings), router, scoreboard)
             for model in (offer.catalogue.models if offer.catalogue else ())
         ],
     )
-    refusal = router.admission.refusal(name, "", now)
-    if refusal is not None:
-        status.until.CopyFrom(_timestamp(time.time() + refusal.wait))
+    _note_admission(status, (name, ""), router.admission, now)
     _note_last_error(status, score)
     return status
 
 
 def _model(
-    provider: str, key: str, disabled_reason: str, router: Router, scoreboard: Scoreboard
+    provider: str, model: Model, settings: ModelConfig, router: Router, scoreboard: Scoreboard
 ) -> router_pb2.ModelStatus:
-    now = router.clock()
-    score = scoreboard.scores[provider, key]
+    now, admission = router.clock(), router.admission
+    score = scoreboard.scores[provider, model.key]
+    usual = budget.usual_seconds(model)
     status = router_pb2.ModelStatus(
-        key=key,
-        enabled=not disabled_reason,
-        disabled_reason=disabled_reason,
-        breaker=BREAKER_STATES[router.admission.state(provider, key, now)],
+        key=model.key,
+        enabled=model.enabled,
+        disabled_reason=model.disabled_reason,
+        breaker=BREAKER_STATES[admission.state(provider, model.key, now)],
         succeeded=score.succeeded,
         failed=score.failed,
+        slow=admission.is_slow(provider, model.key, now, usual, settings.latency_objective),
+        rejecting=admission.rejecting(provider, model.key),
     )
-    refusal = router.admission.refusal(provider, key, now)
-    if refusal is not None:
-        status.until.CopyFrom(_timestamp(time.time() + refusal.wait))
+    status.usual.FromMilliseconds(round(admission.usual(provider, model.key, 0.50, usual) * 1000))
+    _note_admission(status, (provider, model.key), admission, now)
     _note_last_error(status, score)
     return status
 
 
+def override_to_proto(scope: Scope, override: Override, now: float) -> router_pb2.BreakerOverride:
+    """An operator's decision as the wire tells it; `now` is the monotonic clock."""
+    return router_pb2.BreakerOverride(
+        provider=scope[0],
+        model=scope[1],
+        mode=OVERRIDE_MODES[override.mode],
+        reason=override.reason,
+        actor=override.actor,
+        until=timestamp(time.time() + override.until - now),
+    )
+
+
+def _note_admission(
+    status: router_pb2.ProviderStatus | router_pb2.ModelStatus, scope: Scope, admission: Admission, now: float
+) -> None:
+    """What holds the scope back, how much of it fails, and what an operator has decided."""
+    refusal = admission.refusal(*scope, now)
+    if refusal is not None:
+        status.held_back = refusal.reason.to_proto()
+        status.until.CopyFrom(timestamp(time.time() + refusal.wait))
+    rate = admission.failure_rate(*scope, now)
+    if rate is not None:
+        status.failure_rate = rate
+    override = admission.overrides.on(scope, now)
+    if override is not None:
+        status.override.CopyFrom(override_to_proto(scope, override, now))
+
+
 def _route(name: str, router: Router) -> router_pb2.RouteStatus:
-    candidates = router.resolve(name).candidates
     return router_pb2.RouteStatus(
         name=name,
-        candidates=[str(candidate) for candidate in candidates],
-        available=any(router.obstacle(candidate) is None for candidate in candidates),
+        candidates=[str(candidate) for candidate in router.resolve(name).candidates],
+        available=router.is_available(name),
     )
 
 
@@ -128,10 +163,4 @@ def _note_last_error(status: router_pb2.ProviderStatus | router_pb2.ModelStatus,
         status.last_error.message = score.last_failure.message
         status.last_error.upstream_status = score.last_failure.upstream_status
         status.last_error.upstream_message = score.last_failure.upstream_message
-        status.last_error.at.CopyFrom(_timestamp(score.failed_at))
-
-
-def _timestamp(seconds: float) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(datetime.fromtimestamp(seconds, UTC))
-    return stamp
+        status.last_error.at.CopyFrom(timestamp(score.failed_at))

@@ -123,7 +123,7 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class ListModelsResponse(_message.Message):
-    """The catalogue."""
+    """The catalogue. A router takes at most 256 models and 1 MiB of one provider."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -297,7 +297,9 @@ class Provider(_message.Message):
     catalogue_revision: _builtins.str
     """Changes whenever the catalogue does; empty where it was not read yet."""
     outside_pattern: _builtins.str
-    """What such an upstream id looks like, as a regular expression."""
+    """What such an upstream id looks like, as a regular expression (Python's) of at most 128 characters,
+    without groups and alternatives and with at most two of * + ? {}: matching it must cost nothing.
+    """
     key_revision: _builtins.str
     """A random token, new whenever the provider's process started or has read another key; it says
     nothing about the key. A router asks a provider that refused its key again when it is new.
@@ -369,13 +371,13 @@ class Model(_message.Message):
     tier: _builtins.str
     """free, basic, pro or enterprise."""
     credits: _builtins.int
-    """Credits for one picture; absent where the price is not known."""
+    """Credits for one picture, 0 to 1,000,000; absent where the price is not known."""
     quality: Global___Quality.ValueType
     """Its level of quality."""
     typical_seconds_low: _builtins.float
     """The usual time for one picture, in seconds: the lower end."""
     typical_seconds_high: _builtins.float
-    """The usual time for one picture, in seconds: the upper end."""
+    """The usual time for one picture, in seconds: the upper end, at most a day."""
     use_case: _builtins.str
     """What it is good for."""
     licence_note: _builtins.str

@@ -208,9 +208,13 @@ class GenerateRequest(_message.Message):
     """
     idempotency_key: _builtins.str
     """Your key for this piece of work, up to 128 of A-Z a-z 0-9 . _ : -. The same key with the same
-    request within 15 minutes on one router joins the first call or gets its answer, instead of
-    paying twice; with another request it fails with FAILED_PRECONDITION. A provider that is called
-    directly ignores it.
+    request (`routing.payment` may differ) within 15 minutes on one router joins the first call or
+    gets its answer, instead of paying twice; with another request it fails with
+    FAILED_PRECONDITION. It holds for as long as the router has room, which is 256 MiB of answers
+    and 100,000 keys: first the oldest answers go, and their keys fail with FAILED_PRECONDITION.
+    What failed is made again, unless an attempt may be charged and pays once: then the key goes on
+    to fail, naming that attempt; `routing.payment` AVAILABLE makes it again all the same.
+    A provider that is called directly ignores it.
     """
     @_builtins.property
     def must_keep(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -331,7 +335,7 @@ class GenerateEvent(_message.Message):
 
     @_builtins.property
     def progress(self) -> Global___Progress:
-        """The attempt under way has moved on."""
+        """The attempt under way has moved on. To a reader who is behind only the newest is sent."""
 
     @_builtins.property
     def attempt_finished(self) -> _error_pb2.Attempt:
@@ -418,6 +422,7 @@ class Progress(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
+    UPSTREAM_ID_FIELD_NUMBER: _builtins.int
     phase: Global___Phase.ValueType
     """What it is at."""
     queue_position: _builtins.int
@@ -426,6 +431,8 @@ class Progress(_message.Message):
     """Denoising steps done."""
     steps: _builtins.int
     """Denoising steps in all."""
+    upstream_id: _builtins.str
+    """The upstream's id of the work, in every piece of progress once it has one."""
     @_builtins.property
     def ready_in(self) -> _duration_pb2.Duration:
         """When a warming model is expected to be ready."""
@@ -443,10 +450,11 @@ class Progress(_message.Message):
         step: _builtins.int | None = ...,
         steps: _builtins.int | None = ...,
         preview: Global___Image | None = ...,
+        upstream_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_steps", b"_steps", "preview", b"preview", "queue_position", b"queue_position", "ready_in", b"ready_in", "step", b"step", "steps", b"steps"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_steps", b"_steps", "phase", b"phase", "preview", b"preview", "queue_position", b"queue_position", "ready_in", b"ready_in", "step", b"step", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_steps", b"_steps", "phase", b"phase", "preview", b"preview", "queue_position", b"queue_position", "ready_in", b"ready_in", "step", b"step", "steps", b"steps", "upstream_id", b"upstream_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015

@@ -68,8 +68,11 @@ class GenerationServiceServicer:
         """The same, told while it happens: attempts starting and finishing, progress within them, and at
         the end the answer as `completed`. A failure of an attempt is followed by the next candidate
         within the same stream; where nothing delivers the stream ends with the error of `Generate`.
+        A provider that is called directly tells of its own single attempt; a router that calls it
+        passes on its progress and tells of the attempt itself.
         At least every 10 s something is sent. A reader that leaves more than 8 MiB unread for 30 s is
-        ended with RESOURCE_EXHAUSTED.
+        ended with RESOURCE_EXHAUSTED (CANCELLED), as soon as it reads what is under way to it; the
+        work is cancelled at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,8 +48,11 @@ class GenerationServiceStub:
     """The same, told while it happens: attempts starting and finishing, progress within them, and at
     the end the answer as `completed`. A failure of an attempt is followed by the next candidate
     within the same stream; where nothing delivers the stream ends with the error of `Generate`.
+    A provider that is called directly tells of its own single attempt; a router that calls it
+    passes on its progress and tells of the attempt itself.
     At least every 10 s something is sent. A reader that leaves more than 8 MiB unread for 30 s is
-    ended with RESOURCE_EXHAUSTED.
+    ended with RESOURCE_EXHAUSTED (CANCELLED), as soon as it reads what is under way to it; the
+    work is cancelled at once.
     """
 
 @_typing.type_check_only
@@ -70,8 +73,11 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     """The same, told while it happens: attempts starting and finishing, progress within them, and at
     the end the answer as `completed`. A failure of an attempt is followed by the next candidate
     within the same stream; where nothing delivers the stream ends with the error of `Generate`.
+    A provider that is called directly tells of its own single attempt; a router that calls it
+    passes on its progress and tells of the attempt itself.
     At least every 10 s something is sent. A reader that leaves more than 8 MiB unread for 30 s is
-    ended with RESOURCE_EXHAUSTED.
+    ended with RESOURCE_EXHAUSTED (CANCELLED), as soon as it reads what is under way to it; the
+    work is cancelled at once.
     """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -101,8 +107,11 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         """The same, told while it happens: attempts starting and finishing, progress within them, and at
         the end the answer as `completed`. A failure of an attempt is followed by the next candidate
         within the same stream; where nothing delivers the stream ends with the error of `Generate`.
+        A provider that is called directly tells of its own single attempt; a router that calls it
+        passes on its progress and tells of the attempt itself.
         At least every 10 s something is sent. A reader that leaves more than 8 MiB unread for 30 s is
-        ended with RESOURCE_EXHAUSTED.
+        ended with RESOURCE_EXHAUSTED (CANCELLED), as soon as it reads what is under way to it; the
+        work is cancelled at once.
         """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -18,9 +18,10 @@ from imagegate.runtime import malloc
 from imagegate.runtime.limits import DailyQuota, Limits, Rate
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models_file import CatalogueError
-from imagegate.runtime.provider import Provider, ProviderService
+from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
+from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings, ProviderSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
 

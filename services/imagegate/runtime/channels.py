@@ -38,7 +38,7 @@ CHANNEL_OPTIONS: ChannelOptions = (
     # Whoever was away is looked for again within seconds, not within gRPC's two minutes.
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.initial_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
     # Otherwise gRPC would give two channels to one target the same connection.
     ("grpc.use_local_subchannel_pool", 1),
     # Our hops are internal: a web proxy that the environment names is not meant for them.

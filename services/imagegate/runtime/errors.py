@@ -203,7 +203,8 @@ def invalid_request(violations: Iterable[Violation]) -> Failure:
     """The failure that lists every bad field at once."""
     found = tuple(violations)
     listed = "; ".join(f"{violation.field}: {violation.description}" for violation in found)
-    return Failure(Reason.INVALID_REQUEST, f"the request is not valid: {listed}", violations=found)
+    message = f"the request is not valid: {listed}"
+    return Failure(Reason.INVALID_REQUEST, message, violations=found, dispatch=Dispatch.NOT_SENT)
 
 
 def to_status(failure: Failure, request_id: str) -> status_pb2.Status:

@@ -5,6 +5,7 @@ A picture that is none is left out and the rest delivered; an order of which not
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 
 from imagegate.runtime import images
 from imagegate.runtime.errors import Dispatch, Failure, Reason
@@ -13,6 +14,13 @@ from imagegate.v1 import generation_pb2
 
 # Walking a picture takes 0.3 ms a megabyte, but a hostile one could take half a second.
 INSPECTED_ON_LOOP_BYTES = 4 * 1024 * 1024
+
+
+async def walk(data: bytes) -> images.Inspected:
+    """What a picture says of itself, if it is whole. Raises NotAPicture."""
+    if len(data) <= INSPECTED_ON_LOOP_BYTES:
+        return images.inspect(data)
+    return await asyncio.to_thread(images.inspect, data)
 
 
 class Inspector:
@@ -36,6 +44,7 @@ class Inspector:
                 failures.append(failure)
         if not checked:
             raise failures[0] if failures else _bad_output("the upstream answered success without a picture")
+        _note_equal(order, checked)
         if len(checked) < order.count:
             why = failures[0].message if failures else "the upstream delivered fewer pictures than asked"
             order.note("count", order.count, len(checked), generation_pb2.ACTION_CLAMPED, why)
@@ -45,9 +54,7 @@ class Inspector:
         try:
             seen = await self._look_at(order, picture)
         except images.NotAPicture as error:
-            failure = _bad_output(f"the upstream answered success, but not with a picture: {error}")
-            failure.billed = order.model.credits != 0  # one's own machine charges nothing
-            raise failure from error
+            raise _bad_output(f"the upstream answered success, but not with a picture: {error}") from error
         _note_size(order, width=seen.width, height=seen.height)
         image = generation_pb2.Image(
             data=picture.data,
@@ -69,17 +76,15 @@ class Inspector:
                 remedy="word the prompt differently",
                 dispatch=Dispatch.ACCEPTED,
             )
-        if len(picture.data) <= INSPECTED_ON_LOOP_BYTES:
-            seen = images.inspect(picture.data)
-        else:
-            seen = await asyncio.to_thread(images.inspect, picture.data)
+        seen = await walk(picture.data)
         if images.needs_decoding(seen, len(picture.data)):
             async with self._decoding:
                 appearance = await asyncio.to_thread(images.look, picture.data, seen)
             if appearance is not images.Appearance.NORMAL:
-                order.warnings.append(
-                    f"a picture is {appearance.lower()} throughout: the model may have failed silently"
-                )
+                odd = f"a picture is {appearance.lower()} throughout: the model may have failed silently"
+                if order.reject_blank:
+                    raise _bad_output(odd)
+                order.warnings.append(odd)
         return seen
 
 
@@ -91,6 +96,15 @@ def _note_size(order: Order, **got: int) -> None:
         if sent is not None and sent != delivered and not told:
             why = "the upstream delivered another size than it was asked for"
             order.note(name, sent, delivered, generation_pb2.ACTION_SUBSTITUTED, why)
+
+
+def _note_equal(order: Order, checked: Sequence[generation_pb2.Image]) -> None:
+    """Pictures of different seeds that are equal byte by byte: the upstream has not looked at the seed."""
+    seeds_by_digest: dict[str, set[int]] = {}
+    for image in checked:
+        seeds_by_digest.setdefault(image.sha256, set()).add(image.seed)
+    if any(len(seeds) > 1 for seeds in seeds_by_digest.values()):
+        order.warnings.append("pictures of different seeds are equal: the model may not take a seed")
 
 
 def _bad_output(message: str) -> Failure:

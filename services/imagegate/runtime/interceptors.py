@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import grpc
 import structlog
@@ -23,9 +23,16 @@ from imagegate.runtime.metadata import REASON_KEY, REQUEST_ID_KEY
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.validation import REQUEST_ID
+from imagegate.v1 import generation_pb2
 
 log = structlog.get_logger()
 
+# Whose streams are wrapped: those of the library's own services (health, reflection, channelz) end when they like.
+OURS = "imagegate."
+# A method whose name begins so tells what changes until the caller leaves: it has no end that it could be late for.
+WATCH = "Watch"
+# Seconds for an error to leave. On a stream it waits behind what the caller has not read; gRPC keeps it for then.
+LEAVING_SECONDS = 1.0
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic in the stubs only
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
@@ -38,8 +45,16 @@ def current_request_id() -> str:
     return _request_id.get()
 
 
+class _CallerGoneError(Exception):
+    """The caller left before it could be answered."""
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every unary call; streams of the library's own services (reflection, health) pass."""
+    """Wraps every unary call, and the answering streams of our own services.
+
+    A handler of ours that answers with a stream is a coroutine that calls `context.write`, not a generator:
+    only so can it stop waiting for a caller who does not read.
+    """
 
     def __init__(self, metrics: ProcessMetrics, redactor: Redactor, default_timeout: float = DEFAULT_TIMEOUT) -> None:
         self._metrics = metrics
@@ -53,15 +68,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler:
         """The handler that the server will call, wrapped."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
-            return handler
-        behaviour: Behaviour = handler.unary_unary
         method = handler_call_details.method.removeprefix("/")
+        if handler is None or not _is_wrapped(handler, method):
+            return handler
+        behaviour = cast(Behaviour, handler.unary_unary or handler.unary_stream)
 
         async def answer(request: Any, context: Any) -> Any:
             return await self._answer(method, behaviour, request, context)
 
-        return grpc.unary_unary_rpc_method_handler(
+        wrap = grpc.unary_unary_rpc_method_handler if handler.unary_unary else grpc.unary_stream_rpc_method_handler
+        return wrap(
             answer,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
@@ -73,7 +89,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         _request_id.set(request_id)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
-        patience = asyncio.timeout(self._default_timeout if context.time_remaining() is None else None)
+        imposed = None if method.rpartition("/")[2].startswith(WATCH) else self._default_timeout
+        patience = asyncio.timeout(imposed if context.time_remaining() is None else None)
         try:
             async with patience:
                 response = await behaviour(request, context)
@@ -82,12 +99,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             # it cannot be sent to the former, and the latter would wait for one until its deadline.
             try:
                 await self._refuse(method, _internal(), request_id, context, began)
-            except grpc.aio.AbortError:
+            except _CallerGoneError:
+                raise cancelled from None
+            except (grpc.aio.AbortError, asyncio.CancelledError):
                 log.exception("a call was cancelled by nobody", method=method)
                 raise
-            except Exception:  # noqa: BLE001 -- gRPC has several words for "the caller is gone"
-                self._metrics.answered(method, "CANCELLED", monotonic() - began)
-                raise cancelled from None
         except grpc.aio.AbortError:
             # The library's own services (health, channelz) have ended the call themselves.
             code = context.code()
@@ -96,6 +112,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except Failure as error:
             failure = error
         except Exception as error:
+            if isinstance(error, NotImplementedError) and context.code() is grpc.StatusCode.UNIMPLEMENTED:
+                # A service's generated base says so of what is in the contract and is not offered.
+                self._metrics.answered(method, "UNIMPLEMENTED", monotonic() - began)
+                await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not offered here")
             if isinstance(error, TimeoutError) and patience.expired():
                 failure = Failure(Reason.TIMEOUT, f"no answer within the default of {self._default_timeout:g} s")
             else:
@@ -104,28 +124,46 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         else:
             self._metrics.answered(method, "OK", monotonic() - began)
             return response
-        return await self._refuse(method, failure, request_id, context, began)
+        try:
+            return await self._refuse(method, failure, request_id, context, began)
+        except _CallerGoneError:
+            raise asyncio.CancelledError from None
 
     async def _refuse(self, method: str, failure: Failure, request_id: str, context: Any, began: float) -> None:
-        """End the call with `failure`; always raises, as abort does: AbortError where it was sent."""
+        """End the call with `failure`; always raises.
+
+        AbortError where it was sent, CancelledError where the caller has to read what lies before it first,
+        _CallerGoneError where nobody is there to hear it.
+        """
         failure.message = self._redactor.scrub(failure.message)
         failure.remedy = self._redactor.scrub(failure.remedy)
         status = to_status(failure, request_id)
         rich = rpc_status.to_status(status)
+        metadata = (*rich.trailing_metadata, (REASON_KEY, str(failure.reason)), (REQUEST_ID_KEY, request_id))
         try:
-            await context.abort(
-                rich.code,
-                rich.details,
-                (*rich.trailing_metadata, (REASON_KEY, str(failure.reason)), (REQUEST_ID_KEY, request_id)),
-            )
+            async with asyncio.timeout(LEAVING_SECONDS):
+                await context.abort(rich.code, rich.details, metadata)
         except grpc.aio.AbortError:
             self._metrics.answered(method, code_pb2.Code.Name(status.code), monotonic() - began)
             raise
+        except TimeoutError:
+            self._metrics.answered(method, code_pb2.Code.Name(status.code), monotonic() - began)
+            raise asyncio.CancelledError from None
+        except Exception as gone:  # gRPC has several words for it
+            self._metrics.answered(method, "CANCELLED", monotonic() - began)
+            raise _CallerGoneError from gone
+
+
+def _is_wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> bool:
+    return bool(handler.unary_unary or (handler.unary_stream and method.startswith(OURS)))
 
 
 def _chosen_request_id(request: Any, context: Any) -> str:
-    """The caller's id from the request or the metadata where it is a legal one, else a new one."""
-    offered = [getattr(request, "request_id", "")]
+    """The caller's id from the order or the metadata where it is a legal one, else a new one.
+
+    Other requests have a `request_id` too: that of the order which they ask about.
+    """
+    offered = [request.request_id] if isinstance(request, generation_pb2.GenerateRequest) else []
     offered += [str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY]
     return next((value for value in offered if value and REQUEST_ID.fullmatch(value)), uuid.uuid4().hex)
 

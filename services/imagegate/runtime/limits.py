@@ -7,7 +7,9 @@ has patience for is told so at once, with the time after which it makes sense to
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from math import ceil
 from time import monotonic
 
 from imagegate.runtime.errors import Dispatch, Failure, Reason
@@ -53,7 +55,7 @@ class DailyQuota:
     def take(self, now: datetime) -> None:
         """Count one request, or raise Failure(OVER_QUOTA) with the time until the next UTC day."""
         now = now.astimezone(UTC)
-        if now.date() != self._day:
+        if not self._is_counted(now.date()):
             self._day, self.used = now.date(), 0
         if self.used >= self.per_day:
             midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
@@ -61,9 +63,28 @@ class DailyQuota:
             raise _held_back(Reason.OVER_QUOTA, f"its {self.per_day} requests of today are used up", wait)
         self.used += 1
 
+    def left(self, now: datetime) -> int:
+        """How many requests there may still be today."""
+        return self.per_day - (self.used if self._is_counted(now.astimezone(UTC).date()) else 0)
+
+    def _is_counted(self, day: date) -> bool:
+        """Whether what was used counts for `day`: a clock that is set back over midnight begins no new one."""
+        return self._day is not None and timedelta(0) <= self._day - day <= timedelta(days=1)
+
     def give_back(self) -> None:
         """Return a request that was counted and not made."""
         self.used = max(self.used - 1, 0)
+
+
+def _tell_nobody(_place: int) -> None:
+    """Whoever waits does not want to know for how many."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """One who waits for a slot, and wants to hear its place."""
+
+    tell_place: Callable[[int], None]
 
 
 class Limits:
@@ -82,49 +103,74 @@ class Limits:
         self.quota = quota
         self._rate = rate
         self._slots = asyncio.Semaphore(concurrency)
+        self._queue: list[_Waiting] = []
         self._clock = clock
         self._today = today
 
+    @property
+    def quota_left(self) -> int | None:
+        """How many requests there may still be today; None where that is not limited."""
+        return None if self.quota is None else self.quota.left(self._today())
+
     @asynccontextmanager
-    async def slot(self, patience: float | None) -> AsyncIterator[None]:
+    async def slot(
+        self, patience: float | None, tell_place: Callable[[int], None] = _tell_nobody
+    ) -> AsyncIterator[None]:
         """Hold one slot. Waits at most `patience` seconds for it, for ever where that is None.
 
+        Whoever has to wait hears, now and whenever it changes, how many are before it: 0 is next.
         Raises Failure: BUSY, RATE_LIMITED or OVER_QUOTA, with `retry_after`.
         """
-        await self._acquire(patience)
+        await self._acquire(patience, tell_place)
         try:
-            await self._take(patience)
+            await self._take(patience, tell_place)
             yield
         finally:
             self._slots.release()
 
-    async def _take(self, patience: float | None) -> None:
+    async def _take(self, patience: float | None, tell_place: Callable[[int], None]) -> None:
         """Count one request and wait for its turn; who is refused or leaves before it has used nothing up."""
         if self.quota is not None:
             self.quota.take(self._today())
         try:
-            await self._turn(patience)
+            await self._turn(patience, tell_place)
         except BaseException:
             if self.quota is not None:
                 self.quota.give_back()
             raise
 
-    async def _turn(self, patience: float | None) -> None:
+    async def _turn(self, patience: float | None, tell_place: Callable[[int], None]) -> None:
         wait = self._rate.take(self._clock(), patience) if self._rate is not None else 0.0
         if self._rate is None or wait <= 0:
             return
+        tell_place(ceil(wait * self._rate.per_second) - 1)
         try:
             await asyncio.sleep(wait)
         except asyncio.CancelledError:
             self._rate.give_back()
             raise
 
-    async def _acquire(self, patience: float | None) -> None:
+    async def _acquire(self, patience: float | None, tell_place: Callable[[int], None]) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()  # at once: there is one, and nobody waits for it
+            return
+        waiting = _Waiting(tell_place)
+        self._queue.append(waiting)
+        tell_place(len(self._queue) - 1)
         try:
             async with asyncio.timeout(patience):
                 await self._slots.acquire()
         except TimeoutError as error:
             raise _held_back(Reason.BUSY, f"all {self.concurrency} of its slots are taken", 1.0) from error
+        finally:
+            self._leave(waiting)
+
+    def _leave(self, waiting: _Waiting) -> None:
+        """Take one out of the queue, and tell those behind it."""
+        place = self._queue.index(waiting)
+        del self._queue[place]
+        for index, behind in enumerate(self._queue[place:], place):
+            behind.tell_place(index)
 
 
 def _held_back(reason: Reason, why: str, wait: float) -> Failure:

@@ -10,3 +10,5 @@ UPSTREAM_ID = "imagegate-upstream-id"
 ATTEMPT_NUMBER = "imagegate-attempt"
 # From the router to a provider: another candidate waits, so answer BUSY instead of queueing for long.
 FALLBACK_WAITS = "imagegate-fallback-waits"
+# From the router to a provider: a picture of one colour throughout is no picture (the route's `reject_blank`).
+REJECT_BLANK = "imagegate-reject-blank"

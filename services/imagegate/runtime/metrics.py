@@ -3,6 +3,7 @@
 A registry is made per process and passed in; nothing registers itself globally.
 """
 
+from collections.abc import Callable
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -85,7 +86,7 @@ class ProviderMetrics:
         result = "ok" if reason is None else reason.lower()
         self._images.labels(self._provider, model, result).inc(pictures or 1)
 
-    def quota(self, used: int, limit: int) -> None:
-        """The daily quota as it stands."""
-        self._quota_used.labels(self._provider, "day").set(used)
+    def watch_quota(self, left: Callable[[], int], limit: int) -> None:
+        """Show the daily quota as it stands whenever somebody looks."""
+        self._quota_used.labels(self._provider, "day").set_function(lambda: limit - left())
         self._quota_limit.labels(self._provider, "day").set(limit)

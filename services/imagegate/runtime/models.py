@@ -6,18 +6,23 @@ it from `ListModels`) and in a client, so that all of them fit a request the sam
 
 import difflib
 import hashlib
-import math
-import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from imagegate.runtime.parameters import FITTED_FIELDS, Parameter, parameter_from_proto, parameter_to_proto, shortest
+from imagegate.runtime.patterns import matches, problem_of
 from imagegate.v1 import catalog_pb2
 
 # Longer names are not compared: it takes time that grows with the square of the length.
 COMPARED_CHARACTERS = 256
+
+# What a catalogue may say at most, so that nothing reckoned with it leaves its bounds, whoever wrote it.
+MAX_SECONDS = 86_400.0
+MAX_CREDITS = 1_000_000
+MAX_ALIASES = 64
+MAX_MODELS = 256
 
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
@@ -34,9 +39,9 @@ class Model(_Strict):
     display_name: str
     upstream_model: str
     base_model: str = ""
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = Field(default=(), max_length=MAX_ALIASES)
     tier: Literal["free", "basic", "pro", "enterprise"] = "free"
-    credits: int | None = Field(default=None, ge=0)
+    credits: int | None = Field(default=None, ge=0, le=MAX_CREDITS)
     quality: Literal["unspecified", "sd", "hd", "ultra", "premium"] = "unspecified"
     typical_seconds: tuple[float, float] = (5.0, 30.0)
     # Whether another candidate may follow an attempt of which nobody knows if it will be charged.
@@ -69,8 +74,8 @@ class Model(_Strict):
     @field_validator("typical_seconds")
     @classmethod
     def _rising(cls, seconds: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < seconds[0] <= seconds[1] < math.inf:
-            raise ValueError("must be two rising numbers above 0")
+        if not 0 < seconds[0] <= seconds[1] <= MAX_SECONDS:
+            raise ValueError(f"must be two rising numbers above 0, up to {MAX_SECONDS:,.0f}")
         return seconds
 
     @field_validator("disabled_reason")
@@ -148,7 +153,7 @@ class Catalogue(_Strict):
     """The models of one provider, and what an upstream id outside them takes."""
 
     provider: str
-    models: tuple[Model, ...] = ()
+    models: tuple[Model, ...] = Field(default=(), max_length=MAX_MODELS)
     outside: Model | None = None
     # What an upstream id looks like, so that a mistyped key is not taken for one.
     outside_pattern: str = "^$"
@@ -166,11 +171,9 @@ class Catalogue(_Strict):
 
     @field_validator("outside_pattern")
     @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"is not a regular expression: {error}") from error
+    def _is_cheap(cls, pattern: str) -> str:
+        if problem := problem_of(pattern):
+            raise ValueError(problem)
         return pattern
 
     @property
@@ -190,7 +193,7 @@ class Catalogue(_Strict):
 
     def find_outside(self, upstream_model: str) -> Model | None:
         """A stand-in entry for an upstream id that the catalogue does not have; None where that is not allowed."""
-        if self.outside is None or not re.fullmatch(self.outside_pattern, upstream_model):
+        if self.outside is None or not matches(self.outside_pattern, upstream_model):
             return None
         return self.outside.model_copy(update={"upstream_model": upstream_model, "display_name": upstream_model})
 

@@ -19,6 +19,9 @@ from imagegate.v1 import generation_pb2
 # Where the upstream makes one picture per call, this many calls of one order run at a time.
 AT_ONCE = 2
 
+# Of the time that is left when the deadline has passed, so much is for the upstream; the rest brings the news home.
+LAST_WORD_SHARE = 0.8
+
 # An upstream's id travels on as metadata of gRPC, which takes printable ASCII.
 UPSTREAM_ID = re.compile(r"[!-~]{1,128}")
 
@@ -63,18 +66,23 @@ class Order:
     """A fitted request and the record of the attempt to fulfil it.
 
     `parameters` holds what goes to the model, by request field name; what is absent is not sent.
-    The provider has until `deadline`; what comes after is kept back for cancelling upstream.
+    The provider has until `deadline`; the `reserve` (seconds) that comes after is kept back for cancelling upstream.
     """
 
     model: Model
     prompt: str
     parameters: Mapping[str, Value]
     deadline: Deadline
+    reserve: float = 3.0
     count: int = 1
     request_id: str = ""
     # Names of request fields that may not be changed any more; None forbids every change.
     kept: frozenset[str] | None = frozenset()
     tell_upstream_id: Callable[[str], Awaitable[None]] = _tell_nobody
+    # Hears how the work goes; None where nobody listens, so that nothing is asked for in vain.
+    watch: Callable[[generation_pb2.Progress], None] | None = None
+    # Whether a picture of one colour throughout is no picture.
+    reject_blank: bool = False
     adjustments: list[generation_pb2.Adjustment] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     phase: str = "submit"
@@ -82,6 +90,7 @@ class Order:
     upstream_id: str = ""
     # Whether the upstream charges for it, where its own word is known (a cancel that it confirmed).
     billed: bool | None = None
+    _told: generation_pb2.Progress = field(default_factory=generation_pb2.Progress)
 
     def seed(self, index: int = 0) -> int | None:
         """The seed of picture `index` (seed + index, within the model's range); None where it takes none."""
@@ -107,6 +116,44 @@ class Order:
         if UPSTREAM_ID.fullmatch(upstream_id) and not self.upstream_id:
             self.upstream_id = upstream_id
             await self.tell_upstream_id(upstream_id)
+            told = generation_pb2.Progress()
+            told.CopyFrom(self._told)
+            self._tell(told)
+
+    def tell(
+        self,
+        phase: "generation_pb2.Phase.ValueType",
+        *,
+        queue_position: int | None = None,
+        ready_in: float | None = None,
+        step: int | None = None,
+        steps: int | None = None,
+        preview: generation_pb2.Image | None = None,
+    ) -> None:
+        """Tell whoever watches how the work goes; the same twice is told once. `ready_in` is in seconds.
+
+        Of several pictures that are made side by side it tells of the one that moved last.
+        """
+        if self.watch is None:
+            return
+        told = generation_pb2.Progress(
+            phase=phase, queue_position=queue_position, step=step, steps=steps, preview=preview
+        )
+        if ready_in is not None:
+            told.ready_in.FromMilliseconds(round(ready_in * 1000))
+        self._tell(told)
+
+    def _tell(self, progress: generation_pb2.Progress) -> None:
+        progress.upstream_id = self.upstream_id
+        if self.watch is not None and progress != self._told:
+            self._told = progress
+            self.watch(progress)
+
+    def last_word_seconds(self, longest: float) -> float:
+        """How long cancelling upstream and hearing what came of it may take: at most `longest`, and so that the caller
+        still hears of it.
+        """
+        return min(longest, LAST_WORD_SHARE * (self.deadline.remaining() + self.reserve))
 
     def adjust(
         self, parameter: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str

@@ -14,8 +14,13 @@ FITTED_FIELDS = ("negative_prompt", "width", "height", "steps", "guidance_scale"
 TEXT_FIELDS = ("negative_prompt", "sampler")
 INTEGER_FIELDS = ("width", "height", "steps", "seed")
 
+# Far beyond every range of a request and every seed, and near enough that reckoning with them cannot overflow.
+MAX_NUMBER = 1e20
+MIN_GRID = 1e-6
+MAX_CHOICES = 512
+
 # Strict: neither a text nor YAML's true is a number.
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MAX_NUMBER, le=MAX_NUMBER)]
 
 
 class Parameter(BaseModel):
@@ -25,9 +30,9 @@ class Parameter(BaseModel):
 
     minimum: Number | None = None
     maximum: Number | None = None
-    multiple_of: Annotated[Number, Field(gt=0)] | None = None
+    multiple_of: Annotated[Number, Field(ge=MIN_GRID)] | None = None
     default: Number | str | None = None
-    choices: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    choices: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=MAX_CHOICES)] = ()
 
     def allows(self, value: float) -> bool:
         """Whether the range, not regarding the grid, has room for `value`."""

@@ -6,7 +6,7 @@ then no new calls, and those under way may end.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -49,10 +49,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that accepts calls, on these ports."""
+    """A server that accepts calls, on these ports. `tell_health` says whether a name is served just now."""
 
     grpc_port: int
     http_port: int
+    tell_health: Callable[[str, bool], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -72,18 +73,18 @@ async def serving(
         service.add(server)
     checks = _Health()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    names = ["", *(service.name for service in services)]
-    _add_debugging(server, names, settings)
+    names = [service.name for service in services]
+    _add_debugging(server, [*names, health.SERVICE_NAME], settings)
     ready = asyncio.Event()
     async with http_endpoint(settings.bind, settings.http_port, metrics.registry, ready.is_set) as http_port:
-        grpc_port = _bind(server, settings)
+        grpc_port = _bind(server, settings.bind, settings.port, "IMAGEGATE_PORT")
         await server.start()
-        for name in names:
-            await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+        for name in ("", *names):
+            await checks.tell(name, True)
         ready.set()
         log.info("listening", grpc=grpc_port, http=http_port)
         try:
-            yield Running(grpc_port, http_port)
+            yield Running(grpc_port, http_port, checks.tell)
         finally:
             ready.clear()
             await checks.enter_graceful_shutdown()
@@ -91,6 +92,31 @@ async def serving(
             checks.stop_watching()
             await server.stop(settings.grace_seconds)
             log.info("stopped")
+
+
+@asynccontextmanager
+async def also_serving(
+    services: Sequence[Service],
+    settings: ProcessSettings,
+    port: int,
+    variable: str,
+    metrics: ProcessMetrics,
+    redactor: Redactor,
+) -> AsyncIterator[int]:
+    """Serve on one more `port` of a process that is `serving`, until the block is left; the port that it got.
+
+    `variable` is what sets the port. Raises SettingsError where it is in use.
+    """
+    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, redactor, DEFAULT_TIMEOUT)], options=SERVER_OPTIONS)
+    for service in services:
+        service.add(server)
+    _add_debugging(server, [service.name for service in services], settings)
+    bound = _bind(server, settings.bind, port, variable)
+    await server.start()
+    try:
+        yield bound
+    finally:
+        await server.stop(settings.grace_seconds)
 
 
 async def until_told_to_stop() -> None:
@@ -110,6 +136,11 @@ class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # no types
         super().__init__()
         self._over = asyncio.Event()
 
+    async def tell(self, name: str, is_serving: bool) -> None:
+        """Answer for `name` from now on."""
+        status = health_pb2.HealthCheckResponse.SERVING if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        await self.set(name, status)
+
     def stop_watching(self) -> None:
         """End every `Watch`: whoever watches has heard NOT_SERVING by now."""
         self._over.set()
@@ -127,19 +158,18 @@ class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # no types
 
 
 def _add_debugging(server: grpc.aio.Server, names: Sequence[str], settings: ProcessSettings) -> None:
+    """Add what the settings ask for; reflection lists `names`, which is all that this server serves, and itself."""
     if settings.channelz:
         channelz.add_channelz_servicer(server)
     if settings.reflection:
-        shown = [name for name in names if name]
-        shown += [channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name] if settings.channelz else []
-        reflection.enable_server_reflection([*shown, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+        shown = [channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name] if settings.channelz else []
+        reflection.enable_server_reflection([*names, *shown, reflection.SERVICE_NAME], server)
 
 
-def _bind(server: grpc.aio.Server, settings: ProcessSettings) -> int:
+def _bind(server: grpc.aio.Server, bind: str, port: int, variable: str) -> int:
     try:
-        return int(server.add_insecure_port(f"{settings.bind}:{settings.port}"))
+        return int(server.add_insecure_port(f"{bind}:{port}"))
     except RuntimeError as error:
         raise SettingsError(
-            f"gRPC port {settings.port} on {settings.bind} cannot be used; "
-            "set IMAGEGATE_PORT to a free one, or to 0 for any"
+            f"gRPC port {port} on {bind} cannot be used; set {variable} to a free one, or to 0 for any"
         ) from error

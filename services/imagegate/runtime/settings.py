@@ -7,6 +7,7 @@ secret), which is read again when it changes.
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -101,7 +102,8 @@ class ProviderSettings(EnvironmentSettings):
 class Secret:
     """A key in `variable`, or in the file that `variable`_FILE names; never shown by `repr`.
 
-    `on_value` hears every value before it is used, so that the log can be scrubbed of it.
+    `on_value` hears every value before it is used, so that the log can be scrubbed of it. `revision` is a random token
+    that is new with every new value; it tells that the key has changed, and nothing about the key.
     """
 
     def __init__(self, variable: str, environ: Mapping[str, str], on_value: Callable[[str], None]) -> None:
@@ -110,6 +112,7 @@ class Secret:
         self._file = Path(environ[f"{variable}_FILE"]) if environ.get(f"{variable}_FILE") else None
         self._stamp: tuple[int, int, int] | None = None
         self._on_value = on_value
+        self._revision = token_hex(8)
         if self._value:
             on_value(self._value)
 
@@ -121,10 +124,18 @@ class Secret:
         if self._file is not None and not self._is_current(self._file):
             content = _content(self._file)
             self._stamp = self._stamp if content is not None else None
+            if (content or "") != self._value:
+                self._revision = token_hex(8)
             self._value = content or ""
             if self._value:
                 self._on_value(self._value)
         return self._value
+
+    @property
+    def revision(self) -> str:
+        """A token that changes when the key does, as it is now."""
+        self.value()
+        return self._revision
 
     def _is_current(self, file: Path) -> bool:
         try:

@@ -79,6 +79,7 @@ class UpstreamClient:
         self._bounds = bounds
         self._trusted: aiohttp.ClientSession | None = None
         self._public: aiohttp.ClientSession | None = None
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,7 +90,8 @@ class UpstreamClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, for good: a call that comes later, of work that is still being cancelled, fails."""
+        self._is_closed = True
         for session in (self._trusted, self._public):
             if session is not None:
                 await session.close()
@@ -167,7 +169,12 @@ class UpstreamClient:
         return Answer(response.status, response.headers, body), None
 
     def _session(self, *, trusted: bool) -> aiohttp.ClientSession:
-        """The session for configured origins, or the one that reaches public addresses only."""
+        """The session for configured origins, or the one that reaches public addresses only.
+
+        Raises Failure(UNREACHABLE) once the client is closed.
+        """
+        if self._is_closed:
+            raise Failure(Reason.UNREACHABLE, "this service is being stopped", dispatch=Dispatch.NOT_SENT)
         session = self._trusted if trusted else self._public
         if session is None:
             session = _new_session(None if trusted else _public_socket, self._bounds.connect)

@@ -43,6 +43,8 @@ def _texts(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
             yield Violation(name, f"is longer than {MAX_NAME_CHARACTERS} characters")
     if request.request_id and not REQUEST_ID.fullmatch(request.request_id):
         yield Violation("request_id", "takes up to 128 of A-Z a-z 0-9 . _ : -")
+    if request.idempotency_key and not REQUEST_ID.fullmatch(request.idempotency_key):
+        yield Violation("idempotency_key", "takes up to 128 of A-Z a-z 0-9 . _ : -")
 
 
 def _numbers(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:

@@ -11,14 +11,15 @@ import os
 import signal
 import sys
 
-from imagegate.sandbox.app import serving
+from imagegate.sandbox.app import Sandbox, serving
+from imagegate.sandbox.huggingface_models import World
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT. The exit code: 0, or 1 when the port cannot be had."""
     options = _parser().parse_args()
     try:
-        asyncio.run(_serve(options.world, options.port, options.bind, os.environ.get("SD_API_AUTH") or None))
+        asyncio.run(_serve(options, os.environ.get("SD_API_AUTH") or None))
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
             raise
@@ -34,17 +35,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8090, help="0 takes a free one")
     parser.add_argument("--bind", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--world", choices=["today", "2025"], default="today", help="which upstreams' behaviour")
+    parser.add_argument("--people", action="store_true", help="say where it listens to people, not as JSON")
     return parser
 
 
-async def _serve(world: str, port: int, bind: str, webui_auth: str | None) -> None:
+async def _serve(options: argparse.Namespace, webui_auth: str | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving("2025" if world == "2025" else "today", port, bind, webui_auth=webui_auth) as sandbox:
-        sys.stdout.write(json.dumps({"event": "listening", "http": sandbox.port}) + "\n")
+    world: World = "2025" if options.world == "2025" else "today"
+    async with serving(world, options.port, options.bind, webui_auth=webui_auth) as sandbox:
+        sys.stdout.write(_announcement(sandbox, world, people=options.people) + "\n")
         sys.stdout.flush()
         await stop.wait()
+
+
+def _announcement(sandbox: Sandbox, world: World, *, people: bool) -> str:
+    if people:
+        return f"the sandbox listens on {sandbox.url} (world {world}); Ctrl-C stops it"
+    return json.dumps({"event": "listening", "http": sandbox.port, "address": sandbox.url})
 
 
 if __name__ == "__main__":

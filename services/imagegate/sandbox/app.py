@@ -27,6 +27,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FAULTS = web.AppKey("faults", Faults)
 LEDGER = web.AppKey("ledger", Ledger)
+UPSTREAMS: web.AppKey[list[Upstream]] = web.AppKey("upstreams", list)
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,11 @@ class Front:
     async def stamp(self, request: web.Request, answer: web.StreamResponse) -> None:
         """Called before any answer's headers are sent. The mark lets a provider say that no model made the picture."""
         answer.headers["x-imagegate-sandbox"] = "true"
-        if (call := request.get(CALL)) is not None:
+        if (call := request.get(CALL)) is not None and not call.is_by_an_ingress:
             self._by_name[call.upstream].stamp(answer.headers, time.monotonic() - call.started)
+            for name, value in call.rule.headers.items() if call.rule is not None else ():
+                if value is None:
+                    answer.headers.pop(name, None)
 
 
 def make_app(
@@ -99,7 +103,7 @@ def make_app(
     ]
     front = Front(upstreams, faults, ledger)
     app = web.Application(middlewares=[front.middleware], client_max_size=MAX_BODY)
-    app[FAULTS], app[LEDGER] = faults, ledger
+    app[FAULTS], app[LEDGER], app[UPSTREAMS] = faults, ledger, upstreams
     app.on_response_prepare.append(front.stamp)
     prefixes = [prefix for upstream in upstreams for prefix in upstream.prefixes]
     app.add_routes(Control(faults, ledger, {"world": world, "prefixes": prefixes}).routes())
@@ -131,6 +135,11 @@ class Sandbox:
 
     def billing(self) -> list[dict[str, object]]:
         return self.app[LEDGER].billing()
+
+    @property
+    def at_work(self) -> int:
+        """How many generations go on, whether or not anybody still waits for them."""
+        return sum(upstream.at_work for upstream in self.app[UPSTREAMS])
 
     @property
     def environment(self) -> dict[str, str]:

@@ -57,6 +57,10 @@ class Automatic1111:
     def stamp(self, headers: MutableMapping[str, str], seconds: float) -> None:
         headers.setdefault("X-Process-Time", f"{seconds:.4f}")
 
+    @property
+    def at_work(self) -> int:
+        return self._engine.at_work
+
     async def close(self) -> None:
         await self._engine.close()
 

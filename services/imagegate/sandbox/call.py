@@ -37,6 +37,11 @@ class Upstream(Protocol):
         """Add what this upstream puts on every answer; `seconds` is how long the answer took."""
         ...
 
+    @property
+    def at_work(self) -> int:
+        """How many generations go on, whether or not anybody still waits for them."""
+        ...
+
     async def close(self) -> None:
         """End whatever still runs."""
         ...
@@ -63,9 +68,15 @@ class Call:
         """Whether a safety checker, where the upstream tells, says that it blackened the picture."""
         return self.spoilt == "black"
 
+    @property
+    def is_by_an_ingress(self) -> bool:
+        """Whether something in front of the upstream answers in its place, while the upstream does the work."""
+        rule = self.rule
+        return rule is not None and rule.is_executed and rule.code is not None and rule.code >= 500
+
     def settle(self, id: str, prompt: str, seed: int, state: State = "finished", model: str | None = None) -> None:
         """Put what became of this generation into the ledger; one that a rule leaves undone has failed."""
-        done: State = "failed" if self.rule is not None and not self.rule.is_executed else state
+        done: State = "failed" if self.rule is not None and self.rule.leaves_undone else state
         model = self.target.model if model is None else model
         self.ledger.settle(Generation(self.upstream, model, id, prompt, seed, done, billed=done == "finished"))
 

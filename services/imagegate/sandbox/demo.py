@@ -27,7 +27,7 @@ from imagegate.client.output import console, print_attempts, print_result
 
 ROUTE = "avatar"
 UP = ("-m", "imagegate.client", "up", "--sandbox", "--world", "2025", "--ports", "auto", "--json")
-CALL_SECONDS = 20.0
+CALL_SECONDS = 120.0
 STOP_SECONDS = 10.0
 # The operator's own settings would change what the demo shows, and it needs no real key.
 NOT_PASSED_ON = ("IMAGEGATE_", "HUGGINGFACE_", "HF_", "FAL_", "SD_", "FLUX_MODEL")

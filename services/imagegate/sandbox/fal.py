@@ -60,6 +60,10 @@ class Fal:
     def stamp(self, headers: MutableMapping[str, str], seconds: float) -> None:
         headers.setdefault("x-fal-request-id", str(uuid.uuid4()))
 
+    @property
+    def at_work(self) -> int:
+        return self._jobs.at_work
+
     async def close(self) -> None:
         await self._jobs.close()
 

@@ -84,6 +84,11 @@ class Jobs:
         _complete(job, error=CANCELLED)
         return True
 
+    @property
+    def at_work(self) -> int:
+        """How many jobs are not over."""
+        return len(self._tasks)
+
     async def close(self) -> None:
         for task in list(self._tasks.values()):
             task.cancel()

@@ -18,6 +18,8 @@ FaultName = Literal[
 
 # Nothing was done behind these: the upstream refused, or the model was not there yet.
 REFUSALS = frozenset({"status", "loading"})
+# This comes before the work: who has waited for it gets what was made.
+BEFORE = frozenset({"delay"})
 
 
 class BadRulesError(ValueError):
@@ -31,7 +33,9 @@ class Rule(BaseModel):
     with the upstream's own id. `times` counts down and the rule is gone at 0. `seconds` is a length of time: of a
     `delay` (default 1), of a `hang` (default: until the client leaves), of `loading` (the estimate, default 20).
     `bytes` is the speed of `slow` in bytes a second (default 1) and the length of `huge` (default 200 MB, 0 = endless).
-    `executed` says that the generation is done and billed although its answer is spoilt.
+    `executed` says that the generation is done and billed although its answer is spoilt; a `code` of 500 or more is
+    then by something in front of the upstream, and bears none of its ids. A header that is null is left out, also where
+    the upstream itself would add it.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -44,7 +48,7 @@ class Rule(BaseModel):
     times: int | None = Field(default=None, ge=1)
     probability: float = Field(default=1.0, ge=0, le=1)
     code: int | None = Field(default=None, ge=200, le=599)
-    headers: dict[str, str] = {}
+    headers: dict[str, str | None] = {}
     body: JsonValue = None
     seconds: float | None = Field(default=None, ge=0)
     bytes: int | None = Field(default=None, ge=0)
@@ -53,6 +57,16 @@ class Rule(BaseModel):
     @property
     def is_executed(self) -> bool:
         return self.executed if self.executed is not None else self.fault not in REFUSALS
+
+    @property
+    def sent_headers(self) -> dict[str, str]:
+        """The headers that the answer has."""
+        return {name: value for name, value in self.headers.items() if value is not None}
+
+    @property
+    def leaves_undone(self) -> bool:
+        """Whether what is asked for in a call that meets it is not made."""
+        return not self.is_executed and self.fault not in BEFORE
 
     def matches(self, upstream: str, method: str, paths: Iterable[str], model: str, *, has_picture: bool) -> bool:
         """Whether a call meets this rule, probability and count aside. A picture's fault needs a picture."""

@@ -39,6 +39,10 @@ class HuggingFaceHub:
     def stamp(self, headers: MutableMapping[str, str], seconds: float) -> None:
         headers.setdefault("x-request-id", str(uuid.uuid4()))
 
+    @property
+    def at_work(self) -> int:
+        return 0
+
     async def close(self) -> None:
         """Nothing runs longer than its request."""
 

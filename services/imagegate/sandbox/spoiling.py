@@ -87,22 +87,24 @@ async def _reset(_: Rule, request: web.Request) -> web.StreamResponse:
 
 async def _status(rule: Rule, request: web.Request) -> web.StreamResponse:
     code = rule.code or 500
-    return answer_of(code, _complaint(rule, request, f"the sandbox plays status {code}"), rule.headers)
+    return answer_of(code, _complaint(rule, request, f"the sandbox plays status {code}"), rule.sent_headers)
 
 
 async def _html(rule: Rule, _: web.Request) -> web.StreamResponse:
     page = rule.body if isinstance(rule.body, str) else HTML
-    return answer_of(rule.code or 200, page, {"Content-Type": "text/html; charset=utf-8"} | rule.headers)
+    return answer_of(rule.code or 200, page, {"Content-Type": "text/html; charset=utf-8"} | rule.sent_headers)
 
 
 async def _json_200(rule: Rule, request: web.Request) -> web.StreamResponse:
-    return answer_of(rule.code or 200, _complaint(rule, request, "the sandbox plays an error at 200"), rule.headers)
+    return answer_of(
+        rule.code or 200, _complaint(rule, request, "the sandbox plays an error at 200"), rule.sent_headers
+    )
 
 
 async def _loading(rule: Rule, request: web.Request) -> web.StreamResponse:
     model = request[CALL].target.model
     loading = {"error": f"Model {model} is currently loading", "estimated_time": _seconds(rule, 20.0)}
-    return answer_of(rule.code or 503, loading if rule.body is None else rule.body, rule.headers)
+    return answer_of(rule.code or 503, loading if rule.body is None else rule.body, rule.sent_headers)
 
 
 WITH_ANSWER = {"delay": _delay, "slow": _slow, "reset_mid_body": _reset_mid_body, "huge": _huge}

@@ -78,6 +78,11 @@ class Engine:
             "current_task": self.progress.task,
         }
 
+    @property
+    def at_work(self) -> int:
+        """How many generations are under way or wait for their turn."""
+        return len(self._running)
+
     async def close(self) -> None:
         for task in self._running:
             task.cancel()

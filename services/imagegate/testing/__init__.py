@@ -2,26 +2,41 @@
 
 | twin | stands for |
 | --- | --- |
-| FakeClock | the monotonic clock |
+| FakeClock, LeapingClock | the monotonic clock |
+| FakeChance | jitter and tossed coins |
+| FakeReplica, entry, failed | what a router remembers and decides, the candidates of a request, how attempts fail |
 | ScriptedProvider | a provider, with replies written beforehand |
 | serving_provider, serving_router | the real services around them, on real sockets of this process |
+| sandboxed, fronts | the real providers in front of the sandbox, and what may stand between them |
+| House | a router over several scripted providers |
 | picture | a picture such as an upstream returns |
 """
 
-from imagegate.testing.clock import FakeClock
+from imagegate.testing.clock import FakeClock, LeapingClock
+from imagegate.testing.house import House, outcomes, told
 from imagegate.testing.pictures import picture
-from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider
+from imagegate.testing.replica import FakeChance, FakeReplica, entry, failed
+from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider, Telling
 from imagegate.testing.serving import ServedProvider, ServedRouter, serving_provider, serving_router
 
 __all__ = [
     "SCRIPTED_MODEL",
+    "FakeChance",
     "FakeClock",
+    "FakeReplica",
     "Hang",
+    "House",
+    "LeapingClock",
     "Reply",
     "ScriptedProvider",
     "ServedProvider",
     "ServedRouter",
+    "Telling",
+    "entry",
+    "failed",
+    "outcomes",
     "picture",
     "serving_provider",
     "serving_router",
+    "told",
 ]

@@ -1,9 +1,12 @@
 """A provider whose replies are written beforehand."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from secrets import token_hex
+from typing import Any
 
+from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Failure
 from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.order import Delivery, Order, Picture
@@ -33,26 +36,42 @@ class Hang:
 Reply = bytes | Failure | Delivery | Hang
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Tell progress, each piece as the arguments of `Order.tell`; wait for `go_on` if there is one; then `reply`,
+    or draw a picture.
+    """
+
+    progress: Sequence[Mapping[str, Any]]
+    reply: Reply | None = None
+    go_on: asyncio.Event | None = None
+
+
 @dataclass(slots=True)
 class ScriptedProvider:
     """Answers each order with the next reply, then with pictures for ever. Remembers the orders.
 
-    A reply is the bytes of a picture, a whole Delivery, a Failure to raise, or Hang.
+    A reply is the bytes of a picture, a whole Delivery, a Failure to raise, Hang, or Telling what
+    happens before one of these. `check` is answered by the next of `checks`, then well for ever.
     """
 
     name: str = "scripted"
-    replies: Iterable[Reply] = ()
+    replies: Iterable[Reply | Telling] = ()
+    checks: Iterable[Check | Failure | Hang] = ()
     models: tuple[Model, ...] = (SCRIPTED_MODEL,)
     disabled_reason: str = ""
     concurrency: int = 100
     upstream_id: str = ""
     outside: Model | None = None
     orders: list[Order] = field(default_factory=list)
+    checked: list[Model] = field(default_factory=list)
     cancelled: int = 0
     closed: bool = False
+    key_revision: str = field(default_factory=lambda: token_hex(8))
 
     def __post_init__(self) -> None:
         self.replies = iter(self.replies)
+        self.checks = iter(self.checks)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -70,6 +89,8 @@ class ScriptedProvider:
         if self.upstream_id:
             await order.accepted(self.upstream_id)
         reply = next(iter(self.replies), None)
+        if isinstance(reply, Telling):
+            reply = await self._told(order, reply)
         if isinstance(reply, Failure):
             raise reply
         if isinstance(reply, Hang):
@@ -78,9 +99,26 @@ class ScriptedProvider:
             return reply
         return Delivery([Picture(_drawn(order, reply), order.seed(index)) for index in range(order.count)])
 
+    async def check(self, model: Model) -> Check:
+        """The next of `checks`."""
+        self.checked.append(model)
+        checked = next(iter(self.checks), Check(exists=True, loaded=True, key_accepted=True))
+        if isinstance(checked, Failure):
+            raise checked
+        if isinstance(checked, Hang):
+            await self._hang()
+        return checked if isinstance(checked, Check) else Check()
+
     async def close(self) -> None:
         """Remembered."""
         self.closed = True
+
+    async def _told(self, order: Order, telling: Telling) -> Reply | None:
+        for piece in telling.progress:
+            order.tell(**piece)
+        if telling.go_on is not None:
+            await telling.go_on.wait()
+        return telling.reply
 
     async def _hang(self) -> None:
         try:

@@ -1,26 +1,34 @@
 """The real services on real sockets of this process, around whatever a test puts behind them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 
 import grpc
 from prometheus_client import CollectorRegistry
 
-from imagegate.router.config import ModelOverrides, ProviderConfig, RouterConfig
+from imagegate.router.admin_service import AdminFace
+from imagegate.router.catalog_service import CatalogFace
+from imagegate.router.config import ModelOverrides, ProviderConfig, RouteOptions, RouterConfig
 from imagegate.router.events import Event, Listeners
+from imagegate.router.generation_service import GenerationFace
+from imagegate.router.history import History
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.router import Router
-from imagegate.router.service import RouterFace
+from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
-from imagegate.runtime.provider import Provider, ProviderService
+from imagegate.runtime.outbox import BOUNDS, Bounds
+from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
-from imagegate.runtime.server import Running, serving
+from imagegate.runtime.server import Running, also_serving, serving
+from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
-from imagegate.v1 import generation_pb2_grpc, router_pb2_grpc
+from imagegate.v1 import admin_pb2_grpc, generation_pb2_grpc, router_pb2_grpc
 
 LOCAL = "127.0.0.1"
 SETTINGS = ProcessSettings(port=0, http_port=0, drain_seconds=0, grace_seconds=0)
@@ -47,6 +55,7 @@ class ServedRouter:
 
     router: Router
     running: Running
+    admin_port: int
     metrics: ProcessMetrics
     events: list[Event] = field(default_factory=list)
 
@@ -56,9 +65,17 @@ class ServedRouter:
         return f"{LOCAL}:{self.running.grpc_port}"
 
     @asynccontextmanager
+    async def admin(self) -> AsyncIterator["admin_pb2_grpc.RouterAdminServiceAsyncStub"]:
+        """An operator's stub, on the admin port."""
+        async with grpc.aio.insecure_channel(f"{LOCAL}:{self.admin_port}") as channel:
+            yield admin_pb2_grpc.RouterAdminServiceStub(channel)
+
+    @asynccontextmanager
     async def stubs(
         self,
-    ) -> AsyncIterator[tuple[generation_pb2_grpc.GenerationServiceStub, router_pb2_grpc.RouterServiceStub]]:
+    ) -> AsyncIterator[
+        tuple["generation_pb2_grpc.GenerationServiceAsyncStub", "router_pb2_grpc.RouterServiceAsyncStub"]
+    ]:
         """A client's stubs on a channel of their own."""
         async with grpc.aio.insecure_channel(self.target, options=MESSAGE_OPTIONS) as channel:
             yield (
@@ -69,7 +86,12 @@ class ServedRouter:
 
 @asynccontextmanager
 async def serving_provider(
-    provider: Provider, *, limits: Limits | None = None, redactor: Redactor | None = None, port: int = 0
+    provider: Provider,
+    *,
+    limits: Limits | None = None,
+    redactor: Redactor | None = None,
+    port: int = 0,
+    bounds: Bounds = BOUNDS,
 ) -> AsyncIterator[ServedProvider]:
     """Serve `provider` until the block is left."""
     redactor = redactor or Redactor()
@@ -80,11 +102,14 @@ async def serving_provider(
         limits=limits or Limits(concurrency=provider.concurrency),
         metrics=ProviderMetrics(metrics.registry, catalogue.provider, tuple(model.key for model in catalogue.models)),
         redactor=redactor,
+        bounds=bounds,
     )
     settings = SETTINGS.model_copy(update={"port": port})
-    async with serving(service.services(), settings, metrics, redactor) as running:
-        yield ServedProvider(provider, running, metrics)
-    await provider.close()
+    try:
+        async with serving(service.services(), settings, metrics, redactor) as running:
+            yield ServedProvider(provider, running, metrics)
+    finally:
+        await provider.close()
 
 
 @asynccontextmanager
@@ -95,15 +120,23 @@ async def serving_router(
     overrides: ModelOverrides | None = None,
     attempt_timeout: float | None = None,
     wait_for_catalogues: bool = True,
+    route_options: Mapping[str, RouteOptions] | None = None,
+    stream_bounds: Bounds = BOUNDS,
+    clock: Callable[[], float] = monotonic,
+    random_source: random.Random | None = None,
+    keep_prompts: bool = True,
 ) -> AsyncIterator[ServedRouter]:
-    """Serve a router over the providers at `targets` until the block is left."""
+    """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
     config = RouterConfig(
         providers={name: ProviderConfig(target=t, attempt_timeout=attempt_timeout) for name, t in targets.items()},
         routes={name: list(candidates) for name, candidates in routes.items()},
+        route_options=dict(route_options or {}),
     )
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
-    router = Router(overrides or ModelOverrides(), listeners)
+    router = Router(
+        overrides or ModelOverrides(), listeners, clock=clock, random_source=random_source, keep_prompts=keep_prompts
+    )
     scoreboard = Scoreboard(router.catalogues.has)
     events: list[Event] = []
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard, events.append)
@@ -111,8 +144,19 @@ async def serving_router(
     try:
         if wait_for_catalogues:
             await router.catalogues.asked_once(within=CATALOGUES_WITHIN_SECONDS)
-        face = RouterFace(router, scoreboard, "a test")
-        async with serving(face.services(), SETTINGS, metrics, Redactor()) as running:
-            yield ServedRouter(router, running, metrics, events)
+        history = History(keep_prompts=keep_prompts)
+        face = RouterFace(router, scoreboard, history, "a test")
+        services = [
+            *GenerationFace(router, history, stream_bounds).services(),
+            *CatalogFace(router).services(),
+            *face.services(),
+        ]
+        admin, redactor = AdminFace(router, "a test").services(), Redactor()
+        async with (
+            also_serving(admin, SETTINGS, 0, "none", metrics, redactor) as admin_port,
+            serving(services, SETTINGS, metrics, redactor) as running,
+        ):
+            yield ServedRouter(router, running, admin_port, metrics, events)
+            face.stop_watching()
     finally:
         await router.close()

@@ -41,8 +41,8 @@ class System:
     sandbox: Sandbox
     members: dict[str, Member]
 
-    def client(self, member: str = "router", timeout: float = 30) -> AsyncClient:
-        """A client of the router, or of another member."""
+    def client(self, member: str = "router", timeout: float = 100) -> AsyncClient:
+        """A client of the router, or of another member; its time leaves room for every model's usual one."""
         return AsyncClient(self.members[member].address, timeout=timeout)
 
     async def metrics(self, member: str) -> str:
@@ -116,6 +116,7 @@ def _plain_environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "IMAGEGATE_PORT": "0",
         "IMAGEGATE_HTTP_PORT": "0",
+        "IMAGEGATE_ADMIN_PORT": "0",
         "IMAGEGATE_DRAIN_SECONDS": "0",
         "IMAGEGATE_GRACE_SECONDS": "1",
     }

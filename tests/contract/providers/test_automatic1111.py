@@ -120,6 +120,161 @@ async def test_a_callers_tags_never_arrive(sandbox, provider):
     ]
 
 
+# ── Whether a model works ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def checked(provider, name=""):
+    async with asyncio.timeout(5):
+        return await provider.check(provider.catalogue.find(name))
+
+
+async def test_what_the_webui_has_and_has_loaded(sandbox, provider):
+    """R7: a checkpoint that is there and one that is loaded are told apart; `local` is whatever is loaded."""
+    await provider.refresh()
+    for name, loaded in (("", True), (SD15, True), (SDXL, False)):
+        check = await checked(provider, name)
+        assert (check.exists, check.loaded, check.key_accepted, check.failure) == (True, loaded, None, None)
+        assert SD15 in check.message
+    assert not asked(sandbox)
+
+
+async def test_a_check_asks_again_every_time(sandbox, provider):
+    """R7: a file that was taken away a moment ago is told, and what is in the catalogue with it."""
+    await provider.refresh()
+    model = provider.catalogue.find(SDXL)
+    sandbox.faults([{**CHECKPOINTS, "fault": "status", "code": 200, "body": []}])
+    check = await provider.check(model)
+    assert (check.exists, check.failure.reason) == (False, Reason.MODEL_NOT_FOUND)
+    assert provider.catalogue.find(SDXL) is None
+
+
+@pytest.mark.parametrize(("auth", "accepted"), [("user:password", True), ("user:wrong", False), ("", False)])
+async def test_its_user_and_password_are_checked(auth, accepted):
+    """R7: a webui that wants user and password says whether it takes ours."""
+    async with (
+        serving(webui_auth="user:password") as sandbox,
+        a_provider(sandbox.environment, SD_API_AUTH=auth) as provider,
+    ):
+        check = await checked(provider)
+    assert check.key_accepted is accepted
+    if not accepted:
+        assert (check.failure.reason, check.failure.upstream_status) == (Reason.CREDENTIALS_REJECTED, 401)
+        assert "SD_API_AUTH" in check.failure.remedy
+
+
+async def test_a_check_of_a_webui_without_an_api_or_not_there(sandbox, provider, unused_tcp_port):
+    """R7: both are UNREACHABLE, with the remedy."""
+    sandbox.faults([{**EVERYTHING, **NOT_FOUND}])
+    async with a_provider({"SD_API_URL": f"http://127.0.0.1:{unused_tcp_port}"}) as nobody:
+        for each in (provider, nobody):
+            with pytest.raises(Failure) as caught:
+                await checked(each)
+            assert (caught.value.reason, "--api" in caught.value.remedy) == (Reason.UNREACHABLE, True)
+
+
+# ── What is told, and stopped ────────────────────────────────────────────────────────────────────────────────────────
+
+SLOW = Pace(automatic1111_step=0.1)
+OURS = {"SD_EXCLUSIVE": "true"}
+
+
+async def watched(provider, order):
+    """Everything that is told of an order until its pictures are there."""
+    told = []
+    order.watch = told.append
+    await generate(provider, order)
+    return told
+
+
+async def test_a_webui_of_ours_tells_its_steps_and_previews():
+    """R9: where nobody else uses the webui its progress is ours: the steps of all pictures, and a preview."""
+    async with serving(pace=SLOW) as sandbox, a_provider(sandbox.environment, **OURS) as provider:
+        told = await watched(provider, an_order(provider, count=2))
+        assert not asked(sandbox, "/interrupt")
+    assert {each.phase for each in told} == {generation_pb2.PHASE_RUNNING}
+    steps = [each.step for each in told if each.HasField("step")]
+    assert (steps == sorted(steps), len(steps) >= 3) == (True, True)
+    assert steps[-1] > 10  # of the second picture
+    assert {each.steps for each in told if each.HasField("steps")} == {20}
+    previews = [each.preview for each in told if each.HasField("preview")]
+    assert previews
+    assert all(images.inspect(each.data).mime_type == each.mime_type == "image/jpeg" for each in previews)
+
+
+async def test_a_webui_that_others_use_tells_only_that_it_runs():
+    """R9: another one's steps and pictures are never told as ours, and not even asked for."""
+    async with serving(pace=SLOW) as sandbox, a_provider(sandbox.environment) as provider:
+        told = await watched(provider, an_order(provider))
+        assert not asked(sandbox, "/progress")
+    assert told == [generation_pb2.Progress(phase=generation_pb2.PHASE_RUNNING)]
+
+
+async def test_nobody_is_told_what_nobody_wants_to_know():
+    """R9: without somebody who watches the webui is not asked how far it is."""
+    async with serving(pace=SLOW) as sandbox, a_provider(sandbox.environment, **OURS) as provider:
+        await generate(provider, an_order(provider, steps=10))
+        assert not asked(sandbox, "/progress")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "status", "code": 500},
+        {"fault": "html"},
+        {"fault": "hang"},
+        {"fault": "status", "code": 200, "body": {"state": {"job_count": 1, "sampling_steps": 10**30}}},
+        {
+            "fault": "status",
+            "code": 200,
+            "body": {
+                "state": {"job_count": 1, "job_no": 0, "sampling_step": 3, "sampling_steps": 10},
+                "current_image": b64encode(b"<html>").decode(),
+            },
+        },
+    ],
+)
+async def test_progress_that_is_none_costs_no_picture(fault):
+    """R9, R14: whatever the webui answers to the question how far it is, the picture is delivered."""
+    async with serving(pace=SLOW) as sandbox, a_provider(sandbox.environment, **OURS) as provider:
+        sandbox.faults([{"upstream": "automatic1111", "path": "*/progress", **fault}])
+        told = await watched(provider, an_order(provider))
+    assert not any(each.HasField("preview") for each in told)
+
+
+@pytest.mark.parametrize(("exclusive", "states"), [("true", ["cancelled"]), ("false", [])])
+async def test_leaving_interrupts_only_what_is_ours(exclusive, states):
+    """R8, U3: leaving stops the webui where nobody else uses it, and never otherwise."""
+    async with (
+        serving(pace=SLOW) as sandbox,
+        a_provider(sandbox.environment, SD_EXCLUSIVE=exclusive) as provider,
+    ):
+        task = asyncio.create_task(provider.generate(an_order(provider)))
+        await until(lambda: asked(sandbox))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert bool(asked(sandbox, "/interrupt")) is (exclusive == "true")
+        assert [bill["state"] for bill in sandbox.billing()] == states
+        # The next order does not stop what it would only have to wait for.
+        if states:
+            await generate(provider, an_order(provider, seed=8))
+            assert [bill["state"] for bill in sandbox.billing()] == ["cancelled", "finished"]
+
+
+@pytest.mark.parametrize("fault", [{"fault": "hang"}, {"fault": "status", "code": 500}, {"fault": "reset"}])
+async def test_a_webui_that_does_not_stop_is_left(sandbox, fault):
+    """R8: an interrupt that fails is no reason to keep the caller, who has left, for longer than two seconds."""
+    async with serving(pace=SLOW) as slow, a_provider(slow.environment, **OURS) as provider:
+        slow.faults([{"upstream": "automatic1111", "path": "*/interrupt", **fault}])
+        task = asyncio.create_task(provider.generate(an_order(provider, steps=50)))
+        await until(lambda: asked(slow))
+        began = monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert monotonic() - began < 3
+
+
 # ── Samplers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

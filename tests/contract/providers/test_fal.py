@@ -200,6 +200,81 @@ async def test_switched_off():
     await provider.close()
 
 
+# ── Whether a model works ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def checked(provider, key="flux-schnell"):
+    async with asyncio.timeout(5):
+        return await provider.check(provider.catalogue.find(key))
+
+
+@pytest.mark.parametrize(
+    ("key", "accepted", "reason"),
+    [
+        ("id:secret", True, None),
+        ("id:broke", True, None),
+        ("id:revoked", False, Reason.CREDENTIALS_REJECTED),
+        ("nocolon", False, Reason.CREDENTIALS_REJECTED),
+    ],
+)
+async def test_a_key_is_checked_for_free(sandbox, key, accepted, reason):
+    """R7: the status of a request that never was tells whether fal takes the key, and nothing is submitted."""
+    async with a_provider(sandbox.environment, FAL_KEY=key) as provider:
+        check = await checked(provider)
+    assert (check.key_accepted, check.failure and check.failure.reason) == (accepted, reason)
+    assert (check.exists, check.loaded) == (None, None)
+    (question,) = sandbox.requests()
+    assert question["method"] == "GET"
+    assert question["path"].startswith("/fal/queue/fal-ai/flux/requests/")
+    assert sandbox.billing() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "accepted", "exists"),
+    [
+        ({"code": 404, "body": {"detail": 'Application "flux" not found'}}, Reason.MODEL_NOT_FOUND, True, False),
+        (
+            {"code": 403, "body": {"detail": "User is locked. Reason: Exhausted balance."}},
+            Reason.OUT_OF_CREDIT,
+            True,
+            None,
+        ),
+        ({"code": 404, "body": "<html>nobody here"}, Reason.UPSTREAM_ERROR, None, None),
+        ({"code": 200, "body": {"status": "IN_QUEUE"}}, Reason.UPSTREAM_ERROR, None, None),
+        ({"code": 503, "body": {"detail": "busy"}}, Reason.OVERLOADED, None, None),
+        ({"code": 429, "body": {"detail": "too many"}}, Reason.RATE_LIMITED, None, None),
+    ],
+)
+async def test_what_fal_says_to_that(sandbox, provider, fault, reason, accepted, exists):
+    """R7: only what fal's answer shows is claimed."""
+    sandbox.faults([{**STATUS, "fault": "status", **fault}])
+    check = await checked(provider)
+    assert (check.failure.reason, check.key_accepted, check.exists) == (reason, accepted, exists)
+
+
+async def test_a_check_when_nobody_is_there(unused_tcp_port):
+    """R7: nobody at fal's address is UNREACHABLE."""
+    async with a_provider({"FAL_QUEUE_URL": f"http://127.0.0.1:{unused_tcp_port}"}) as provider:
+        with pytest.raises(Failure) as caught:
+            await checked(provider)
+    assert caught.value.reason is Reason.UNREACHABLE
+
+
+async def test_what_happens_is_told():
+    """R9: the place in fal's queue, the work and the way back are told, with the id under which fal has it."""
+    async with (
+        serving(pace=Pace(fal_queue=0.3, fal_run=0.6)) as sandbox,
+        a_provider(sandbox.environment) as provider,
+    ):
+        told, order = [], an_order(provider)
+        order.watch = told.append
+        await provider.generate(order)
+    phases = [generation_pb2.PHASE_QUEUED, generation_pb2.PHASE_RUNNING, generation_pb2.PHASE_DOWNLOADING]
+    assert list(dict.fromkeys(each.phase for each in told)) == phases
+    assert {each.upstream_id for each in told[1:]} == {order.upstream_id}
+    assert [each.queue_position for each in told if each.HasField("queue_position")] == [0]
+
+
 # ── Faults before fal has the work ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -300,7 +375,8 @@ async def test_asking_may_fail_for_a_while(sandbox, provider):
 
 async def test_losing_track(sandbox, provider):
     """A job that cannot be asked about any more is accepted work of unknown cost, told with its id."""
-    sandbox.faults([{**STATUS, "fault": "status", "code": 503, "body": {"detail": "gone fishing"}}])
+    gone = {"upstream": "fal", "fault": "status", "code": 503, "body": {"detail": "gone fishing"}}
+    sandbox.faults([{**gone, "method": "GET"}, {**gone, "method": "PUT"}])
     order = an_order(provider)
     failure = await the_failure(provider, order)
     assert (failure.reason, failure.dispatch, failure.billed) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED, None)
@@ -309,12 +385,20 @@ async def test_losing_track(sandbox, provider):
     assert len(asked(sandbox, "POST", "/fal")) == 1
 
 
+async def test_a_job_that_is_lost_and_found(sandbox, provider):
+    """A job that nobody can follow is cancelled; where that came too late its picture is delivered: it was paid for."""
+    sandbox.faults([{**STATUS, "fault": "status", "code": 503}])
+    delivery = await provider.generate(an_order(provider))
+    assert images.inspect(delivery.pictures[0].data).width == 256
+    assert [r["status"] for r in asked(sandbox, "PUT", "/cancel")] == [400]
+
+
 async def test_a_job_that_is_lost_is_cancelled():
     """A job that nobody can follow any more is not left running: it would be paid for."""
     async with serving(pace=SLOW) as sandbox, a_provider(sandbox.environment) as provider:
         sandbox.faults([{**STATUS, "fault": "status", "code": 503}])
         failure = await the_failure(provider)
-        assert (failure.reason, failure.dispatch) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED)
+        assert (failure.reason, failure.dispatch, failure.billed) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED, False)
         assert [bill["state"] for bill in sandbox.billing()] == ["cancelled"]
 
 
@@ -339,7 +423,7 @@ async def test_a_bug_after_the_submission_leaves_no_job_behind(fault):
 
 async def test_losing_the_connection_after_the_submission(sandbox, provider):
     """Once fal has the work no later trouble is told as NOT_SENT or REFUSED."""
-    sandbox.faults([{**STATUS, "fault": "reset"}])
+    sandbox.faults([{"upstream": "fal", "method": "GET", "fault": "reset"}])
     failure = await the_failure(provider)
     assert (failure.reason, failure.dispatch) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED)
 
@@ -379,12 +463,22 @@ async def test_a_result_that_is_none(sandbox, provider, fault):
 
 
 @pytest.mark.parametrize("fault", ["truncate", "html"])
-async def test_what_is_no_picture_is_handed_on_as_it_is(sandbox, provider, fault):
-    """The provider judges no bytes: the runtime's inspection does, and finds out what they are."""
+async def test_what_is_no_picture_is_fetched_again(sandbox, provider, fault):
+    """F11, F12: what did not come whole may the next time; it is never made again."""
+    sandbox.faults([{**PICTURE, "fault": fault, "times": 2}])
+    delivery = await provider.generate(an_order(provider))
+    assert images.inspect(delivery.pictures[0].data).width == 256
+    assert len(asked(sandbox, "POST", "/fal")) == 1
+
+
+@pytest.mark.parametrize("fault", ["truncate", "html"])
+async def test_what_stays_no_picture_is_handed_on_as_it_is(sandbox, provider, fault):
+    """The runtime's inspection judges what came the third time, and finds out what it is."""
     sandbox.faults([{**PICTURE, "fault": fault}])
     delivery = await provider.generate(an_order(provider))
     with pytest.raises(images.NotAPicture):
         images.inspect(delivery.pictures[0].data)
+    assert len(asked(sandbox, "GET", "/fal/cdn")) == 3
 
 
 async def test_a_failed_job(sandbox, provider):

@@ -120,6 +120,126 @@ async def test_an_id_that_cannot_be_told_costs_no_picture(request_id, told):
     assert order.dispatch is Dispatch.ACCEPTED
 
 
+# ── Whether a model works ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def checked(provider, name=""):
+    model = provider.catalogue.find(name) or provider.catalogue.find_outside(name)
+    async with asyncio.timeout(5):
+        return await provider.check(model)
+
+
+async def test_a_model_that_works(sandbox, provider):
+    """R7: the Hub says who serves it, that it is warm and that the key is taken; nothing is paid."""
+    check = await checked(provider)
+    assert (check.exists, check.loaded, check.key_accepted, check.failure) == (True, True, True, None)
+    assert "hf-inference" in check.message
+    assert sandbox.billing() == []
+    assert not asked(sandbox, "/huggingface/")
+
+
+async def test_a_check_asks_for_the_model_every_time_and_for_the_key_rarely(sandbox):
+    """R7: the question whose key it is, which is strictly limited, is asked once in five minutes and per key."""
+    now = [0.0]
+    async with a_provider(sandbox.environment, clock=lambda: now[0]) as provider:
+        for _ in range(3):
+            await checked(provider)
+        assert len(asked(sandbox, "whoami-v2", "GET")) == 1
+        assert len(asked(sandbox, "/api/models/", "GET")) == 3
+        now[0] = 301.0
+        await checked(provider)
+        assert len(asked(sandbox, "whoami-v2", "GET")) == 2
+        # What a check has learned serves the next picture.
+        await generate(provider, an_order(provider))
+        assert len(asked(sandbox, "/api/models/", "GET")) == 4
+
+
+async def test_a_new_key_is_asked_about_at_once(sandbox, tmp_path):
+    """R7, R10: what was learned of one key is not said of the next, and its revision is new."""
+    file = tmp_path / "key"
+    file.write_text("hf_revoked_key_12345")
+    changes = {"HUGGINGFACE_API_KEY": "", "HUGGINGFACE_API_KEY_FILE": str(file)}
+    async with a_provider(sandbox.environment, **changes) as provider:
+        before = provider.key_revision
+        assert (await checked(provider)).key_accepted is False
+        file.write_text("hf_another_key_123456")
+        assert (await checked(provider)).key_accepted is True
+        assert provider.key_revision != before
+
+
+async def test_a_key_that_was_revoked_is_found_out_for_free(sandbox):
+    """R7: a revoked key is told as such, with the remedy, and nothing more is asked."""
+    async with a_provider(sandbox.environment, HUGGINGFACE_API_KEY="hf_revoked_key_12345") as provider:
+        for _ in range(2):
+            check = await checked(provider)
+            assert check.key_accepted is False
+            assert (check.failure.reason, check.failure.upstream_status) == (Reason.CREDENTIALS_REJECTED, 401)
+            assert "HUGGINGFACE_API_KEY" in check.failure.remedy
+    assert len(asked(sandbox, "/api/", "GET")) == 1
+
+
+async def test_an_account_without_credit_cannot_be_told_for_free(sandbox):
+    """R7: what only a paid call tells is not claimed."""
+    async with a_provider(sandbox.environment, HUGGINGFACE_API_KEY="hf_broke_key_123456") as provider:
+        check = await checked(provider)
+    assert (check.failure, check.key_accepted) == (None, True)
+    assert "credit" in check.message
+
+
+@pytest.mark.parametrize(
+    ("name", "exists"),
+    [("stable-diffusion-v1-5/stable-diffusion-v1-5", True), ("nobody/has-this", False)],
+)
+async def test_a_model_that_cannot_be_had(provider, name, exists):
+    """R7: a model that the Hub does not have, or that nobody serves, is told apart; both are MODEL_NOT_FOUND."""
+    check = await checked(provider, name)
+    assert (check.failure.reason, check.exists, check.key_accepted) == (Reason.MODEL_NOT_FOUND, exists, True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"fault": "status", "code": 503}, Reason.OVERLOADED),
+        ({"fault": "html"}, Reason.BAD_OUTPUT),
+        ({"fault": "reset"}, Reason.UPSTREAM_ERROR),
+        ({"fault": "hang"}, Reason.TIMEOUT),
+    ],
+)
+async def test_a_hub_in_trouble_is_told(sandbox, provider, fault, reason):
+    """R7: trouble with the Hub is told as what it is, and what was learned before stays."""
+    sandbox.faults([{**HUB, **fault}])
+    check = await checked(provider)
+    assert (check.failure.reason, check.exists, check.key_accepted) == (reason, None, True)
+
+
+@pytest.mark.parametrize("fault", [{"fault": "status", "code": 429}, {"fault": "hang"}, {"fault": "html"}])
+async def test_a_hub_that_does_not_say_whose_key_it_is(sandbox, provider, fault):
+    """R7: a key of which nothing is known is neither taken nor refused; the model is asked for all the same."""
+    sandbox.faults([{"upstream": "huggingface-hub", "path": "*/whoami-v2", **fault}])
+    check = await checked(provider)
+    assert (check.failure, check.exists) == (None, True)
+    assert check.key_accepted is None
+
+
+async def test_a_hub_that_is_not_there(unused_tcp_port):
+    """R7: nobody at the Hub's address is UNREACHABLE."""
+    async with a_provider({"HUGGINGFACE_HUB_URL": f"http://127.0.0.1:{unused_tcp_port}"}) as provider:
+        check = await checked(provider)
+    assert (check.failure.reason, check.exists, check.key_accepted) == (Reason.UNREACHABLE, None, None)
+
+
+async def test_what_happens_is_told(provider):
+    """R9: it says when it is at work, and when a picture is on its way."""
+    for name, phases in (
+        ("", [generation_pb2.PHASE_RUNNING]),
+        ("sdxl", [generation_pb2.PHASE_RUNNING, generation_pb2.PHASE_DOWNLOADING]),
+    ):
+        told, order = [], an_order(provider, name)
+        order.watch = told.append
+        await generate(provider, order)
+        assert list(dict.fromkeys(each.phase for each in told)) == phases
+
+
 # ── Pictures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -306,7 +426,7 @@ async def test_a_models_entry_can_pin_it(sandbox, provider):
         ({"fault": "status", "code": 500}, Reason.UPSTREAM_ERROR, Dispatch.REFUSED),
         ({"fault": "status", "code": 503}, Reason.OVERLOADED, Dispatch.REFUSED),
         ({"fault": "status", "code": 504}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),
-        ({"fault": "html", "code": 502}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),
+        ({"fault": "html", "code": 502, "executed": False}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),
         ({"fault": "html"}, Reason.BAD_OUTPUT, Dispatch.ACCEPTED),
         ({"fault": "json_200"}, Reason.BAD_OUTPUT, Dispatch.ACCEPTED),
         ({"fault": "reset"}, Reason.UPSTREAM_ERROR, Dispatch.UNKNOWN),

@@ -26,10 +26,19 @@ async def test_starts_and_stops(number):
     process = await start("--port", "0", "--world", "2025")
     line = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
     assert line["event"] == "listening"
-    assert line["http"] > 0
+    assert line["address"] == f"http://127.0.0.1:{line['http']}"
     process.send_signal(number)
     output, errors = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, output, errors) == (0, b"", b"")
+
+
+async def test_people_get_a_sentence():
+    """Where somebody looks the address stands in a sentence."""
+    process = await start("--port", "0", "--people")
+    line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+    assert line.startswith("the sandbox listens on http://127.0.0.1:")
+    process.terminate()
+    await asyncio.wait_for(process.communicate(), 30)
 
 
 async def test_port_in_use():

@@ -53,11 +53,27 @@ async def test_status(sandbox, http):
     assert (await outcome(sandbox, http))[0] == 200
 
 
+async def test_a_header_that_is_left_out(sandbox, http):
+    """A header that is null is left out, also where the upstream would stamp it: so an ingress answers in its place."""
+    for headers, is_there in (({}, True), ({"x-request-id": None}, False)):
+        script(sandbox, "status", code=502, body="<html>nginx</html>", headers=headers)
+        async with generate(sandbox, http) as answer:
+            assert (answer.status, "x-request-id" in answer.headers) == (502, is_there)
+
+
 async def test_status_executed(sandbox, http):
     """`executed` has the generation done and billed behind a bad answer."""
     script(sandbox, "status", code=502, body="<html>nginx</html>", headers={"content-type": "text/html"}, executed=True)
     assert await outcome(sandbox, http) == (502, "text/html", b"<html>nginx</html>")
     assert billed(sandbox) == [True]
+
+
+async def test_an_ingress(sandbox, http):
+    """A 5xx behind which the work is done is by something in front of the upstream, and bears no id of its own."""
+    for executed, stamped in ((True, False), (False, True)):
+        script(sandbox, "status", code=502, executed=executed)
+        async with generate(sandbox, http) as answer:
+            assert ("x-request-id" in answer.headers, answer.status) == (stamped, 502)
 
 
 async def test_loading(sandbox, http):
@@ -85,6 +101,13 @@ async def test_leaving_during_delay(sandbox, http, executed, charged):
     with pytest.raises(TimeoutError):
         await outcome(sandbox, http, timeout=aiohttp.ClientTimeout(0.5))
     assert billed(sandbox) == charged
+
+
+async def test_staying_during_delay(sandbox, http):
+    """Who waits for a delay gets what is made after it, and it is billed."""
+    script(sandbox, "delay", seconds=0.05, executed=False)
+    assert (await outcome(sandbox, http))[0] == 200
+    assert billed(sandbox) == [True]
 
 
 @pytest.mark.parametrize("seconds", [None, 0.1])

@@ -4,19 +4,24 @@ import asyncio
 import hashlib
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
+from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Service, serving
 from imagegate.runtime.settings import ProcessSettings
 from imagegate.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
     catalog_pb2,
     catalog_pb2_grpc,
     error_pb2,
@@ -27,6 +32,9 @@ from imagegate.v1 import (
 )
 
 Reply = Callable[[generation_pb2.GenerateRequest], Awaitable[generation_pb2.GenerateResponse]]
+Events = Callable[[generation_pb2.GenerateRequest], AsyncIterator[generation_pb2.GenerateEvent]]
+
+SOON = Timestamp(seconds=1_800_000_000)
 
 
 def a_picture(width: int = 64, height: int = 48) -> bytes:
@@ -50,7 +58,7 @@ def an_answer(request: generation_pb2.GenerateRequest, count: int = 1) -> genera
         upstream_message="Model requires PRO subscription",
         remedy="use a PRO key",
     )
-    skip = error_pb2.Skip(reason=error_pb2.ERROR_REASON_BACKING_OFF, until=Timestamp(seconds=1_800_000_000))
+    skip = error_pb2.Skip(reason=error_pb2.ERROR_REASON_BACKING_OFF, until=SOON)
     return generation_pb2.GenerateResponse(
         images=[image] * count,
         provider="fal",
@@ -75,6 +83,128 @@ def an_answer(request: generation_pb2.GenerateRequest, count: int = 1) -> genera
     )
 
 
+def some_events() -> list[generation_pb2.GenerateEvent]:
+    """What a stream tells before its answer: one attempt that fails, a heartbeat, and one under way."""
+    event, progress = generation_pb2.GenerateEvent, generation_pb2.Progress
+    preview = generation_pb2.Image(data=a_picture(), mime_type="image/png")
+    denied, skipped, _ = an_answer(generation_pb2.GenerateRequest()).attempts
+    denied.duration.FromMilliseconds(310)
+    return [
+        event(
+            attempt_started=generation_pb2.AttemptStarted(
+                provider="huggingface", model="flux-dev", number=1, started=SOON, timeout=Duration(seconds=40)
+            )
+        ),
+        event(progress=progress(phase=generation_pb2.PHASE_QUEUED, queue_position=3)),
+        event(attempt_finished=denied),
+        event(attempt_finished=skipped),
+        event(heartbeat=generation_pb2.Heartbeat()),
+        event(attempt_started=generation_pb2.AttemptStarted(provider="fal", model="flux-schnell", number=2)),
+        event(progress=progress(phase=generation_pb2.PHASE_WARMING, ready_in=Duration(seconds=12))),
+        event(progress=progress(phase=generation_pb2.PHASE_RUNNING, step=1, steps=4, preview=preview)),
+        event(progress=progress(phase=generation_pb2.PHASE_RUNNING, step=1, steps=4)),
+        event(progress=progress(phase=generation_pb2.PHASE_DOWNLOADING)),
+        event(),  # of a newer version
+    ]
+
+
+def an_explanation(request: generation_pb2.GenerateRequest) -> router_pb2.Explanation:
+    """One candidate that would be tried, as a probe and with a change, and one that would be passed over."""
+    skip = error_pb2.Skip(reason=error_pb2.ERROR_REASON_BACKING_OFF, until=SOON)
+    dropped = generation_pb2.Adjustment(
+        parameter="negative_prompt", requested="fog", action=generation_pb2.ACTION_DROPPED, why="FLUX takes none"
+    )
+    return router_pb2.Explanation(
+        resolved_by=generation_pb2.RESOLVED_BY_ROUTE,
+        candidates=[
+            router_pb2.Prospect(
+                provider="fal",
+                model="flux-schnell",
+                turn=1,
+                adjustments=[dropped],
+                cost=5,
+                usual=Duration(seconds=4, nanos=200_000_000),
+                timeout=Duration(seconds=40),
+                payment=catalog_pb2.PAYMENT_PAY_ONCE,
+                probe=True,
+            ),
+            router_pb2.Prospect(
+                provider="huggingface", model="flux-dev", skipped=skip, message="asked to wait", remedy="wait"
+            ),
+        ],
+    )
+
+
+def a_status(in_flight: int = 0) -> router_pb2.RouterStatus:
+    """Two providers, of which one has everything the matter that one can have."""
+    well = router_pb2.ModelStatus(key="flux-schnell", breaker=router_pb2.BREAKER_STATE_CLOSED, succeeded=3)
+    well.usual.FromMilliseconds(4200)
+    warming = router_pb2.ModelStatus(
+        key="sdxl",
+        enabled=True,
+        breaker=router_pb2.BREAKER_STATE_OPEN,
+        until=SOON,
+        held_back=error_pb2.ERROR_REASON_WARMING,
+        failure_rate=0.5,
+        slow=True,
+        rejecting="Model requires PRO subscription",
+    )
+    decided = router_pb2.BreakerOverride(
+        provider="huggingface", mode=router_pb2.OVERRIDE_MODE_OPEN, reason="invoices", actor="alice", until=SOON
+    )
+    return router_pb2.RouterStatus(
+        providers=[
+            router_pb2.ProviderStatus(
+                name="fal",
+                enabled=True,
+                reachable=True,
+                breaker=router_pb2.BREAKER_STATE_HALF_OPEN,
+                in_flight=in_flight,
+                quota_left=17,
+                models=[well],
+            ),
+            router_pb2.ProviderStatus(
+                name="huggingface",
+                enabled=True,
+                reachable=True,
+                breaker=router_pb2.BREAKER_STATE_CLOSED,
+                until=SOON,
+                held_back=error_pb2.ERROR_REASON_RATE_LIMITED,
+                failure_rate=0.125,
+                models=[warming],
+                override=decided,
+            ),
+        ],
+        routes=[router_pb2.RouteStatus(name="default", candidates=["fal/flux-schnell"], available=True)],
+    )
+
+
+def a_record(request_id: str, *, failed: bool = False) -> router_pb2.RequestRecord:
+    """A request that was delivered by its third candidate, or that failed there."""
+    *others, last = an_answer(generation_pb2.GenerateRequest()).attempts
+    others[0].duration.FromMilliseconds(310)
+    others[0].dispatch = error_pb2.DISPATCH_REFUSED
+    others[0].billed = False
+    last.duration.FromMilliseconds(3200)
+    last.dispatch, last.upstream_id, last.phase = error_pb2.DISPATCH_ACCEPTED, "fal-77", "run"
+    if failed:
+        last.reason, last.message, last.remedy = error_pb2.ERROR_REASON_TIMEOUT, "its time ran out", "allow more time"
+    record = router_pb2.RequestRecord(
+        request_id=request_id,
+        started=SOON,
+        model="avatar",
+        resolved_by=generation_pb2.RESOLVED_BY_ROUTE,
+        reason=error_pb2.ERROR_REASON_TIMEOUT if failed else error_pb2.ERROR_REASON_UNSPECIFIED,
+        message="2 candidates tried" if failed else "",
+        provider="" if failed else "fal",
+        delivered_model="" if failed else "flux-schnell",
+        attempts=[*others, last],
+        prompt="a lighthouse",
+    )
+    record.duration.FromMilliseconds(4000)
+    return record
+
+
 class ScriptedRouter(
     generation_pb2_grpc.GenerationServiceServicer,
     catalog_pb2_grpc.CatalogServiceServicer,
@@ -88,6 +218,11 @@ class ScriptedRouter(
         self.peers: set[str] = set()
         self.cancelled = asyncio.Event()
         self.reply: Reply = self.deliver
+        self.events: Events = self.tell
+        self.explained: list[generation_pb2.GenerateRequest] = []
+        self.explanation: Callable[[generation_pb2.GenerateRequest], router_pb2.Explanation] = an_explanation
+        self.statuses = [a_status(), a_status(), a_status(in_flight=1)]
+        self.watch_ends = False
 
     async def deliver(self, request: generation_pb2.GenerateRequest) -> generation_pb2.GenerateResponse:
         return an_answer(request, request.count or 1)
@@ -106,6 +241,29 @@ class ScriptedRouter(
 
         self.reply = reply
 
+    async def tell(self, request: generation_pb2.GenerateRequest) -> AsyncIterator[generation_pb2.GenerateEvent]:
+        for event in some_events():
+            yield event
+        yield generation_pb2.GenerateEvent(completed=an_answer(request))
+
+    async def tell_and_hang(
+        self, request: generation_pb2.GenerateRequest
+    ) -> AsyncIterator[generation_pb2.GenerateEvent]:
+        yield some_events()[0]
+        await self.hang(request)
+
+    async def tell_and_fail(
+        self, request: generation_pb2.GenerateRequest
+    ) -> AsyncIterator[generation_pb2.GenerateEvent]:
+        yield some_events()[0]
+        attempts = an_answer(request).attempts[:2]
+        raise Failure(Reason.RATE_LIMITED, "all held back", remedy="wait", retry_after=7.0, attempts=attempts)
+
+    async def GenerateStream(self, request: generation_pb2.GenerateRequest, context: Any) -> None:
+        self.requests.append(request)
+        async for event in self.events(request):
+            await context.write(event)
+
     async def Generate(self, request: generation_pb2.GenerateRequest, context: Any) -> generation_pb2.GenerateResponse:
         self.requests.append(request)
         self.peers.add(context.peer())
@@ -120,20 +278,33 @@ class ScriptedRouter(
             ],
         )
 
+    async def CheckModel(self, request: catalog_pb2.CheckModelRequest, context: Any) -> catalog_pb2.ModelCheck:
+        return catalog_pb2.ModelCheck(provider="fal", model=request.name, exists=True)
+
     async def GetStatus(self, request: router_pb2.GetStatusRequest, context: Any) -> router_pb2.RouterStatus:
-        model = router_pb2.ModelStatus(key="flux-schnell", breaker=router_pb2.BREAKER_STATE_CLOSED, succeeded=3)
-        return router_pb2.RouterStatus(
-            providers=[
-                router_pb2.ProviderStatus(
-                    name="fal",
-                    enabled=True,
-                    reachable=True,
-                    breaker=router_pb2.BREAKER_STATE_HALF_OPEN,
-                    models=[model],
-                )
-            ],
-            routes=[router_pb2.RouteStatus(name="default", candidates=["fal/flux-schnell"], available=True)],
-        )
+        return self.statuses[0]
+
+    async def WatchStatus(self, request: router_pb2.WatchStatusRequest, context: Any) -> None:
+        for status in self.statuses:
+            await context.write(status)
+        if self.watch_ends:
+            raise Failure(Reason.NO_CANDIDATE, "the router goes away")
+        await self.hang(generation_pb2.GenerateRequest())
+
+    async def Explain(self, request: generation_pb2.GenerateRequest, context: Any) -> router_pb2.Explanation:
+        self.explained.append(request)
+        return self.explanation(request)
+
+    async def ListRequests(
+        self, request: router_pb2.ListRequestsRequest, context: Any
+    ) -> router_pb2.ListRequestsResponse:
+        records = [a_record("bad-1", failed=True), *([] if request.failed_only else [a_record("good-1")])]
+        return router_pb2.ListRequestsResponse(requests=records[: request.limit])
+
+    async def GetRequest(self, request: router_pb2.GetRequestRequest, context: Any) -> router_pb2.RequestRecord:
+        if request.request_id == "gone":
+            raise Failure(Reason.INVALID_REQUEST, "not known", code=5)
+        return a_record(request.request_id, failed=request.request_id.startswith("bad"))
 
     def services(self) -> list[Service]:
         def add(server: grpc.aio.Server) -> None:
@@ -144,11 +315,75 @@ class ScriptedRouter(
         return [Service("imagegate.v1.GenerationService", add)]
 
 
+class ScriptedAdmin(admin_pb2_grpc.RouterAdminServiceServicer):
+    """Keeps the decisions that it is told, by breaker."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.decided: dict[tuple[str, str], admin_pb2.OverrideBreakerRequest] = {}
+
+    async def OverrideBreaker(
+        self, request: admin_pb2.OverrideBreakerRequest, context: Any
+    ) -> router_pb2.BreakerOverride:
+        if request.provider == "nobody":
+            raise Failure(Reason.MODEL_NOT_FOUND, "no provider is called 'nobody'", remedy="one of fal")
+        self.decided[request.provider, request.model] = request
+        return _override(request)
+
+    async def ClearOverride(
+        self, request: admin_pb2.ClearOverrideRequest, context: Any
+    ) -> admin_pb2.ClearOverrideResponse:
+        if self.decided.pop((request.provider, request.model), None) is None:
+            raise Failure(Reason.MODEL_NOT_FOUND, "nothing is decided about it")
+        return admin_pb2.ClearOverrideResponse()
+
+    async def ListOverrides(
+        self, request: admin_pb2.ListOverridesRequest, context: Any
+    ) -> admin_pb2.ListOverridesResponse:
+        return admin_pb2.ListOverridesResponse(overrides=map(_override, self.decided.values()))
+
+    async def GetConfig(self, request: admin_pb2.GetConfigRequest, context: Any) -> admin_pb2.EffectiveConfig:
+        return admin_pb2.EffectiveConfig(yaml="providers: {}\n", source="imagegate.yaml", hash="abc")
+
+    def services(self) -> list[Service]:
+        return [
+            Service(
+                "imagegate.v1.RouterAdminService",
+                lambda server: admin_pb2_grpc.add_RouterAdminServiceServicer_to_server(self, server),
+            )
+        ]
+
+
+def _override(request: admin_pb2.OverrideBreakerRequest) -> router_pb2.BreakerOverride:
+    return router_pb2.BreakerOverride(
+        provider=request.provider,
+        model=request.model,
+        mode=request.mode,
+        reason=request.reason,
+        actor=request.actor,
+        until=SOON,
+    )
+
+
+@asynccontextmanager
+async def up(services: list[Service]) -> AsyncIterator[str]:
+    """Serve on a free port; the address."""
+    settings = ProcessSettings(port=0, http_port=0, drain_seconds=0, grace_seconds=0)
+    async with serving(services, settings, ProcessMetrics(CollectorRegistry()), Redactor()) as running:
+        yield f"127.0.0.1:{running.grpc_port}"
+
+
 @pytest.fixture
 async def router() -> AsyncIterator[ScriptedRouter]:
     """A scripted router that is up: its `address` is HOST:PORT."""
     scripted = ScriptedRouter()
-    settings = ProcessSettings(port=0, http_port=0, drain_seconds=0, grace_seconds=0)
-    async with serving(scripted.services(), settings, ProcessMetrics(CollectorRegistry()), Redactor()) as running:
-        scripted.address = f"127.0.0.1:{running.grpc_port}"
+    async with up(scripted.services()) as scripted.address:
+        yield scripted
+
+
+@pytest.fixture
+async def admin() -> AsyncIterator[ScriptedAdmin]:
+    """A scripted admin port that is up: its `address` is HOST:PORT."""
+    scripted = ScriptedAdmin()
+    async with up(scripted.services()) as scripted.address:
         yield scripted

@@ -3,14 +3,16 @@
 import asyncio
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from imagegate.client.cli import run
+from imagegate.client.cli import app, run
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.v1 import generation_pb2
+from imagegate.v1 import catalog_pb2, generation_pb2
 
 NOBODY = "127.0.0.1:1"
 
@@ -65,13 +67,15 @@ async def test_every_option_reaches_its_field(router: Any, tmp_path: Path) -> No
     """What is given is sent as given, and what is not given is not sent."""
     options = (
         "--model avatar --negative-prompt fog --width 512 --height 640 --steps 4 --guidance-scale 2.5 --seed -1 "
-        "--sampler Euler --count 1 --refuse --must-keep width --allow-provider fal --deny-provider sketch --no-fallback"
+        "--sampler Euler --count 1 --refuse --must-keep width --allow-provider fal --deny-provider sketch "
+        "--no-fallback --payment pay_once --idempotency-key mine"
     )
     out = ("--out", str(tmp_path), "--router", router.address)
     assert await imagegate("generate", "a cat", *options.split(), *out) == 0
     assert await imagegate("generate", "a cat", *out) == 0
     full, bare = router.requests
-    full.request_id = bare.request_id = ""
+    assert bare.idempotency_key
+    full.request_id = bare.request_id = bare.idempotency_key = ""
     assert full == generation_pb2.GenerateRequest(
         prompt="a cat",
         model="avatar",
@@ -85,7 +89,13 @@ async def test_every_option_reaches_its_field(router: Any, tmp_path: Path) -> No
         count=1,
         on_unsupported=generation_pb2.ON_UNSUPPORTED_REFUSE,
         must_keep=["width"],
-        routing=generation_pb2.Routing(allow_providers=["fal"], deny_providers=["sketch"], no_fallback=True),
+        routing=generation_pb2.Routing(
+            allow_providers=["fal"],
+            deny_providers=["sketch"],
+            no_fallback=True,
+            payment=catalog_pb2.PAYMENT_PAY_ONCE,
+        ),
+        idempotency_key="mine",
     )
     bare.ClearField("routing")
     assert bare == generation_pb2.GenerateRequest(prompt="a cat")
@@ -192,6 +202,22 @@ async def test_no_router_names_the_address_and_the_remedy(capsys: pytest.Capture
     err = capsys.readouterr().err
     assert NOBODY in err
     assert "imagegate up" in err
+
+
+def commands(group: Any, path: str = "imagegate") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+def test_every_command_and_option_explains_itself() -> None:
+    """Nothing in `--help` is left to guess, and no summary is cut off in the list of commands."""
+    for path, command in commands(typer.main.get_command(app)):
+        assert command.help, path
+        assert not command.get_short_help_str(limit=60).endswith("..."), path
+        assert [param.name for param in command.params if not getattr(param, "help", None)] == [], path
 
 
 async def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from imagegate.client import AsyncClient, Client, GenerationError
 from imagegate.runtime.errors import Failure, Reason, Violation, invalid_request
-from imagegate.v1 import error_pb2
+from imagegate.v1 import error_pb2, router_pb2, router_pb2_grpc
 
 NOBODY = "127.0.0.1:1"
 
@@ -32,6 +32,48 @@ async def test_a_picture_comes_with_how_it_came_about(router: Any) -> None:
     assert result.cost is None
     assert result.sandbox
     assert result.images[0].pil().size == (64, 48)
+
+
+async def test_questions_are_answered_in_the_protos_own_words(router: Any) -> None:
+    """What would be tried, what a model says, and what became of requests: with `await` and without."""
+    async with AsyncClient(router.address) as client:
+        explanation = await client.explain("x", model="avatar", width=512, payment="AVAILABLE")
+        assert [prospect.turn for prospect in explanation.candidates] == [1, 0]
+        assert (await client.check("flux-dev")).model == "flux-dev"
+        assert [each.request_id for each in (await client.requests()).requests] == ["bad-1", "good-1"]
+        assert [each.request_id for each in (await client.requests(failed_only=True, limit=5)).requests] == ["bad-1"]
+        assert (await client.request("good-7")).request_id == "good-7"
+        with pytest.raises(GenerationError) as caught:
+            await client.request("gone")
+    assert caught.value.code is grpc.StatusCode.NOT_FOUND
+    (explained,) = router.explained
+    assert (explained.model, explained.width, explained.idempotency_key) == ("avatar", 512, "")
+    assert router.requests == []
+    with Client(router.address) as blocking:
+        assert await asyncio.to_thread(blocking.explain, "x") == explanation
+        assert (await asyncio.to_thread(blocking.check, "sdxl")).model == "sdxl"
+        assert len((await asyncio.to_thread(blocking.requests, limit=1)).requests) == 1
+        assert (await asyncio.to_thread(blocking.request, "good-8")).request_id == "good-8"
+
+
+async def test_a_question_has_the_time_of_the_picture_that_it_is_about(router: Any) -> None:
+    """What fits the deadline depends on the deadline: Explain gets that of the request which it explains."""
+    left: list[float] = []
+
+    async def explain(request: Any, context: Any) -> Any:
+        left.append(context.time_remaining())
+        return router_pb2.Explanation()
+
+    router.Explain = explain
+    server = grpc.aio.server()
+    router_pb2_grpc.add_RouterServiceServicer_to_server(router, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with AsyncClient(f"127.0.0.1:{port}", timeout=200) as client:
+        await client.explain("x")
+        await client.explain("x", timeout=60)
+    await server.stop(None)
+    assert left == pytest.approx([200, 60], abs=10)
 
 
 async def test_an_error_carries_the_other_sides_own_words(router: Any) -> None:

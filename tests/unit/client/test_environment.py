@@ -35,6 +35,8 @@ def test_a_provider_sees_its_own_keys_and_nobody_elses(provider: str, own: set[s
 def test_the_router_and_the_sandbox_see_no_key() -> None:
     """Neither talks to an upstream."""
     assert environment.without_keys(ENVIRON) == PLAIN
+    seen = environment.of_router(ENVIRON, {"IMAGEGATE_PROVIDERS__FAL__TARGET": "a:1"}, admin_port=0)
+    assert seen == PLAIN | {"IMAGEGATE_PROVIDERS__FAL__TARGET": "a:1", "IMAGEGATE_ADMIN_PORT": "0"}
 
 
 @pytest.mark.parametrize("provider", environment.STAND_INS)

@@ -3,8 +3,8 @@
 import pytest
 
 from imagegate.client import GenerationError
-from imagegate.client.fields import KNOWN, GenerateFields, to_request
-from imagegate.v1 import generation_pb2
+from imagegate.client.fields import KNOWN, GenerateFields, to_order, to_request
+from imagegate.v1 import catalog_pb2, generation_pb2
 
 
 def test_the_typed_fields_are_exactly_those_of_the_request() -> None:
@@ -56,3 +56,16 @@ def test_every_request_has_an_id() -> None:
     """A call that never arrives can be looked for as well; an id of one's own is kept."""
     assert len({to_request("x", "", {}).request_id for _ in range(10)}) == 10
     assert to_request("x", "", {"request_id": "mine"}).request_id == "mine"
+
+
+def test_every_order_has_a_key_and_a_question_has_none() -> None:
+    """Whatever repeats an order on the way, it is paid for once; a key of one's own is kept."""
+    assert len({to_order("x", "", {}).idempotency_key for _ in range(10)}) == 10
+    assert to_order("x", "", {"idempotency_key": "mine"}).idempotency_key == "mine"
+    assert not to_request("x", "", {}).idempotency_key
+
+
+def test_payment_is_one_of_the_callers_rules() -> None:
+    """`payment="PAY_ONCE"` stands with the other rules about candidates; None leaves it to the model."""
+    assert to_request("x", "", {"payment": "PAY_ONCE"}).routing.payment == catalog_pb2.PAYMENT_PAY_ONCE
+    assert not to_request("x", "", {"payment": None}).HasField("routing")

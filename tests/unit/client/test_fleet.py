@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from imagegate.client.fleet import Fleet
-from imagegate.client.process import ProcessFailedError
+from imagegate.client.process import ADMIN_LISTENING, Process, ProcessFailedError
 
 SERVE = """
 import signal, sys, time
@@ -23,6 +23,10 @@ import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print('{"event": "listening"}', flush=True)
 time.sleep(60)
+"""
+TWO_PORTS = """
+print('{"event": "listening", "grpc": 7}', flush=True)
+print('{"event": "admin_listening", "grpc": 8}', flush=True)
 """
 FAILS = """
 import sys
@@ -134,3 +138,12 @@ def test_a_process_on_the_leash_dies_with_its_parent() -> None:
         while is_alive(child):
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+async def test_a_process_says_each_of_its_ports() -> None:
+    """A router has two: the one for everybody, and the one for whoever runs it."""
+    process = await Process.start("router", ["-c", TWO_PORTS], os.environ, quiet)
+    async with asyncio.timeout(20):
+        assert (await process.listening())["grpc"] == 7
+        assert (await process.listening(ADMIN_LISTENING))["grpc"] == 8
+        await process.wait()

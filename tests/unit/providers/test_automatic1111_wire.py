@@ -155,7 +155,8 @@ def test_a_success_without_a_picture_is_bad_output(told):
     """R5: nothing that is not base64 of a picture is taken for one."""
     with pytest.raises(Failure) as failed:
         wire.to_pictures(told, order_for())
-    assert failed.value.reason is Reason.BAD_OUTPUT
+    assert (failed.value.reason, failed.value.billed) == (Reason.BAD_OUTPUT, False)
+    assert "<" not in failed.value.upstream_message
 
 
 # ── What an error means ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -180,6 +181,21 @@ VALIDATION = {
         (500, exception("OutOfMemoryError", "", "CUDA out of memory."), Reason.OVERLOADED, "CUDA out", "smaller"),
         (500, exception("RuntimeError", "", "model 'x' not found"), Reason.UPSTREAM_ERROR, "RuntimeError; model", ""),
         (500, b"Internal Server Error", Reason.UPSTREAM_ERROR, "Internal Server Error", "console"),
+        (
+            500,
+            exception("HTTPException", "Invalid encoded image"),
+            Reason.UPSTREAM_REJECTED_INPUT,
+            "Invalid enc",
+            "names",
+        ),
+        (
+            404,
+            exception("HTTPException", "Init image not found"),
+            Reason.UPSTREAM_REJECTED_INPUT,
+            "Init image",
+            "names",
+        ),
+        (524, b"error code: 524", Reason.UPSTREAM_ERROR, "error code: 524", "console"),
         (502, b"<html><body>Bad Gateway</body></html>", Reason.UPSTREAM_ERROR, "Bad Gateway", ""),
         (503, b"", Reason.OVERLOADED, "", "later"),
         (422, {"detail": [{"msg": "no", "loc": 5}]}, Reason.UPSTREAM_REJECTED_INPUT, "no", ""),
@@ -192,7 +208,7 @@ def test_every_error_has_one_reason(status, body, reason, words, remedy):
     """R5, R10, U3: each error has its reason, the webui's own words and what to do; a 404 is no missing model."""
     failure = wire.to_error(answer(status, body))
     assert (failure.reason, failure.upstream_status, failure.billed) == (reason, status, False)
-    assert failure.dispatch is (Dispatch.UNKNOWN if status in (502, 504) else Dispatch.REFUSED)
+    assert failure.dispatch is (Dispatch.UNKNOWN if status in (502, 504, 524) else Dispatch.REFUSED)
     assert words in failure.upstream_message
     assert "<" not in failure.upstream_message
     assert remedy in failure.remedy
@@ -325,3 +341,63 @@ def test_a_checkpoint_is_still_found_when_its_title_gains_a_hash():
 def test_another_checkpoint_than_asked_is_noticed(info, matches):
     """U3: the webui's word on the picture says which checkpoint made it, by hash or else by name."""
     assert BASE.made(info) is matches
+
+
+# ── How far it is ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def at(step=3, steps=10, job_no=0, job_count=2, image=None):
+    state = {"job_count": job_count, "job_no": job_no, "sampling_step": step, "sampling_steps": steps}
+    return Answer(200, CIMultiDict(), json.dumps({"state": state, "current_image": image}).encode())
+
+
+@pytest.mark.parametrize(
+    ("told", "step", "steps"),
+    [
+        (at(), 3, 20),
+        (at(job_no=1), 13, 20),
+        (at(step=0), 0, 20),
+        (at(step=99), 10, 20),
+        (at(job_no=99), 13, 20),
+    ],
+)
+def test_steps_are_counted_through_all_pictures(told, step, steps):
+    """R9: the steps of one picture after the other, never more than there are."""
+    progress = wire.to_progress(told, 2)
+    assert (progress.step, progress.steps, progress.picture) == (step, steps, b"")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        at(job_count=0),
+        at(job_count="1"),
+        at(steps=0),
+        at(steps=10**12),
+        at(steps=None),
+        at(step=-1),
+        at(step=1.5),
+        at(job_no=None),
+        Answer(200, CIMultiDict(), b"[]"),
+        Answer(200, CIMultiDict(), b"<html>"),
+        Answer(200, CIMultiDict(), b'{"state": 1}'),
+    ],
+)
+def test_what_says_nothing_of_steps_is_not_told(told):
+    """R9: an idle webui, and one whose answer means nothing, tell no progress."""
+    assert wire.to_progress(told, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("image", "picture"),
+    [
+        (b64encode(b"bytes").decode(), b"bytes"),
+        ("no base64!", b""),
+        (7, b""),
+        ("A" * (wire.MAX_PREVIEW_CHARACTERS + 4), b""),
+    ],
+)
+def test_a_preview_is_what_can_be_decoded(image, picture):
+    """R9, R14: a preview that is none, or too large, is left out; the steps are told all the same."""
+    progress = wire.to_progress(at(image=image), 2)
+    assert (progress.step, progress.picture) == (3, picture)

@@ -140,10 +140,12 @@ INGRESS = b"<html>\n<head><title>502 Bad Gateway</title></head><body><h1>502 Bad
 REFUSALS = [
     (401, {"detail": NO_USER}, Reason.CREDENTIALS_REJECTED, NO_USER),
     (403, {"detail": LOCKED}, Reason.OUT_OF_CREDIT, LOCKED),
+    (403, {"detail": "User is locked. Reason: TOP_UP."}, Reason.OUT_OF_CREDIT, "Reason: TOP_UP."),
     (403, {"detail": "Admin lock. Please contact support@fal.ai"}, Reason.CREDENTIALS_REJECTED, "Admin lock."),
     (404, {"detail": 'Application "flux-dev" not found'}, Reason.MODEL_NOT_FOUND, 'Application "flux-dev" not found'),
     (404, {"detail": "Path /x not found"}, Reason.MODEL_NOT_FOUND, "Path /x not found"),
     (404, b"404: Not Found", Reason.MODEL_NOT_FOUND, "404: Not Found"),
+    (400, {"detail": [{"msg": "x", "type": "downstream_service_error"}]}, Reason.UPSTREAM_ERROR, "x"),
     (400, {"detail": "Unsupported data URL"}, Reason.UPSTREAM_REJECTED_INPUT, "Unsupported data URL"),
     (422, MISSING, Reason.UPSTREAM_REJECTED_INPUT, "prompt: field required"),
     (422, TWO_WRONG, Reason.UPSTREAM_REJECTED_INPUT, TWO_WRONG_WORDS),
@@ -258,6 +260,9 @@ def test_where_a_job_is():
     """A job is queued, running or completed; what fal does not document is a failure to answer."""
     assert wire.to_status(answer(202, {"status": "IN_QUEUE", "queue_position": 3})).phase == "queue"
     assert wire.to_status(answer(202, {"status": "IN_PROGRESS", "logs": None})).phase == "run"
+    for told, position in ((3, 3), (0, 0), (-1, None), (2**31, None), (True, None), ("3", None), (None, None)):
+        status = wire.to_status(answer(202, {"status": "IN_QUEUE", "queue_position": told}))
+        assert status.queue_position == position
     failed = wire.to_status(answer(200, {"status": "COMPLETED", "error": "boom", "error_type": "startup_timeout"}))
     assert failed == wire.Status("completed", "boom", "startup_timeout")
     for undocumented in ("FAILED", [], {}, 5, None):
@@ -273,7 +278,8 @@ JOB_FAILURES = [
     (404, {"detail": "Request not found"}, {}, Reason.BAD_OUTPUT, None),
     (404, {"detail": "Path /v9 not found"}, {"x_fal_billable_units": "0"}, Reason.MODEL_NOT_FOUND, False),
     (499, {"detail": "Request cancelled by the client."}, {}, Reason.UPSTREAM_ERROR, False),
-    (500, {"detail": "Internal Server Error"}, {}, Reason.UPSTREAM_ERROR, False),
+    (500, {"detail": "Internal Server Error"}, {}, Reason.UPSTREAM_ERROR, None),
+    (503, {"detail": "x"}, {}, Reason.OVERLOADED, None),
     (503, {"detail": "x", "error_type": "runner_scheduling_failure"}, {}, Reason.OVERLOADED, False),
     (504, {"detail": "x", "error_type": "startup_timeout"}, {"x_fal_request_id": "r"}, Reason.OVERLOADED, False),
     (502, INGRESS, {}, Reason.UPSTREAM_ERROR, None),
@@ -290,10 +296,12 @@ def test_what_a_failed_job_means(status, body, headers, reason, billed):
 
 
 def test_a_replayed_refusal_is_not_charged():
-    """A 403 that replays a failure of which the status told is the model's; one that comes alone is about asking."""
+    """What replays a failure of which the status told is the model's; what comes alone is about asking."""
     replayed = wire.to_job_error(answer(403, {"detail": "x"}), wire.Status("completed", "x"))
     assert (replayed.reason, replayed.billed) == (Reason.CREDENTIALS_REJECTED, False)
     assert wire.to_job_error(answer(403, {"detail": "x"})).billed is None
+    assert wire.to_job_error(answer(500, {"detail": "x"}), wire.Status("completed", "x")).billed is False
+    assert wire.to_job_error(answer(500, {"detail": "x"})).billed is None
 
 
 def test_a_failure_that_only_the_status_tells():
@@ -305,11 +313,27 @@ def test_a_failure_that_only_the_status_tells():
 
 
 def test_a_result_is_fetched_again_unless_fal_says_that_it_failed():
-    """A result behind a broken connection may still be there; one that fal reports as failed is not."""
-    assert wire.may_fetch_again(wire.to_job_error(answer(502, INGRESS)))
-    assert wire.may_fetch_again(Failure(Reason.UPSTREAM_ERROR, "reset"))
-    assert not wire.may_fetch_again(wire.to_job_error(answer(500, {"detail": "Internal Server Error"})))
-    assert not wire.may_fetch_again(wire.to_job_error(answer(404)))
+    """A result behind a broken connection or somebody's page may still be there; one that failed or is gone is not."""
+    assert wire.may_ask_again(wire.to_job_error(answer(502, INGRESS)))
+    assert wire.may_ask_again(Failure(Reason.UPSTREAM_ERROR, "reset"))
+    with pytest.raises(Failure) as a_page:
+        wire.to_output(answer(200, b"<html>"), DONE, 5)
+    assert wire.may_ask_again(a_page.value)
+    assert not wire.may_ask_again(wire.to_job_error(answer(500, {"detail": "x"}), wire.Status("completed", "x")))
+    assert not wire.may_ask_again(wire.to_job_error(answer(404)))
+
+
+def test_a_result_that_is_asked_for_too_early():
+    """Work under way says nothing about the input, and nothing yet about its price."""
+    early = wire.to_job_error(answer(400, {"detail": "Request is still in progress"}))
+    assert (early.reason, early.dispatch, early.billed) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED, None)
+
+
+def test_a_cancellation_that_came_too_late():
+    """fal's word that a job is over, for which its picture is fetched instead of waited for."""
+    assert wire.came_too_late(answer(400, {"status": "ALREADY_COMPLETED"}))
+    assert not wire.came_too_late(answer(202, {"status": "CANCELLATION_REQUESTED"}))
+    assert not wire.came_too_late(answer(502, INGRESS))
 
 
 def output(**changes):

@@ -8,6 +8,7 @@ from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import AT_ONCE, Order, Picture, one_by_one
 from imagegate.testing import SCRIPTED_MODEL
+from imagegate.v1 import generation_pb2
 
 
 def an_order(count=1):
@@ -102,3 +103,30 @@ async def test_an_id_that_cannot_be_told_is_not_kept():
     assert (order.upstream_id, told) == ("x" * 128, ["x" * 128])
     order.sending()
     assert order.dispatch is Dispatch.ACCEPTED
+
+
+def test_progress_is_told_to_whoever_watches():
+    """R9: each piece once, with the upstream's id where there is one; without anybody who watches nothing happens."""
+    told, order = [], an_order()
+    order.tell(generation_pb2.PHASE_RUNNING, step=1, steps=4)
+    order.watch = told.append
+    for _ in range(2):
+        order.tell(generation_pb2.PHASE_WARMING, ready_in=1.5)
+    order.upstream_id = "up-1"
+    preview = generation_pb2.Image(data=b"x", mime_type="image/jpeg")
+    order.tell(generation_pb2.PHASE_RUNNING, step=0, steps=4, preview=preview)
+    warming, running = told
+    assert (warming.phase, warming.ready_in.ToMilliseconds()) == (generation_pb2.PHASE_WARMING, 1500)
+    assert not warming.HasField("step")
+    assert running == generation_pb2.Progress(
+        phase=generation_pb2.PHASE_RUNNING, step=0, steps=4, preview=preview, upstream_id="up-1"
+    )
+
+
+async def test_an_id_is_told_with_the_progress_there_was():
+    """R5, R9: the upstream's id reaches whoever watches the moment it is there, and nothing that was told is lost."""
+    told, order = [], an_order()
+    order.watch = told.append
+    order.tell(generation_pb2.PHASE_QUEUED, queue_position=3)
+    await order.accepted("up-1")
+    assert [(each.queue_position, each.upstream_id) for each in told] == [(3, ""), (3, "up-1")]

@@ -72,6 +72,20 @@ async def test_pictures_of_one_order(provider):
     assert delivery.run_seconds > 0
 
 
+async def test_every_hill_is_told(provider):
+    """R9: whoever watches sees it grow, hill by hill, through all pictures of the order."""
+    told, order = [], an_order(provider, count=2, width=64, height=64)
+    order.watch = told.append
+    await provider.generate(order)
+    assert [(each.step, each.steps) for each in told] == [(step, 8) for step in range(9)]
+
+
+async def test_it_is_always_there(provider):
+    """R7: nothing speaks against a sketch."""
+    check = await provider.check(provider.catalogue.find(""))
+    assert (check.exists, check.loaded, check.key_accepted, check.failure) == (True, True, None, None)
+
+
 async def test_what_it_does_not_take_is_told(provider):
     """R1: steps, guidance, a sampler and a negative prompt mean nothing to a pen, and become adjustments."""
     model = provider.catalogue.find("imagegate/sketch")

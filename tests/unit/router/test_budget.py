@@ -15,7 +15,8 @@ MODEL = Model(key="m", display_name="m", upstream_model="m", typical_seconds=(3,
     [
         (300, 45, 5, 45),
         (300, 45, None, 300 - RESERVE),
-        (30, 45, 5, 30 - RESERVE - 5),
+        (30, 45, 5, 30 - RESERVE - 5 / 0.8),  # a fifth of its time the next provider keeps back
+        (100, 90, 30, 100 - RESERVE - 33),  # of a longer one 3 s
         (6, 45, 5, (6 - RESERVE) / 2),
         (0.1, 45, None, 0),
     ],

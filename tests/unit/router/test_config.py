@@ -113,6 +113,116 @@ def test_a_mistyped_variable_is_refused(tmp_path: Path) -> None:
     assert any("providers.fal.targt" in problem and "target" in problem for problem in found)
 
 
+WITH_MODELS = """
+providers:
+  huggingface:
+    target: "127.0.0.1:1"
+    attempt_timeout: 90s
+    latency_objective: 30s
+    models:
+      flux-dev: {attempt_timeout: 2m}
+      flux-schnell: {latency_objective: 5s}
+  fal: {target: "127.0.0.1:2"}
+routes:
+  default: [huggingface/default, fal/flux-schnell]
+  avatar: [huggingface/flux-dev, fal/flux-pro]
+route_options:
+  avatar: {attempt_timeout: 45s, fall_back_on_refused_content: true}
+"""
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "route", "seconds"),
+    [
+        ("huggingface", "flux-dev", "avatar", 45),
+        ("huggingface", "flux-dev", "default", 120),
+        ("huggingface", "flux-schnell", "default", 90),
+        ("huggingface", "default", "", 90),
+        ("fal", "flux-pro", "avatar", 45),
+        ("fal", "flux-pro", "", None),
+    ],
+)
+def test_an_attempts_limit_is_the_routes_else_the_models_else_the_providers(
+    tmp_path: Path, provider: str, model: str, route: str, seconds: float | None
+) -> None:
+    """`attempt_timeout` can be set per route, model and provider, the first of these deciding."""
+    assert load(written(tmp_path, WITH_MODELS)).attempt_timeout(provider, model, route) == seconds
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "seconds"),
+    [
+        ("huggingface", "flux-schnell", 5),
+        ("huggingface", "flux-dev", 30),
+        ("huggingface", "default", 30),
+        ("fal", "flux-schnell", None),
+    ],
+)
+def test_what_is_not_slow_is_the_models_word_else_the_providers(
+    tmp_path: Path, provider: str, model: str, seconds: float | None
+) -> None:
+    """`latency_objective` can be set per model and provider; without one a model's own past decides alone."""
+    assert load(written(tmp_path, WITH_MODELS)).latency_objective(provider, model) == seconds
+
+
+def test_a_route_says_for_itself_whether_a_refused_prompt_is_shown_to_the_next(tmp_path: Path) -> None:
+    """Falling back on CONTENT_REJECTED is off unless a route's options switch it on."""
+    config = load(written(tmp_path, WITH_MODELS))
+    assert config.route_options["avatar"].fall_back_on_refused_content
+    assert not load(written(tmp_path, GOOD)).route_options
+    without = WITH_MODELS.replace(", fall_back_on_refused_content: true", "")
+    assert not load(written(tmp_path, without)).route_options["avatar"].fall_back_on_refused_content
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("avatar: {attempt", "avatars: {attempt", "route_options.avatars: no such route; did you mean 'avatar'?"),
+        (
+            "fall_back_on_refused_content",
+            "fall_back_on_refused_contents",
+            "route_options.avatar.fall_back_on_refused_contents: unknown key; "
+            "did you mean 'fall_back_on_refused_content'?",
+        ),
+        (
+            "flux-dev: {attempt_timeout",
+            "flux-dev: {attempt_timeouts",
+            "providers.huggingface.models.flux-dev.attempt_timeouts: unknown key; did you mean 'attempt_timeout'?",
+        ),
+        (
+            "    models:",
+            "    model:",
+            "providers.huggingface.model: unknown key; did you mean 'models'?",
+        ),
+    ],
+)
+def test_a_mistake_in_what_holds_for_one_model_or_route_is_told_by_its_place(
+    tmp_path: Path, right: str, wrong: str, told: str
+) -> None:
+    """Options of models and routes are checked as strictly as the rest, with the nearest known name."""
+    assert problems(tmp_path, WITH_MODELS.replace(right, wrong, 1)) == [told]
+
+
+def test_options_of_one_model_can_be_overridden_by_a_variable(tmp_path: Path) -> None:
+    """R13: what the file says of one model or route is overridden like every other value."""
+    config = load(
+        written(tmp_path, WITH_MODELS),
+        {
+            "IMAGEGATE_PROVIDERS__HUGGINGFACE__MODELS__FLUX_DEV__ATTEMPT_TIMEOUT": "3s",
+            "IMAGEGATE_ROUTE_OPTIONS__AVATAR__ATTEMPT_TIMEOUT": "4s",
+        },
+    )
+    assert config.attempt_timeout("huggingface", "flux-dev", "") == 3
+    assert config.attempt_timeout("huggingface", "flux-dev", "avatar") == 4
+
+
+def test_the_hash_changes_with_every_option(tmp_path: Path) -> None:
+    """A configuration that differs in one model's option is another one."""
+    former = load(written(tmp_path, WITH_MODELS)).hash
+    assert load(written(tmp_path, WITH_MODELS)).hash == former
+    assert load(written(tmp_path, WITH_MODELS.replace("5s", "6s"))).hash != former
+
+
 def test_the_two_well_known_model_variables_replace_models() -> None:
     """R13: HF_IMAGE_MODEL is huggingface/default, FLUX_MODEL stands in for huggingface/flux-dev."""
     overrides = ModelOverrides.read({"HF_IMAGE_MODEL": "a/b", "FLUX_MODEL": "c/d"})

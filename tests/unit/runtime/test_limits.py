@@ -79,6 +79,21 @@ def test_quota_in_another_zone() -> None:
     quota.take(datetime(2025, 3, 2, 9, 0, tzinfo=tokyo))
 
 
+def test_quota_and_a_clock_that_is_set_back() -> None:
+    """R9, F33: a clock that jumps to and fro over midnight gives one more day's requests, not one at every jump."""
+    quota = DailyQuota(1)
+    before = NOON.replace(hour=23, minute=30)
+    after = before + timedelta(hours=1)
+    quota.take(before)
+    quota.take(after)
+    for now in (before, after, before):
+        assert quota.left(now) == 0
+        refused(lambda now=now: quota.take(now))
+    long_before = before - timedelta(days=7)  # it was wrong for a long time
+    assert quota.left(long_before) == 1
+    quota.take(long_before)
+
+
 async def test_busy_after_patience() -> None:
     """R9: who finds every slot taken is BUSY once his patience is over, and told to come back in a second."""
     limits = Limits(concurrency=1)
@@ -194,3 +209,62 @@ async def test_who_leaves_before_his_turn_uses_up_nothing() -> None:
     await asyncio.gather(waiting, return_exceptions=True)
     assert quota.used == 1
     assert refused(lambda: rate.take(1000.0, 0.0)).retry_after == pytest.approx(100)
+
+
+async def test_who_waits_hears_how_many_are_before_him() -> None:
+    """R9: a place in the queue is told at once and whenever it changes, to those behind whoever goes."""
+    limits = Limits(concurrency=1)
+    heard: dict[str, list[int]] = {name: [] for name in ("first", "second", "third", "fourth")}
+    leave = {name: asyncio.Event() for name in heard}
+
+    async def one(name: str, patience: float | None = None) -> None:
+        async with limits.slot(patience, heard[name].append):
+            await leave[name].wait()
+
+    tasks = {name: asyncio.create_task(one(name)) for name in heard}
+    await settle()
+    assert heard == {"first": [], "second": [0], "third": [1], "fourth": [2]}
+    tasks["third"].cancel()
+    await settle()
+    assert heard == {"first": [], "second": [0], "third": [1], "fourth": [2, 1]}
+    leave["first"].set()
+    await settle()
+    assert heard == {"first": [], "second": [0], "third": [1], "fourth": [2, 1, 0]}
+    leave["second"].set()
+    leave["fourth"].set()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    async with limits.slot(0, heard["first"].append):
+        assert heard["first"] == []
+
+
+async def test_who_is_refused_leaves_the_queue() -> None:
+    """R9: whoever had enough of waiting is before nobody any more."""
+    limits, heard = Limits(concurrency=1), list[int]()
+    async with limits.slot(None):
+        assert (await refused_slot(limits, 0.01)).reason is Reason.BUSY
+        waiting = asyncio.create_task(limits.slot(None, heard.append).__aenter__())
+        await settle()
+        assert heard == [0]
+        waiting.cancel()
+
+
+async def test_the_rate_is_a_queue_too() -> None:
+    """R9: who waits for the rate hears how many turns come before his."""
+    limits, heard = Limits(concurrency=9, rate=Rate(2.0), clock=FakeClock()), list[int]()
+    tasks = [asyncio.create_task(limits.slot(None, heard.append).__aenter__()) for _ in range(5)]
+    await settle()
+    assert heard == [0, 1, 2]
+    for task in tasks:
+        task.cancel()
+
+
+async def test_what_is_left_of_the_day() -> None:
+    """R9: the quota that is left is told, is whole again on the next day, and is not told where there is none."""
+    now = [NOON]
+    limits = Limits(concurrency=1, quota=DailyQuota(3), today=lambda: now[0])
+    assert limits.quota_left == 3
+    async with limits.slot(None):
+        assert limits.quota_left == 2
+    now[0] += timedelta(days=1)
+    assert limits.quota_left == 3
+    assert Limits(concurrency=1).quota_left is None

@@ -219,6 +219,31 @@ def test_finding() -> None:
     assert catalogue.find("A") is catalogue.find("nope") is catalogue.find_outside("some/model") is None
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"typical_seconds": (1.0, 1e30)},
+        {"typical_seconds": (1.0, float("inf"))},
+        {"credits": 2**31 - 1},
+        {"aliases": tuple(map(str, range(65)))},
+        {"parameters": {"width": {"minimum": 1e300}}},
+        {"parameters": {"guidance_scale": {"multiple_of": 1e-320}}},
+        {"parameters": {"sampler": {"choices": list(map(str, range(513)))}}},
+    ],
+)
+def test_nothing_reckoned_with_leaves_its_bounds(nonsense: dict[str, object]) -> None:
+    """R1: a catalogue whose numbers would break whoever reckons with them is refused, whoever wrote it."""
+    with pytest.raises(ValidationError):
+        model(**nonsense)
+
+
+def test_a_catalogue_is_bounded() -> None:
+    """P1: a catalogue has at most 256 models."""
+    Catalogue(provider="p", models=tuple(model(f"m{number}") for number in range(256)))
+    with pytest.raises(ValidationError, match="at most 256"):
+        Catalogue(provider="p", models=tuple(model(f"m{number}") for number in range(257)))
+
+
 def test_outside_the_catalogue() -> None:
     """R7: an upstream id outside the catalogue is taken where it is allowed and looks like one."""
     catalogue = Catalogue(provider="p", outside=model("outside"), outside_pattern="[a-z]+/[a-z]+")

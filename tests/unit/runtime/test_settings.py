@@ -53,6 +53,22 @@ def test_rotation(tmp_path: Path) -> None:
     assert heard == [KEY, OTHER, f"{KEY}0", f"{KEY}1", f"{KEY}2"]
 
 
+def test_a_secrets_revision(tmp_path: Path) -> None:
+    """R10: another key has another revision, the same key keeps it, and the revision says nothing about the key."""
+    file = tmp_path / "key"
+    file.write_text(KEY)
+    secret = Heard().secret({"FAL_KEY_FILE": str(file)})
+    first = secret.revision
+    assert first == secret.revision
+    file.write_text(f"{KEY}\n")
+    assert secret.revision == first
+    file.write_text(f"{KEY}2")
+    second = secret.revision
+    file.unlink()
+    assert len({first, second, secret.revision}) == 3
+    assert Heard().secret({"FAL_KEY": KEY}).revision != Heard().secret({"FAL_KEY": KEY}).revision
+
+
 def test_rotation_of_a_mounted_secret(tmp_path: Path) -> None:
     """R14: Kubernetes replaces the link to a folder; the file behind it is read anew."""
     for name in ("one", "two"):

@@ -5,6 +5,7 @@
 - It corrects silently: unknown fields and checkpoints are ignored, an unknown sampler becomes another one. So what is
   installed is asked for, and what was used is checked afterwards.
 - Its prompts are code: `<lora:name:1>` loads a file. A caller's words are never taken for such an instruction.
-- It makes one picture at a time, whoever asks; who leaves stops nothing, and its interrupt would stop anybody's work.
+- It makes one picture at a time, whoever asks; who leaves stops nothing. Its progress, its previews and its interrupt
+  are about whatever it works on, for whomever: they are used only where SD_EXCLUSIVE says that nobody else is there.
 - Without --api every path of its API answers 404.
 """

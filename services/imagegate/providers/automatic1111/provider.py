@@ -1,8 +1,8 @@
 """The conversation with the webui: ask what is installed, then one txt2img for all pictures of an order."""
 
 import asyncio
-from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from time import monotonic
 
@@ -10,14 +10,16 @@ import structlog
 from pydantic import Field
 
 from imagegate.providers.automatic1111 import installed, wire
-from imagegate.providers.automatic1111.installed import Checkpoint, Samplers
+from imagegate.providers.automatic1111.installed import Checkpoint
+from imagegate.providers.automatic1111.stock import Stock
+from imagegate.providers.automatic1111.webui import Webui
 from imagegate.runtime.answer import Answer
+from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
-from imagegate.runtime.upstream import UpstreamClient
 from imagegate.v1 import generation_pb2
 
 log = structlog.get_logger()
@@ -27,9 +29,6 @@ NAME = "automatic1111"
 CONCURRENCY = 1
 
 DEFAULT_URL = "http://127.0.0.1:7860"
-# Seconds for which its lists are believed: a checkpoint is a file that somebody adds, samplers come with extensions.
-CHECKPOINTS_SECONDS = 30.0
-SAMPLERS_SECONDS = 60.0
 # Seconds between two questions whether the webui is still busy.
 BUSY_PAUSE = 0.25
 # Seconds within which `refresh` has to be done.
@@ -37,10 +36,12 @@ REFRESH_SECONDS = 2.0
 
 
 class Automatic1111Settings(EnvironmentSettings):
-    """Where the webui is, and whether it is used."""
+    """Where the webui is, whether it is used, and whether by nobody else."""
 
     api_url: BaseUrl = Field(default=DEFAULT_URL, alias="SD_API_URL")
     enabled: bool | None = Field(default=None, alias="SD_ENABLED")
+    # Its progress, its previews and its interrupt are about whatever it does, for whomever it does it.
+    exclusive: bool = Field(default=False, alias="SD_EXCLUSIVE")
 
     @property
     def disabled_reason(self) -> str:
@@ -64,21 +65,25 @@ class Automatic1111Provider:
         switched_off: str = "",
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self.catalogue = catalogue
         self.concurrency = CONCURRENCY
         self.disabled_reason = switched_off or settings.disabled_reason
-        self._packaged = catalogue
-        self._url = settings.api_url.rstrip("/")
         self._auth = auth
-        self._clock = clock
-        self._client = UpstreamClient((settings.api_url,), self._authorization)
-        self._checkpoints: Sequence[Checkpoint] = ()
-        self._checkpoints_until = clock()
-        self._samplers: Samplers | None = None
-        self._samplers_until = clock()
+        self._webui = Webui(settings.api_url, auth)
+        self._stock = Stock(self._webui, catalogue, clock)
+        self._is_exclusive = settings.exclusive
         self._is_answering = True
         # Whether a submission was left alone: its caller left or its connection broke, and the webui goes on.
         self._left_at_work = False
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The packaged models, and those that the webui has."""
+        return self._stock.catalogue
+
+    @property
+    def key_revision(self) -> str:
+        """New whenever user and password are."""
+        return self._auth.revision
 
     async def refresh(self) -> None:
         """Offer the checkpoints that there are now; a webui that does not tell within 2 s leaves them as they were."""
@@ -86,7 +91,7 @@ class Automatic1111Provider:
             return
         try:
             async with asyncio.timeout(REFRESH_SECONDS):
-                await self._read_checkpoints()
+                await self._stock.read_checkpoints()
         except (Failure, TimeoutError) as error:
             if self._is_answering:  # said once, not every few seconds while it is down
                 log.warning("the webui does not tell what it has", message=str(error) or "no answer in time")
@@ -94,10 +99,27 @@ class Automatic1111Provider:
         else:
             self._is_answering = True
 
+    async def check(self, model: Model) -> Check:
+        """Whether the webui answers, has the checkpoint and has it loaded. Raises Failure where it does not answer."""
+        accepted = True if self._webui.has_key else None
+        try:
+            await self._stock.read_checkpoints(now=True)
+            checkpoint = self._find(model)
+        except Failure as failure:
+            if failure.reason is Reason.CREDENTIALS_REJECTED:
+                return Check(key_accepted=False, failure=failure)
+            if failure.reason is Reason.MODEL_NOT_FOUND:
+                return Check(exists=False, key_accepted=accepted, failure=failure)
+            raise
+        loaded = self._stock.loaded
+        is_loaded = bool(loaded) if checkpoint is None else checkpoint.title == loaded
+        said = f"loaded is {loaded}" if loaded else "no checkpoint is loaded"
+        return Check(said, exists=True, loaded=is_loaded, key_accepted=accepted)
+
     async def generate(self, order: Order) -> Delivery:
         """Make all pictures of `order` in one call.
 
-        Raises Failure with any reason of an upstream. Leaving stops nothing: the webui goes on until it is done.
+        Raises Failure with any reason of an upstream. Leaving stops the webui only where it is ours alone.
         """
         checkpoint = await self._checkpoint(order.model)
         await self._settle_sampler(order)
@@ -126,9 +148,7 @@ class Automatic1111Provider:
 
     async def close(self) -> None:
         """Give back the connections."""
-        await self._client.close()
-
-    # ── The submission ───────────────────────────────────────────────────────────────────────────────────────────
+        await self._webui.close()
 
     async def _until_idle(self, order: Order) -> float | None:
         """Wait until the webui has done what was left at work in it; the seconds that took, None where nothing was.
@@ -139,8 +159,9 @@ class Automatic1111Provider:
         if not self._left_at_work:
             return None
         order.phase = "queue"
+        order.tell(generation_pb2.PHASE_QUEUED)
         began = monotonic()
-        while wire.is_busy(await self._ask(wire.PROGRESS, may_miss=True)):
+        while await self._webui.is_busy():
             if order.deadline.remaining() <= BUSY_PAUSE:
                 raise Failure(
                     Reason.TIMEOUT,
@@ -156,17 +177,18 @@ class Automatic1111Provider:
     async def _submit(self, order: Order, payload: Mapping[str, object]) -> Answer:
         order.sending()
         order.phase = "run"  # nobody says when it begins: it answers when it has finished
+        order.tell(generation_pb2.PHASE_RUNNING)
+        is_looked_at = self._is_exclusive and order.watch is not None
         try:
-            answer = await self._client.picture_call("POST", self._url + wire.TXT2IMG, json=payload)
-            if answer.status >= 300:
-                raise wire.to_error(answer)
+            async with self._webui.looked_at(order) if is_looked_at else nullcontext():
+                answer = await self._webui.txt2img(payload)
         except asyncio.CancelledError:
             self._left_at_work = True
+            if self._is_exclusive:
+                await self._webui.interrupt()
             raise
         except Failure as failure:
             self._left_at_work = self._left_at_work or failure.dispatch is Dispatch.UNKNOWN
-            if not failure.upstream_status:
-                wire.explain(failure)
             raise
         await order.accepted("")  # it has no ids
         return answer
@@ -179,7 +201,7 @@ class Automatic1111Provider:
         asked = order.parameters.get("sampler")
         if asked is None:
             return
-        known = await self._read_samplers()
+        known = await self._stock.samplers()
         found = known.find(str(asked))
         if found is None:
             default = order.model.parameters["sampler"].default
@@ -193,17 +215,21 @@ class Automatic1111Provider:
         others = {name: value for name, value in order.parameters.items() if name != "sampler"}
         order.parameters = others | (found.as_parameters() if found else {})
 
-    # ── What is installed ────────────────────────────────────────────────────────────────────────────────────────
-
     async def _checkpoint(self, model: Model) -> Checkpoint | None:
-        """The checkpoint to select for this model, None for what is loaded.
+        """The checkpoint to select for this model, None for what is loaded. Raises Failure as `_find` does."""
+        if not model.wire:
+            return None
+        await self._stock.read_checkpoints()
+        return self._find(model)
+
+    def _find(self, model: Model) -> Checkpoint | None:
+        """The checkpoint that this model stands for, None where that is what is loaded.
 
         Raises Failure(MODEL_NOT_FOUND) where the webui does not have it: it would use another one without a word.
         """
         if not model.wire:
             return None
-        await self._read_checkpoints()
-        checkpoint = installed.find(self._checkpoints, model)
+        checkpoint = installed.find(self._stock.checkpoints, model)
         if checkpoint is None:
             raise Failure(
                 Reason.MODEL_NOT_FOUND,
@@ -212,44 +238,6 @@ class Automatic1111Provider:
                 dispatch=Dispatch.NOT_SENT,
             )
         return checkpoint
-
-    async def _read_checkpoints(self) -> None:
-        if self._clock() < self._checkpoints_until:
-            return
-        checkpoints = installed.to_checkpoints(await self._ask(installed.CHECKPOINTS))
-        loaded = installed.to_loaded(await self._ask(installed.OPTIONS))
-        self.catalogue = installed.to_catalogue(self._packaged, checkpoints, loaded)
-        self._checkpoints = checkpoints
-        self._checkpoints_until = self._clock() + CHECKPOINTS_SECONDS
-
-    async def _read_samplers(self) -> Samplers:
-        if self._samplers is None or self._clock() >= self._samplers_until:
-            samplers = await self._ask(installed.SAMPLERS)
-            self._samplers = installed.to_samplers(samplers, await self._ask(installed.SCHEDULERS, may_miss=True))
-            self._samplers_until = self._clock() + SAMPLERS_SECONDS
-        return self._samplers
-
-    async def _ask(self, path: str, *, may_miss: bool = False) -> Answer:
-        """A list of the webui's; one that `may_miss` is empty in a version that does not have it.
-
-        Raises Failure; nothing has been submitted then.
-        """
-        try:
-            answer = await self._client.json_call("GET", self._url + path)
-            if may_miss and answer.status == 404:
-                return Answer(200, {}, b"[]")
-            if answer.status >= 300:
-                raise wire.to_error(answer)
-        except Failure as failure:
-            if not failure.upstream_status:
-                wire.explain(failure)
-            failure.dispatch = Dispatch.NOT_SENT
-            raise
-        return answer
-
-    def _authorization(self) -> Mapping[str, str]:
-        auth = self._auth.value()
-        return {"Authorization": f"Basic {b64encode(auth.encode()).decode()}"} if auth else {}
 
 
 def create(

@@ -4,6 +4,7 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from imagegate.runtime.answer import Answer
@@ -14,8 +15,14 @@ from imagegate.runtime.words import parsed, words
 
 TXT2IMG = "/sdapi/v1/txt2img"
 PROGRESS = "/sdapi/v1/progress?skip_current_image=true"
+PREVIEW = "/sdapi/v1/progress"
+INTERRUPT = "/sdapi/v1/interrupt"
 # Our wire carries seeds as int64.
 MAX_SEED = 2**63 - 1
+# More than anybody asks for; our wire carries steps as int32.
+MAX_STEPS = 10_000
+# Of base64. A preview of 1024² as PNG has about 2 million.
+MAX_PREVIEW_CHARACTERS = 6 * 1024 * 1024
 
 # ── What is sent ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -73,7 +80,7 @@ def to_pictures(answer: Answer, order: Order) -> list[Picture]:
 
     Raises Failure(BAD_OUTPUT) where there is none, or what there is is not base64.
     """
-    body = answer.json()
+    body = parsed(answer)
     images = body.get("images") if isinstance(body, dict) else None
     if not isinstance(images, list) or not images:
         raise _described(answer, Reason.BAD_OUTPUT)
@@ -99,10 +106,42 @@ def to_info(answer: Answer) -> Mapping[str, Any]:
 
 def is_busy(answer: Answer) -> bool:
     """Whether the webui says that it is at work on something; while it is, its `job_count` is not 0."""
+    return _is_at_work(_state(parsed(answer)))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the webui is with all pictures of an order, and the one it is at as it is now; hostile, empty if none."""
+
+    step: int
+    steps: int
+    picture: bytes
+
+
+def to_progress(answer: Answer, count: int) -> Progress | None:
+    """How far the webui is with `count` pictures; None where it does nothing or does not say."""
     body = parsed(answer)
-    state = body.get("state") if isinstance(body, dict) else None
-    count = state.get("job_count") if isinstance(state, dict) else None
+    state = _state(body)
+    job, step, steps = (_whole(state.get(name)) for name in ("job_no", "sampling_step", "sampling_steps"))
+    if not _is_at_work(state) or job is None or step is None or not steps or steps > MAX_STEPS:
+        return None
+    encoded = body.get("current_image")
+    is_told = isinstance(encoded, str) and len(encoded) <= MAX_PREVIEW_CHARACTERS
+    try:
+        picture = b64decode(encoded, validate=True) if is_told else b""
+    except ValueError:
+        picture = b""
+    return Progress(min(job, count - 1) * steps + min(step, steps), count * steps, picture)
+
+
+def _is_at_work(state: Mapping[str, Any]) -> bool:
+    count = state.get("job_count")
     return isinstance(count, int) and count != 0
+
+
+def _state(body: object) -> Mapping[str, Any]:
+    state = body.get("state") if isinstance(body, dict) else None
+    return state if isinstance(state, dict) else {}
 
 
 def to_checkpoint_name(info: Mapping[str, Any]) -> str:
@@ -140,8 +179,11 @@ BY_STATUS = {
     503: Reason.OVERLOADED,
 }
 OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|out of memory", re.IGNORECASE)
-# An ingress that gave up on the webui behind it, where the work goes on.
-GIVEN_UP = frozenset({502, 504})
+# The API's own word for a refusal, and the statuses that mean something else where it does not say it.
+RAISED = "HTTPException"
+RAISED_ABOUT_INPUT = frozenset({404, 500})
+# An ingress or a tunnel that gave up on the webui behind it, where the work goes on.
+GIVEN_UP = frozenset({502, 504, 520, 524})
 
 # What a reason is called in a sentence, and what to do about it.
 SAYINGS = {
@@ -179,9 +221,17 @@ def explain(failure: Failure) -> None:
 
 
 def _reason(answer: Answer) -> Reason:
+    if answer.status in RAISED_ABOUT_INPUT and _is_raised(answer):
+        return Reason.UPSTREAM_REJECTED_INPUT
     if answer.status == 500 and OUT_OF_MEMORY.search(answer.text):
         return Reason.OVERLOADED
     return BY_STATUS.get(answer.status, Reason.UPSTREAM_ERROR)
+
+
+def _is_raised(answer: Answer) -> bool:
+    """Whether the API said so on purpose, and is on: of a path that it does not have it says only `detail`."""
+    body = parsed(answer)
+    return isinstance(body, dict) and body.get("error") == RAISED
 
 
 def _described(answer: Answer, reason: Reason) -> Failure:

@@ -6,5 +6,7 @@
   the rest; they lack the last part of the model's id, so they cannot be built from it.
 - The queue knows no failed state: a failure is COMPLETED, and the result replays the model's own status and body.
 - A finished picture lies on a CDN under a public URL, which is fetched without the key.
+- No call is documented to tell for free that a key works. The status of a request that there never was is taken for
+  one: 404 means that fal took the key and found no request, 401 that it did not take the key.
 - What was submitted can be cancelled with proof. Until then it costs, whether or not anybody still waits.
 """

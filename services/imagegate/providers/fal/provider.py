@@ -1,24 +1,27 @@
 """The conversation with fal's queue: submit, ask until completed, fetch, and cancel when nobody waits any more."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
 
 import structlog
 from pydantic import Field
 
 from imagegate.providers.fal import wire
+from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.models import Catalogue
+from imagegate.runtime.fetching import FETCHES_AGAIN, fetched_picture
+from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
 from imagegate.runtime.upstream import UpstreamClient
 from imagegate.runtime.urls import own_url
 from imagegate.runtime.words import words
+from imagegate.v1 import generation_pb2
 
 log = structlog.get_logger()
 
@@ -33,12 +36,8 @@ PAUSE_GROWTH = 1.5
 # Seconds for one answer to such a question, and how many in a row may fail: asking costs nothing, losing track does.
 STATUS_SECONDS = 10.0
 STATUS_FAILURES = 5
-# How often more a finished picture is fetched. Nothing that makes one is ever sent twice.
-FETCHES_AGAIN = 2
 # Seconds for cancelling and hearing the upstream's last word; the runtime keeps up to 3 s back for it.
 LAST_WORD_SECONDS = 2.0
-
-T = TypeVar("T")
 
 
 class FalSettings(EnvironmentSettings):
@@ -70,7 +69,14 @@ class _Progress:
 
     pictures: dict[int, Picture] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    # By fal's own word, of each picture that was submitted; None while there is no word.
+    charges: dict[int, bool | None] = field(default_factory=dict)
     sandbox: bool = False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether fal has said of everything that was submitted that it is not charged."""
+        return bool(self.charges) and all(charge is False for charge in self.charges.values())
 
     def took(self, phase: str, since: float) -> None:
         self.seconds[phase] = max(self.seconds.get(phase, 0.0), monotonic() - since)
@@ -110,8 +116,18 @@ class FalProvider:
             return "set FAL_KEY (or FAL_KEY_FILE); get a key at https://fal.ai/dashboard/keys"
         return ""
 
+    @property
+    def key_revision(self) -> str:
+        """New whenever the key is."""
+        return self._key.revision
+
     async def refresh(self) -> None:
         """Nothing to do: the catalogue is the file's."""
+
+    async def check(self, model: Model) -> Check:
+        """What fal says of the key, asked for the status of a request that there never was."""
+        path = wire.status_path_of_nothing(model.upstream_model, str(uuid.uuid4()))
+        return wire.to_check(await self._client.json_call("GET", f"{self._queue_url}{path}?logs=0"))
 
     async def close(self) -> None:
         """Give back connections."""
@@ -133,54 +149,71 @@ class FalProvider:
             await one_by_one(order, make)
         except asyncio.CancelledError:
             if not progress.pictures:
+                order.billed = False if progress.is_free else None
                 raise
         return progress.delivery()
 
     async def _make(self, order: Order, index: int, progress: _Progress) -> Picture:
         """One picture. From the moment fal has the work, every way out of here says so, and leaves none behind."""
-        job = await self._submit(order, index)
+        job = await self._submit(order, index, progress)
         status: wire.Status | None = None
         try:
+            order.tell(generation_pb2.PHASE_QUEUED)
             await order.accepted(job.id)
             status = await self._until_completed(order, job, progress)
-            return await self._fetch(order, index, job, status, progress)
+            return await self._finished(order, index, job, status, progress)
         except asyncio.CancelledError:
             picture = await self._last_word(order, index, job, progress)
             if picture is None:
                 raise
             return picture
-        except Exception as error:
+        except Failure as failure:
+            picture = await self._last_word(order, index, job, progress) if status is None else None
+            if picture is not None:
+                return picture
+            failure.dispatch, failure.upstream_id, failure.billed = Dispatch.ACCEPTED, job.id, progress.charges[index]
+            raise
+        except Exception:
             if status is None:  # as far as anybody knows it is still at it
                 await self._cancel(job)
-            if isinstance(error, Failure):
-                error.dispatch, error.upstream_id = Dispatch.ACCEPTED, job.id
             raise
 
-    async def _submit(self, order: Order, index: int) -> wire.Job:
+    async def _submit(self, order: Order, index: int, progress: _Progress) -> wire.Job:
+        """The one submission of a picture: it is never sent twice.
+
+        Raises Failure: a success that names no job leaves open whether there is one.
+        """
         order.sending()
-        answer = await self._client.picture_call(
-            "POST",
-            f"{self._queue_url}/{order.model.upstream_model}",
-            json=wire.to_payload(order, index),
-            headers=wire.submission_headers(order.deadline.remaining()),
-        )
-        return wire.to_job(answer)
+        progress.charges[index] = None
+        try:
+            answer = await self._client.picture_call(
+                "POST",
+                f"{self._queue_url}/{order.model.upstream_model}",
+                json=wire.to_payload(order, index),
+                headers=wire.submission_headers(order.deadline.remaining()),
+            )
+            return wire.to_job(answer)
+        except Failure as failure:
+            if failure.dispatch is Dispatch.ACCEPTED:
+                failure.dispatch = Dispatch.UNKNOWN
+            progress.charges[index] = False if failure.dispatch in (Dispatch.NOT_SENT, Dispatch.REFUSED) else None
+            raise
 
     async def _until_completed(self, order: Order, job: wire.Job, progress: _Progress) -> wire.Status:
         """Ask how the job is doing, ever less often, until it is completed. Failures to answer pass, up to a number."""
-        url = f"{self._own(job.status_url)}?logs=0"
         phase, began = "queue", monotonic()
         pause, failures = FIRST_PAUSE, 0
         while True:
             order.phase = phase
             try:
-                status = await self._status(url)
+                status = await self._status(job)
             except Failure as failure:
                 failures += 1
                 if failures == STATUS_FAILURES:
                     raise wire.lost(failure) from failure
             else:
                 failures = 0
+                _tell(order, status)
                 if status.phase != phase:
                     progress.took(phase, began)
                     phase, began = status.phase, monotonic()
@@ -189,12 +222,22 @@ class FalProvider:
             await asyncio.sleep(pause)
             pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE)
 
-    async def _status(self, url: str) -> wire.Status:
+    async def _status(self, job: wire.Job) -> wire.Status:
         try:
             async with asyncio.timeout(STATUS_SECONDS):
-                return wire.to_status(await self._client.json_call("GET", url))
+                return wire.to_status(await self._client.json_call("GET", f"{self._own(job.status_url)}?logs=0"))
         except TimeoutError as error:
             raise Failure(Reason.TIMEOUT, f"no answer in {STATUS_SECONDS:g} s") from error
+
+    async def _finished(
+        self, order: Order, index: int, job: wire.Job, status: wire.Status, progress: _Progress
+    ) -> Picture:
+        """The picture of a job that is over. Raises Failure, which tells whether fal charges for it."""
+        try:
+            return await self._fetch(order, index, job, status, progress)
+        except Failure as failure:
+            progress.charges[index] = failure.billed
+            raise
 
     async def _fetch(
         self, order: Order, index: int, job: wire.Job, status: wire.Status, progress: _Progress
@@ -206,48 +249,63 @@ class FalProvider:
             progress.sandbox = answer.sandbox
             return wire.to_output(answer, status, order.seed(index))
 
-        async def picture() -> bytes:
-            return (await self._client.download(output.url)).body
-
-        output = await _fetched(result)
+        order.tell(generation_pb2.PHASE_DOWNLOADING)
+        output = await _asked_again(result)
         order.phase, began = "download", monotonic()
         data = wire.from_data_uri(output.url)
         if data is None:
-            data = await _fetched(picture)
+            data = await fetched_picture(self._client, output.url)
         progress.took("download", began)
         return Picture(data, output.seed, output.filtered)
 
     async def _last_word(self, order: Order, index: int, job: wire.Job, progress: _Progress) -> Picture | None:
         """Stop the work, once; the picture where that came too late because it is finished, else None.
 
-        The result tells which it was, whatever the cancellation was answered. A second cancellation does not reach
-        this: `one_by_one` cancels each of its tasks once. So the time is bounded here.
+        A second cancellation does not reach this: `one_by_one` cancels each of its tasks once. So the time is bounded
+        here.
         """
-        said = "nothing"
+        seconds = order.last_word_seconds(LAST_WORD_SECONDS)
+        said = f"nothing in {seconds:.2g} s"
         try:
-            async with asyncio.timeout(LAST_WORD_SECONDS):
-                await self._client.json_call("PUT", self._own(job.cancel_url))
-                picture = await self._fetch(order, index, job, wire.Status("completed"), progress)
+            async with asyncio.timeout(seconds):
+                status = await self._stopped(job)
+                picture = await self._finished(order, index, job, status, progress)
                 said = "finished"
                 return picture
         except Failure as failure:
             said = failure.upstream_message or failure.message
         except TimeoutError:
-            said = f"nothing in {LAST_WORD_SECONDS:g} s"
+            pass
         finally:
             log.info("cancelled upstream", provider=NAME, upstream_id=job.id, upstream_said=said)
         return None
 
+    async def _stopped(self, job: wire.Job) -> wire.Status:
+        """Cancel a job, and ask until fal says that it is over; where it does not say, its result will.
+
+        Raises Failure.
+        """
+        answer = await self._client.json_call("PUT", self._own(job.cancel_url))
+        over = wire.Status("completed")
+        if wire.came_too_late(answer):
+            return over
+        try:
+            while (status := await self._status(job)).phase != over.phase:  # noqa: ASYNC110 only asking tells
+                await asyncio.sleep(FIRST_PAUSE)
+        except Failure:
+            return over
+        return status
+
     async def _cancel(self, job: wire.Job) -> None:
-        """Stop work that nobody can follow any more. Never raises, and takes no longer than the last word."""
-        said = "nothing"
+        """Stop work that a bug of ours leaves behind. Never raises, and takes no longer than the last word."""
+        said = f"nothing in {LAST_WORD_SECONDS:g} s"
         try:
             async with asyncio.timeout(LAST_WORD_SECONDS):
                 said = words(await self._client.json_call("PUT", self._own(job.cancel_url)))
         except Failure as failure:
             said = failure.message
         except TimeoutError:
-            said = f"nothing in {LAST_WORD_SECONDS:g} s"
+            pass
         finally:
             log.info("cancelled upstream", provider=NAME, upstream_id=job.id, upstream_said=said)
 
@@ -255,12 +313,19 @@ class FalProvider:
         return own_url(self._queue_url, url)
 
 
-async def _fetched(fetch: Callable[[], Awaitable[T]]) -> T:
-    """What `fetch` brings, trying again where it may still be there."""
+def _tell(order: Order, status: wire.Status) -> None:
+    if status.phase == "queue":
+        order.tell(generation_pb2.PHASE_QUEUED, queue_position=status.queue_position)
+    elif status.phase == "run":
+        order.tell(generation_pb2.PHASE_RUNNING)
+
+
+async def _asked_again(result: Callable[[], Awaitable[wire.Output]]) -> wire.Output:
+    """The result, asked for again where it may still be there, which costs nothing."""
     for _ in range(FETCHES_AGAIN):
         try:
-            return await fetch()
+            return await result()
         except Failure as failure:
-            if not wire.may_fetch_again(failure):
+            if not wire.may_ask_again(failure):
                 raise
-    return await fetch()
+    return await result()

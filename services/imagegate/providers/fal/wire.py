@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, REASONS_BY_STATUS, Answer
+from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import Order
 from imagegate.runtime.upstream import MAX_BODY_BYTES
@@ -101,13 +102,19 @@ def to_job(answer: Answer) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a job is; completed, it may have failed, which `error` and `error_type` say in fal's words."""
+    """Where a job is; completed, it may have failed, which `error` and `error_type` say in fal's words.
+
+    `queue_position` is how many are before it, None where fal does not tell.
+    """
 
     phase: Literal["queue", "run", "completed"]
     error: str = ""
     error_type: str = ""
+    queue_position: int | None = None
 
 
+# Our wire carries positions as int32.
+MAX_POSITION = 2**31 - 1
 PHASES: dict[str, Literal["queue", "run", "completed"]] = {
     "IN_QUEUE": "queue",
     "IN_PROGRESS": "run",
@@ -124,7 +131,39 @@ def to_status(answer: Answer) -> Status:
     if phase is None:
         told = words(answer, body)
         raise _described(answer, Reason.UPSTREAM_ERROR, told, "fal reported a state that it does not document")
-    return Status(phase, _text(body, "error"), _text(body, "error_type"))
+    position = body.get("queue_position") if phase == "queue" else None
+    is_told = type(position) is int and 0 <= position <= MAX_POSITION
+    return Status(phase, _text(body, "error"), _text(body, "error_type"), position if is_told else None)
+
+
+def came_too_late(answer: Answer) -> bool:
+    """Whether a cancellation was answered that the job is over already."""
+    body = parsed(answer)
+    return isinstance(body, dict) and body.get("status") == "ALREADY_COMPLETED"
+
+
+def status_path_of_nothing(upstream_model: str, request_id: str) -> str:
+    """Where fal would tell the status of a request that there never was: with owner and alias, as all its URLs."""
+    return f"/{'/'.join(upstream_model.split('/')[:2])}/requests/{request_id}/status"
+
+
+def to_check(answer: Answer) -> Check:
+    """What the answer to that says of our key: fal looks for the request only after it has taken the key.
+
+    Whether it serves the model it hardly ever tells for free, and whether the account has credit never.
+    """
+    body = parsed(answer)
+    told = words(answer, body)
+    if answer.status < HTTPStatus.BAD_REQUEST or not isinstance(body, dict):
+        what = "fal answered the question for a status with something that it does not document"
+        return Check(failure=_described(answer, Reason.UPSTREAM_ERROR, told, what))
+    if answer.status == HTTPStatus.NOT_FOUND and not MISSING_MODEL.match(told):
+        return Check("the key is accepted; nobody tells for free whether the account has credit", key_accepted=True)
+    failure = to_error(answer)
+    if failure.reason is Reason.MODEL_NOT_FOUND:
+        return Check(exists=False, key_accepted=True, failure=failure)
+    known = {Reason.CREDENTIALS_REJECTED: False, Reason.OUT_OF_CREDIT: True}
+    return Check(key_accepted=known.get(failure.reason), failure=failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +213,8 @@ def from_data_uri(url: str) -> bytes | None:
 # By the type that fal gives: its texts change, its types are documented.
 REASONS_BY_KIND = {
     "content_policy_violation": Reason.CONTENT_REJECTED,
+    "downstream_service_error": Reason.UPSTREAM_ERROR,  # comes with 400, and is not about the input
+    "downstream_service_unavailable": Reason.UPSTREAM_ERROR,
     "runner_scheduling_failure": Reason.OVERLOADED,  # no machine was free
     "startup_timeout": Reason.OVERLOADED,  # none became ready in time
     "runner_connection_timeout": Reason.UPSTREAM_ERROR,  # from here on a machine broke
@@ -204,15 +245,17 @@ SAYINGS = {
 }
 # These may have used a GPU before they were refused, so that fal may charge for them.
 MAYBE_BILLED_KINDS = frozenset({"content_policy_violation", "no_media_generated"})
-# Where fal told of no failure before, these are about our asking for the result: the work itself may be finished.
+# Where fal told of no failure before, these and a bare 5xx are about our asking for the result: the work itself may be
+# finished.
 ABOUT_ASKING = frozenset({Reason.BAD_OUTPUT, Reason.CREDENTIALS_REJECTED, Reason.OUT_OF_CREDIT, Reason.RATE_LIMITED})
 # An ingress that gave up on what is behind it: the request may have arrived there.
 GIVEN_UP = frozenset({502, 504, 520, 524})
 
 BILLING_WORDS = re.compile(
-    r"\bbalance\b|\bbilling\b|\btop up\b|\bpayment\b|\bout of credit|insufficient (?:credit|fund)", re.I
+    r"\bbalance\b|\bbilling\b|\btop[ _-]?up\b|\bpayment\b|\bout of credit|insufficient (?:credit|fund)", re.I
 )
 MISSING_MODEL = re.compile(r'^(?:Application "?.*"?|Path .*) not found$', re.I)
+AT_WORK = re.compile(r"\bstill in progress\b", re.I)
 NESTED_403 = re.compile(r"\b(?:status|code|http|error)\D{0,12}403\b|\b403:? forbidden\b", re.I)
 
 
@@ -236,18 +279,22 @@ def to_job_error(answer: Answer, status: Status = Status("completed")) -> Failur
     reason = _reason(answer, told, kinds) if answer.status >= HTTPStatus.BAD_REQUEST else _by_kind(kinds)
     if reason is Reason.MODEL_NOT_FOUND and not MISSING_MODEL.match(told):
         reason = Reason.BAD_OUTPUT  # what is missing is the result
+    is_at_work = answer.status == HTTPStatus.BAD_REQUEST and AT_WORK.search(told)
+    if is_at_work:
+        reason = Reason.UPSTREAM_ERROR  # asked too early: nothing is wrong with the input
     failure = _described(answer, reason, told)
     if answer.status < HTTPStatus.BAD_REQUEST or not failure.upstream_message:
         failure.upstream_message = words_of(status.error)
     failure.dispatch = Dispatch.ACCEPTED
-    failure.billed = _billed(answer, kinds, reason, status)
+    failure.billed = None if is_at_work else _billed(answer, kinds, reason, status)
     return failure
 
 
-def may_fetch_again(failure: Failure) -> bool:
-    """Whether a result or picture that did not arrive may still be there: not after fal's own word of a failure."""
-    broken = failure.reason is Reason.UPSTREAM_ERROR or failure.upstream_status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return broken and failure.billed is not False
+def may_ask_again(failure: Failure) -> bool:
+    """Whether a result that did not arrive may still be there: not after fal's own word of a failure, or of its end."""
+    is_broken = failure.reason is Reason.UPSTREAM_ERROR or failure.upstream_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    is_no_result = failure.reason is Reason.BAD_OUTPUT and failure.upstream_status == HTTPStatus.OK
+    return (is_broken or is_no_result) and failure.billed is not False
 
 
 def lost(failure: Failure) -> Failure:
@@ -281,13 +328,14 @@ def _billed(answer: Answer, kinds: frozenset[str], reason: Reason, status: Statu
     try:
         return float(units) > 0
     except ValueError:
-        only_asking_failed = reason in ABOUT_ASKING and not status.error
+        is_bare = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not any(kinds) and reason is not Reason.TIMEOUT
+        only_asking_failed = (reason in ABOUT_ASKING or is_bare) and not status.error
         unknown = _is_ingress(answer) or only_asking_failed or kinds & MAYBE_BILLED_KINDS
         return None if unknown else False
 
 
 def _is_ingress(answer: Answer) -> bool:
-    return answer.status in GIVEN_UP and REQUEST_ID_HEADER not in answer.headers
+    return answer.status in GIVEN_UP and not answer.headers.get(REQUEST_ID_HEADER)
 
 
 def _described(answer: Answer, reason: Reason, told: str, message: str = "") -> Failure:

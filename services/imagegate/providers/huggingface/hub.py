@@ -17,6 +17,7 @@ from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.redaction import clip, one_line
 from imagegate.runtime.upstream import UpstreamClient
+from imagegate.runtime.words import parsed
 
 log = structlog.get_logger()
 
@@ -73,6 +74,16 @@ class Hub:
             dispatch=Dispatch.NOT_SENT,
         )
 
+    async def look_up(self, hub_id: str) -> tuple[Mapping[str, str], bool | None]:
+        """Who serves the model and whether it is warm (None: the Hub does not tell), asked now and remembered.
+
+        Raises Failure: MODEL_NOT_FOUND where the Hub does not have it, or why the Hub does not tell.
+        """
+        answer = await self._get(f"{mapping_path(hub_id)}&expand[]=inference")
+        mapping = to_mapping(answer, hub_id)
+        self._remember(hub_id, self._clock() + BELIEVED_SECONDS, mapping)
+        return mapping, to_warm(answer)
+
     def forget(self, hub_id: str) -> None:
         """What was remembered of this model has turned out wrong."""
         self._remembered.pop(hub_id, None)
@@ -84,7 +95,7 @@ class Hub:
             return known
         keep = BELIEVED_SECONDS
         try:
-            known = await self._ask(hub_id)
+            known = to_mapping(await self._get(mapping_path(hub_id)), hub_id)
         except Failure as failure:
             if failure.reason in (Reason.MODEL_NOT_FOUND, Reason.CREDENTIALS_REJECTED):
                 raise
@@ -93,13 +104,12 @@ class Hub:
         self._remember(hub_id, self._clock() + keep, known)
         return known
 
-    async def _ask(self, hub_id: str) -> Mapping[str, str]:
+    async def _get(self, path: str) -> Answer:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                answer = await self._client.json_call("GET", self._url + mapping_path(hub_id))
+                return await self._client.json_call("GET", self._url + path)
         except TimeoutError as error:
             raise Failure(Reason.TIMEOUT, f"the Hub did not answer within {PATIENCE_SECONDS:g} s") from error
-        return to_mapping(answer, hub_id)
 
     def _remember(self, hub_id: str, until: float, known: Mapping[str, str] | None) -> None:
         self._remembered[hub_id] = (until, known)
@@ -136,6 +146,12 @@ def to_mapping(answer: Answer, hub_id: str) -> Mapping[str, str]:
         found = [{"provider": name, **entry} for name, entry in found.items() if isinstance(entry, dict)]
     entries = found if isinstance(found, list) else []
     return {str(entry["provider"]): str(entry.get("providerId") or "") for entry in entries if _is_usable(entry)}
+
+
+def to_warm(answer: Answer) -> bool | None:
+    """Whether the model is loaded somewhere; where it is not served, or cold, the Hub does not tell."""
+    body = parsed(answer)
+    return True if isinstance(body, dict) and body.get("inference") == "warm" else None
 
 
 def choose(mapping: Mapping[str, str], hub_id: str, wanted: str = AUTO) -> Served:

@@ -9,20 +9,21 @@ from typing import Literal
 from pydantic import Field
 
 from imagegate.providers.huggingface import wire
-from imagegate.providers.huggingface.hub import AUTO, SPOKEN, Hub, Served
+from imagegate.providers.huggingface.account import Account
+from imagegate.providers.huggingface.hub import AUTO, SPOKEN, Hub, Served, choose
 from imagegate.runtime.answer import Answer
+from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.runtime.models import Catalogue
+from imagegate.runtime.fetching import fetched_picture
+from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.models_file import CatalogueError, load_catalogue
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
 from imagegate.runtime.upstream import UpstreamClient
+from imagegate.v1 import generation_pb2
 
 NAME = "huggingface"
 CONCURRENCY = 8
-
-# A finished picture costs nothing to fetch, so one that breaks off is fetched again.
-FETCHES = 3
 
 
 class HuggingFaceSettings(EnvironmentSettings):
@@ -68,6 +69,7 @@ class HuggingFaceProvider:
         self._switched_off = switched_off
         self._client = UpstreamClient((settings.base_url, settings.hub_url), self._authorization)
         self._hub = Hub(self._client, settings.hub_url.rstrip("/"), clock)
+        self._account = Account(self._client, settings.hub_url.rstrip("/"), key, clock)
 
     @property
     def disabled_reason(self) -> str:
@@ -76,16 +78,43 @@ class HuggingFaceProvider:
             return self._switched_off
         return f"set {self._key.variable}: get a key at https://huggingface.co/settings/tokens"
 
+    @property
+    def key_revision(self) -> str:
+        """New whenever the key is."""
+        return self._key.revision
+
     async def refresh(self) -> None:
         """Nothing to do: the catalogue is ours."""
+
+    async def check(self, model: Model) -> Check:
+        """The Hub's word on the key, on who serves the model, and on whether it is warm.
+
+        Whether the account has credit, and whether the model wants a PRO one, only a paid call tells.
+        """
+        accepted: bool | None = None
+        exists: bool | None = None
+        try:
+            accepted = await self._account.accepts_key()
+            mapping, warm = await self._hub.look_up(model.upstream_model)
+            exists = True
+            served = choose(mapping, model.upstream_model, self._wanted_for(model))
+        except Failure as failure:
+            refused = failure.reason is Reason.CREDENTIALS_REJECTED
+            missing = failure.reason is Reason.MODEL_NOT_FOUND and exists is None
+            return Check(
+                exists=False if missing else exists,
+                key_accepted=False if refused else accepted,
+                failure=failure,
+            )
+        said = f"served by {served.inference_provider}; nobody tells for free whether the account has credit"
+        return Check(said, exists=True, loaded=warm, key_accepted=accepted)
 
     async def generate(self, order: Order) -> Delivery:
         """Make the pictures of `order`, one call each.
 
         Raises Failure with any reason of an upstream; leaving breaks off the calls, which is how they are cancelled.
         """
-        wanted = order.model.wire.get("inference_provider", self._wanted)
-        served = await self._hub.served(order.model.upstream_model, wanted)
+        served = await self._hub.served(order.model.upstream_model, self._wanted_for(order.model))
         record = _Record()
 
         async def make(index: int) -> Picture:
@@ -104,6 +133,9 @@ class HuggingFaceProvider:
         """Give back the connections."""
         await self._client.close()
 
+    def _wanted_for(self, model: Model) -> str:
+        return model.wire.get("inference_provider", self._wanted)
+
     # ── One picture ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _make(self, order: Order, index: int, served: Served, record: _Record) -> Picture:
@@ -120,6 +152,7 @@ class HuggingFaceProvider:
         payload = wire.to_payload(order, index, served.inference_provider)
         order.sending()
         order.phase = "run"  # nobody says when the upstream begins: it answers when it has finished
+        order.tell(generation_pb2.PHASE_RUNNING)
         try:
             answer = await self._client.picture_call("POST", self._base_url + served.path, json=payload)
         except Failure as failure:
@@ -135,19 +168,11 @@ class HuggingFaceProvider:
 
     async def _fetch(self, order: Order, file: wire.File, record: _Record) -> Picture:
         order.phase = "download"
+        order.tell(generation_pb2.PHASE_DOWNLOADING)
         began = monotonic()
-        answer = await self._download(file.url)
+        data = await fetched_picture(self._client, file.url)
         record.download_seconds = max(record.download_seconds or 0.0, monotonic() - began)
-        return Picture(answer.body, file.seed, file.filtered)
-
-    async def _download(self, url: str) -> Answer:
-        for _ in range(FETCHES - 1):
-            try:
-                return await self._client.download(url)
-            except Failure as failure:
-                if failure.reason is not Reason.UPSTREAM_ERROR:
-                    raise
-        return await self._client.download(url)
+        return Picture(data, file.seed, file.filtered)
 
     def _authorization(self) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self._key.value()}"}

@@ -1,0 +1,93 @@
+"""What `generate` and `explain` take: one definition of the options that make up a request."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Annotated, Any, Concatenate, Literal, TypeVar
+
+import typer
+
+from imagegate.client.client import DEFAULT_TIMEOUT
+from imagegate.client.commands.options import Json, Router, Timeout
+from imagegate.client.fields import GenerateFields
+
+STANDARD_INPUT = "-"
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureOptions:
+    """A request as it is typed; each field is an option of the command line."""
+
+    prompt: Annotated[str, typer.Argument(help="What to draw; - reads it from standard input.")]
+    model: Annotated[str, typer.Option(help="A route, provider/key, key, alias or upstream id.")] = ""
+    negative_prompt: Annotated[str | None, typer.Option(help="What to keep out.")] = None
+    width: Annotated[int | None, typer.Option(help="Pixels, 64 to 4096.")] = None
+    height: Annotated[int | None, typer.Option(help="Pixels, 64 to 4096.")] = None
+    steps: Annotated[int | None, typer.Option(help="1 to 150.")] = None
+    guidance_scale: Annotated[float | None, typer.Option(help="0 to 50.")] = None
+    seed: Annotated[int | None, typer.Option(help="0 or more; -1 draws one.")] = None
+    sampler: Annotated[str | None, typer.Option(help='For example "DPM++ 2M Karras".')] = None
+    count: Annotated[int | None, typer.Option(help="How many pictures, 1 to 8.")] = None
+    refuse: Annotated[bool, typer.Option("--refuse", help="Fail rather than change what was asked.")] = False
+    must_keep: Annotated[list[str] | None, typer.Option(metavar="FIELD", help="Must not change; repeatable.")] = None
+    allow_provider: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this; repeatable.")] = None
+    deny_provider: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Not this; repeatable.")] = None
+    no_fallback: Annotated[bool, typer.Option("--no-fallback", help="Try one candidate only.")] = False
+    payment: Annotated[
+        Literal["PAY_ONCE", "AVAILABLE"] | None,
+        typer.Option(
+            metavar="pay_once|available",
+            case_sensitive=False,
+            help="Where nobody knows if the last attempt is charged: fail, or try the next [what the model says].",
+        ),
+    ] = None
+    idempotency_key: Annotated[
+        str, typer.Option(metavar="KEY", help="The same key again joins the first call, or gets its answer [random].")
+    ] = ""
+    timeout: Timeout = DEFAULT_TIMEOUT
+    router: Router = ""
+    as_json: Json = False
+
+    def text(self) -> str:
+        """The prompt; reads standard input where that was asked for."""
+        return sys.stdin.read() if self.prompt == STANDARD_INPUT else self.prompt
+
+    def fields(self) -> GenerateFields:
+        """What the SDK takes besides prompt, model and timeout."""
+        return GenerateFields(
+            negative_prompt=self.negative_prompt,
+            width=self.width,
+            height=self.height,
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            seed=self.seed,
+            sampler=self.sampler,
+            count=self.count,
+            on_unsupported="REFUSE" if self.refuse else None,
+            must_keep=self.must_keep or (),
+            allow_providers=self.allow_provider or (),
+            deny_providers=self.deny_provider or (),
+            no_fallback=self.no_fallback,
+            payment=self.payment,
+            idempotency_key=self.idempotency_key,
+        )
+
+
+def takes_picture_options(
+    command: Callable[Concatenate[PictureOptions, ...], Answer],
+) -> Callable[..., Answer]:
+    """`command` as typer sees it: in the place of its first parameter stand the options of `PictureOptions`."""
+    shared = inspect.signature(PictureOptions).parameters
+    own = list(inspect.signature(command).parameters.values())[1:]
+
+    @wraps(command)
+    def spread(**given: Any) -> Answer:
+        options = PictureOptions(**{name: given.pop(name) for name in shared})
+        return command(options, **given)
+
+    spread.__signature__ = inspect.Signature([*shared.values(), *own])  # type: ignore[attr-defined]
+    return spread

@@ -1,0 +1,42 @@
+"""What the command line prints for people. Everything here takes the console to print on.
+
+| module | what it shows |
+| --- | --- |
+| screen | consoles, tables and lines that nothing from the wire can steer |
+| picture | pictures that were made, and the attempts behind them |
+| progress | what happens on the way, while it happens |
+| explanation | what would be tried |
+| catalog | the models |
+| status | how providers and routes are doing |
+| record | what became of requests |
+| breaker | what operators have decided |
+| local | what `up` started |
+"""
+
+from imagegate.client.output.breaker import print_decisions, print_overrides, print_silent
+from imagegate.client.output.catalog import print_models
+from imagegate.client.output.explanation import print_explanation
+from imagegate.client.output.local import print_running
+from imagegate.client.output.picture import print_attempts, print_result
+from imagegate.client.output.progress import progress_on, spinner
+from imagegate.client.output.record import print_record, print_records
+from imagegate.client.output.screen import console
+from imagegate.client.output.status import print_status, status_view
+
+__all__ = [
+    "console",
+    "print_attempts",
+    "print_decisions",
+    "print_explanation",
+    "print_models",
+    "print_overrides",
+    "print_record",
+    "print_records",
+    "print_result",
+    "print_running",
+    "print_silent",
+    "print_status",
+    "progress_on",
+    "spinner",
+    "status_view",
+]

@@ -1,0 +1,22 @@
+"""What `up` started."""
+
+from rich.console import Console
+
+from imagegate.client.address import DEFAULT_ROUTER
+from imagegate.client.output.screen import line
+from imagegate.client.running import Running
+
+
+def print_running(out: Console, running: Running) -> None:
+    """Everything that runs, and how to use it."""
+    line(out, f"imagegate is ready on {running.router.address} (metrics: {running.router.metrics})", style="bold green")
+    line(out, f"  admin          {running.admin}  for `imagegate breaker`")
+    for name, service in running.providers.items():
+        on = "on, SANDBOX" if name in running.sandboxed else "on"
+        line(out, f"  {name:13}  {service.address:21}  {f'off: {service.off}' if service.off else on}")
+    for name, why in running.not_started.items():
+        line(out, f"  {name:13}  {'not started':21}  off: {why}")
+    if running.sandbox:
+        line(out, f"  sandbox        {running.sandbox} (world {running.world}): its pictures are no model's work")
+    router = "" if running.router.address == DEFAULT_ROUTER else f" --router {running.router.address}"
+    line(out, f'try: imagegate generate "a lighthouse at dusk"{router}   (Ctrl-C here stops everything)')

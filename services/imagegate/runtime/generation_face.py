@@ -1,0 +1,234 @@
+"""GenerationService in front of one provider: what all of them have in common, done once.
+
+Validate, fit, keep the limits, end the attempt in time, check that what came back is a picture, tell the truth about it
+and log one line. `GenerateStream` does the same work as `Generate` and tells of it while it happens.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+
+from imagegate.runtime.attempt import Attempt, Attempts
+from imagegate.runtime.deadline import Deadline, kept_back
+from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
+from imagegate.runtime.fitting import fit, forbidden
+from imagegate.runtime.inspection import Inspector
+from imagegate.runtime.interceptors import current_request_id
+from imagegate.runtime.limits import Limits
+from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REJECT_BLANK, UPSTREAM_ID
+from imagegate.runtime.order import Delivery, Order
+from imagegate.runtime.outbox import Bounds
+from imagegate.runtime.provider import Provider, model_called, why_off
+from imagegate.runtime.stream_event import completed
+from imagegate.runtime.streaming import Context as StreamContext
+from imagegate.runtime.streaming import Tell, stream
+from imagegate.runtime.validation import violations
+from imagegate.v1 import generation_pb2
+
+log = structlog.get_logger()
+
+# Seconds that a caller who has another candidate waits for its turn.
+PATIENCE_SECONDS = 1.0
+
+Event = generation_pb2.GenerateEvent
+Context = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, generation_pb2.GenerateResponse]
+AnyContext = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, Any]
+
+
+async def _tell_nobody(_upstream_id: str) -> None:
+    """A stream has it in its progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Audience:
+    """Who hears of an attempt while it is under way."""
+
+    tell_upstream_id: Callable[[str], Awaitable[None]] = _tell_nobody
+    begins: Callable[[], None] | None = None
+    watch: Callable[[generation_pb2.Progress], None] | None = None
+
+
+class GenerationFace:
+    """Generate and GenerateStream of one provider."""
+
+    def __init__(
+        self, provider: Provider, limits: Limits, attempts: Attempts, random_source: random.Random, bounds: Bounds
+    ) -> None:
+        self._provider = provider
+        self._limits = limits
+        self._attempts = attempts
+        self._random = random_source
+        self._bounds = bounds
+        self._inspector = Inspector()
+
+    async def generate(
+        self, request: generation_pb2.GenerateRequest, context: Context
+    ) -> generation_pb2.GenerateResponse:
+        """Make the pictures of one request, or raise Failure with the record of the attempt."""
+
+        async def tell_upstream_id(upstream_id: str) -> None:
+            await context.send_initial_metadata(((UPSTREAM_ID, upstream_id),))
+
+        return await self._run(self._attempt(request, context), request, context, _Audience(tell_upstream_id))
+
+    async def generate_stream(self, request: generation_pb2.GenerateRequest, context: StreamContext) -> None:
+        """The same, told while it happens: the attempt's beginning, its progress, its end, and the answer."""
+
+        async def work(tell: Tell) -> bytes:
+            attempt = self._attempt(request, context)
+            audience = _Audience(
+                begins=lambda: tell(Event(attempt_started=attempt.started()).SerializeToString()),
+                watch=lambda progress: tell(Event(progress=progress).SerializeToString()),
+            )
+            try:
+                response = await self._run(attempt, request, context, audience)
+            except Failure as failure:
+                if attempt.order is not None:  # else there was none
+                    tell(Event(attempt_finished=failure.attempts[0]).SerializeToString())
+                raise
+            tell(Event(attempt_finished=attempt.success()).SerializeToString())
+            return completed(response.SerializeToString())
+
+        await stream(context, work, self._bounds)
+
+    def _attempt(self, request: generation_pb2.GenerateRequest, context: AnyContext) -> Attempt:
+        number = _metadata(context, ATTEMPT_NUMBER)
+        return self._attempts.begin(request, int(number) if number.isdecimal() and len(number) < 4 else 1)
+
+    async def _run(
+        self, attempt: Attempt, request: generation_pb2.GenerateRequest, context: AnyContext, audience: _Audience
+    ) -> generation_pb2.GenerateResponse:
+        """The answer; however it ends, the attempt is recorded. Raises Failure."""
+        try:
+            attempt.order = order = self._take(request, context, audience)
+            if audience.begins is not None:
+                audience.begins()
+            response = await self._fulfil(order, context)
+        except Failure as failure:
+            attempt.failed(failure)
+            raise
+        except asyncio.CancelledError:
+            attempt.left()
+            raise
+        except Exception as error:
+            log.exception("an attempt failed by a bug", provider=self._provider.catalogue.provider)
+            bug = _bug()
+            attempt.failed(bug)
+            raise bug from error
+        attempt.delivered(response)
+        return response
+
+    def _take(self, request: generation_pb2.GenerateRequest, context: AnyContext, audience: _Audience) -> Order:
+        """The order for a request, or Failure where there can be none. Nothing is sent here."""
+        if wrong := violations(request):
+            raise invalid_request(wrong)
+        if off := why_off(self._provider):
+            raise off
+        model = model_called(request.model, self._provider.catalogue)
+        if off := why_off(self._provider, model):
+            raise off
+        fitted = fit(request, model, self._random.randrange(2**32))
+        if refused := forbidden(request, fitted.adjustments):
+            whys = "; ".join(f"{a.parameter}: {a.why}" for a in fitted.adjustments if a.parameter in refused)
+            raise Failure(
+                Reason.UNSUPPORTED,
+                f"{model.display_name} cannot take {', '.join(refused)} as asked, "
+                f"and the request forbids a change ({whys})",
+                dispatch=Dispatch.NOT_SENT,
+            )
+        deadline = Deadline.from_context(context)
+        reserve = kept_back(deadline.remaining())
+        refuse = request.on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
+        return Order(
+            model=model,
+            prompt=request.prompt,
+            parameters=fitted.parameters,
+            deadline=deadline.earlier(reserve),
+            reserve=reserve,
+            count=request.count or 1,
+            request_id=current_request_id(),
+            kept=None if refuse else frozenset(request.must_keep),
+            reject_blank=bool(_metadata(context, REJECT_BLANK)),
+            tell_upstream_id=audience.tell_upstream_id,
+            watch=audience.watch,
+            adjustments=list(fitted.adjustments),
+        )
+
+    async def _fulfil(self, order: Order, context: AnyContext) -> generation_pb2.GenerateResponse:
+        patience = PATIENCE_SECONDS if _metadata(context, FALLBACK_WAITS) else None
+
+        def tell_place(place: int) -> None:
+            order.tell(generation_pb2.PHASE_QUEUED, queue_position=place)
+
+        has_slot = False
+        try:
+            async with asyncio.timeout(order.deadline.remaining()) as timer, self._limits.slot(patience, tell_place):
+                has_slot = True
+                delivery = await self._provider.generate(order)
+        except TimeoutError as error:
+            if not timer.expired():
+                raise  # not ours: a bug
+            raise (_out_of_time(order) if has_slot else _never_its_turn()) from error
+        response = await self._answer(order, delivery)
+        self._attempts.metrics.delivered(order, delivery)
+        return response
+
+    async def _answer(self, order: Order, delivery: Delivery) -> generation_pb2.GenerateResponse:
+        """The answer, if there is a picture in it."""
+        checked = await self._inspector.inspect(order, delivery)
+        response = generation_pb2.GenerateResponse(
+            images=checked,
+            provider=self._provider.catalogue.provider,
+            model=order.model.key,
+            upstream_model=delivery.upstream_model or order.model.upstream_model,
+            upstream_provider=delivery.upstream_provider,
+            request_id=order.request_id,
+            adjustments=order.adjustments,
+            warnings=order.warnings,
+            sandbox=delivery.sandbox,
+        )
+        if order.model.credits is not None:
+            response.cost = order.model.credits * len(checked)
+        for phase in ("queue", "run", "download"):
+            seconds: float | None = getattr(delivery, f"{phase}_seconds")
+            if seconds is not None:
+                getattr(response.timings, phase).FromMilliseconds(round(seconds * 1000))
+        return response
+
+
+def _out_of_time(order: Order) -> Failure:
+    return Failure(
+        Reason.TIMEOUT,
+        f"{order.model.display_name} did not deliver in time (it was in phase {order.phase})",
+        remedy="give the request more time, or ask for fewer steps or a smaller picture",
+    )
+
+
+def _never_its_turn() -> Failure:
+    """It waited in our own queue until its time ran out, for which nobody upstream is to blame."""
+    return Failure(
+        Reason.BUSY,
+        "the provider is held back: its turn did not come in time",
+        retry_after=1.0,
+        dispatch=Dispatch.NOT_SENT,
+    )
+
+
+def _bug() -> Failure:
+    return Failure(
+        Reason.INTERNAL,
+        "imagegate failed by a bug of its own; nothing about your request is known to be wrong",
+        remedy="look for this request's id in the log of the provider",
+    )
+
+
+def _metadata(context: AnyContext, key: str) -> str:
+    for name, value in context.invocation_metadata() or ():
+        if name == key:
+            return str(value)
+    return ""

@@ -1,0 +1,51 @@
+"""A provider's gRPC face, whole: GenerationService and CatalogService in front of its adapter."""
+
+import random
+from collections.abc import Sequence
+
+from imagegate.runtime.attempt import Attempts
+from imagegate.runtime.catalog_face import CatalogFace
+from imagegate.runtime.generation_face import GenerationFace
+from imagegate.runtime.limits import Limits
+from imagegate.runtime.metrics import ProviderMetrics
+from imagegate.runtime.outbox import BOUNDS, Bounds
+from imagegate.runtime.provider import Provider
+from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.server import Service
+from imagegate.runtime.streaming import generation_service
+from imagegate.v1 import catalog_pb2_grpc, generation_pb2
+
+
+class ProviderService:
+    """What one provider's process serves. `bounds` are what the reader of a stream may do."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        limits: Limits,
+        metrics: ProviderMetrics,
+        redactor: Redactor,
+        log_prompts: bool = True,
+        random_source: random.Random | None = None,
+        bounds: Bounds = BOUNDS,
+    ) -> None:
+        attempts = Attempts(provider.catalogue.provider, metrics, redactor, log_prompts)
+        self._generation = GenerationFace(provider, limits, attempts, random_source or random.SystemRandom(), bounds)
+        self._catalog = CatalogFace(provider, limits, redactor)
+        if limits.quota is not None:
+            metrics.watch_quota(lambda: limits.quota_left or 0, limits.quota.per_day)
+
+    def services(self) -> Sequence[Service]:
+        """What to add to a server."""
+        return [
+            generation_service(
+                self._generation.generate,
+                self._generation.generate_stream,
+                generation_pb2.GenerateResponse.SerializeToString,
+            ),
+            Service(
+                "imagegate.v1.CatalogService",
+                lambda server: catalog_pb2_grpc.add_CatalogServiceServicer_to_server(self._catalog, server),
+            ),
+        ]
