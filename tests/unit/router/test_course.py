@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from imagegate.router.breaker import State
 from imagegate.router.budget import RESERVE
 from imagegate.router.course import MAX_ATTEMPTS, Course, Ended, Made, Pause, Step, Try, Warm
 from imagegate.router.events import AttemptFinished, AttemptStarted, CandidateSkipped, ChargeRisked, FellBack
@@ -155,6 +156,24 @@ def test_whoever_leaves_says_nothing_about_the_candidate(replica: FakeReplica) -
     course.left(failed(Reason.CANCELLED), replica.clock())
     assert replica.refusal("a/m") is None
     assert [failure.reason for failure in course.failures] == [Reason.CANCELLED]
+
+
+def test_ten_thousand_cancelled_probes_never_leave_a_breaker_stuck(replica: FakeReplica) -> None:
+    """S2: however many callers leave while their request is the probe, the next request can be it, and close it."""
+    replica.trip("a/m")
+    replica.clock.advance(15)
+    for _ in range(10_000):
+        course = replica.course(A, B)
+        step = course.next(replica.clock())
+        assert isinstance(step, Try)
+        assert step.candidate is A.candidate
+        course.left(failed(Reason.CANCELLED), replica.clock())
+        replica.events.clear()
+    for _ in range(2):
+        course = replica.course(A, B)
+        course.next(replica.clock())
+        course.delivered(replica.clock())
+    assert replica.state("a/m") is State.CLOSED
 
 
 def test_an_end_without_an_attempt_is_a_bug(replica: FakeReplica) -> None:
