@@ -336,6 +336,14 @@ async def test_health_answers_for_providers_and_routes(house: House) -> None:
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+async def test_one_request_a_second_makes_no_route_available(house: House) -> None:
+    """A route whose only candidate is open is not served, although a request a second finds out."""
+    await house.build([failure(Reason.UPSTREAM_ERROR)] * 5)
+    for _ in range(5):
+        await house.fail()
+    assert not house.router.router.is_available("default")
+
+
 # ── CheckModel ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -219,9 +219,7 @@ class Admission:
 
     def warmed(self, provider: str, model: str, now: float) -> None:
         """The upstream's free word: the model is ready."""
-        scope = self._model(provider, model, now)
-        scope.gate.open()
-        scope.warming.over()
+        self._model(provider, model, now).gate.open()
 
     def key_renewed(self, provider: str, now: float) -> None:
         """A provider has another key, with limits of its own: what the former one led to is over."""
@@ -229,6 +227,10 @@ class Admission:
         if scope is not None:
             scope.gate.open()
             self.key_accepted(provider, now)
+        for (owner, _), model in self._models.items():
+            because = model.breaker.because
+            if owner == provider and because is not None and because.reason is Reason.MODEL_ACCESS_DENIED:
+                model.breaker.give_chance(now)
 
     def key_accepted(self, provider: str, now: float) -> None:
         """A provider that had refused its key accepts it, by the upstream's free word: the next request finds out."""

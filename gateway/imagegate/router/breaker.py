@@ -244,13 +244,13 @@ class CircuitBreaker:
         self._clean_since = now
 
     def _relapse(self, now: float, because: Failure | None) -> None:
-        seconds = min(OPEN_SECONDS * 2**self._relapses, MAX_OPEN_SECONDS)
+        seconds = min(OPEN_SECONDS * 2**self._relapses, MAX_OPEN_SECONDS) * (1 + JITTER * self._jitter())
         self._relapses = min(self._relapses + 1, MAX_RELAPSES)
         self._open(now, seconds, because)
 
     def _open(self, now: float, seconds: float, because: Failure | None, *, is_refused: bool = False) -> None:
         self.because, self.is_refused = because, is_refused
-        self._until = max(self._until, now + seconds * (1 + JITTER * self._jitter()))
+        self._until = max(self._until, now + seconds)
         self._begin(State.OPEN)
 
     def _close(self, now: float) -> None:

@@ -173,9 +173,11 @@ def _warming(prospects: Sequence[Prospect], admission: Admission, remaining: flo
 
 
 def _held_back(prospect: Prospect, entry: Entry, admission: Admission, now: float) -> Prospect:
-    """Further back where it has become slow, rejects everything, or has only just come back."""
-    if prospect.back_for or prospect.is_trial:
+    """Further back where its breaker is open, it has become slow, rejects everything, or has only just come back."""
+    if prospect.back_for:
         return prospect
+    if prospect.is_trial:
+        return replace(prospect, back_for="its breaker is open, and half of the candidates are taken away already")
     provider, model = prospect.candidate.provider, prospect.candidate.key
     share = admission.share(provider, model, now)
     if admission.stands_last(provider, model, now):

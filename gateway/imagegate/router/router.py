@@ -159,7 +159,8 @@ class Router:
     def is_available(self, route: str) -> bool:
         """Whether any candidate of a route would be tried now."""
         entries = [self._entry(candidate, None, "") for candidate in self.resolve(route).candidates]
-        return bool(line_up(entries, self.admission, self.clock()).turns)
+        turns = line_up(entries, self.admission, self.clock()).turns
+        return any(not turn.trickles for turn in turns)  # one request a second makes nothing available
 
     def is_usable(self, provider: str) -> bool:
         """Whether a provider is switched on, answers and is not held back as a whole."""
@@ -239,9 +240,9 @@ class Router:
     async def _attempt(self, journey: Journey, attempt: Try, tell: Tell | None) -> bytes | None:
         """The provider's answer, or None where the attempt failed and was recorded."""
         course, sighting = journey.course, Sighting()
-        if tell is not None:
-            tell(progress.started(attempt))
         try:
+            if tell is not None:
+                tell(progress.started(attempt))
             body = await self._call(journey, attempt, sighting, tell)
         except Failure as failure:
             if not self._keep_prompts:

@@ -359,6 +359,15 @@ def test_the_permit_of_a_forgotten_model_settles_nothing(replica: FakeReplica) -
     assert replica.state("fal/m") is State.OPEN
 
 
+def test_a_new_key_may_use_what_the_former_might_not(replica: FakeReplica) -> None:
+    """A model that was refused to the key is half open when there is another one; a missing one stays open."""
+    replica.fail("fal/gated", Reason.MODEL_ACCESS_DENIED)
+    replica.fail("fal/missing", Reason.MODEL_NOT_FOUND)
+    replica.admission.key_renewed("fal", replica.clock())
+    assert replica.refusal("fal/gated") is None
+    assert replica.refusal("fal/missing") is not None
+
+
 def test_a_new_key_lets_the_next_request_find_out(replica: FakeReplica) -> None:
     """A provider whose account was refused is half open when it has another key; one that is sick stays open."""
     replica.fail("fal/m", Reason.CREDENTIALS_REJECTED)

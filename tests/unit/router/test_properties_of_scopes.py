@@ -140,9 +140,9 @@ class Scopes(RuleBasedStateMachine):
 
     @rule(provider=st.sampled_from(("a", "b")))
     def a_key_is_renewed(self, provider: str) -> None:
-        """The provider's process has read another one."""
+        """The provider's process has read another one, which may be allowed models that the former was not."""
         self.replica.admission.key_renewed(provider, self.replica.clock())
-        self.excused.add(provider)
+        self.excused |= {scope for scope in self.known() if scope.partition("/")[0] == provider}
 
     @rule(candidate=candidates)
     def a_model_is_loaded(self, candidate: str) -> None:

@@ -128,6 +128,16 @@ def test_of_four_candidates_statistics_take_away_at_most_two(replica: FakeReplic
     assert replica.refusal("c/m") is not None
 
 
+def test_who_is_spared_stands_behind_who_is_well(replica: FakeReplica) -> None:
+    """A candidate that is tried although its breaker is open comes after those that nothing speaks against."""
+    for provider in "abc":
+        replica.trip(f"{provider}/m")
+        replica.clock.advance(1)
+    lineup = replica.line_up(A, B, C, D)
+    assert order(lineup) == "da"
+    assert lineup.turns[1].is_trial
+
+
 @pytest.mark.parametrize(
     "reason", [Reason.CREDENTIALS_REJECTED, Reason.OUT_OF_CREDIT, Reason.MODEL_ACCESS_DENIED, Reason.MODEL_NOT_FOUND]
 )
