@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from imagegate.runtime.errors import (
     DOMAIN,
+    MAX_ATTEMPT_BYTES,
     MAX_DETAILS_BYTES,
     MAX_MESSAGE_BYTES,
     Dispatch,
@@ -98,7 +99,7 @@ def test_every_reason_is_in_the_table_and_on_the_wire() -> None:
     assert all(Dispatch.from_proto(dispatch.to_proto()) is dispatch for dispatch in Dispatch)
 
 
-@given(FAILURES, WORDS)
+@given(FAILURES, WORDS.filter(lambda name: len(name.encode()) <= MAX_ATTEMPT_BYTES["provider"]))
 def test_round_trip(failure: Failure, provider: str) -> None:
     """R5: what a provider tells of an attempt is what the other side hears, whole."""
     failure.attempts = [failure.as_attempt(provider, "m")]
