@@ -110,12 +110,17 @@ async def also_serving(
     server = grpc.aio.server(interceptors=[CallInterceptor(metrics, redactor, DEFAULT_TIMEOUT)], options=SERVER_OPTIONS)
     for service in services:
         service.add(server)
-    _add_debugging(server, [service.name for service in services], settings)
+    checks = _Health()  # clients of ours look at it, and complain where it is missing
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    _add_debugging(server, [*(service.name for service in services), health.SERVICE_NAME], settings)
     bound = _bind(server, settings.bind, port, variable)
     await server.start()
+    await checks.tell("", True)
     try:
         yield bound
     finally:
+        await checks.enter_graceful_shutdown()
+        checks.stop_watching()
         await server.stop(settings.grace_seconds)
 
 
