@@ -91,7 +91,7 @@ def exhausted(record: Sequence[Made | Passed], now: float) -> Failure:
     attempts = attempts_of(record, now)
     failures = [entry.failure for entry in record if isinstance(entry, Made) and entry.failure is not None]
     reason, code = _final(attempts, failures)
-    tried = len(failures)
+    tried = len({str(entry.candidate) for entry in record if isinstance(entry, Made)})  # one may be asked twice
     listed = "; ".join(_told(attempt) for attempt in attempts)
     count = f"{tried} candidate{'' if tried == 1 else 's'} tried" if tried else "no candidate could be tried"
     remedies = list(dict.fromkeys(attempt.remedy for attempt in attempts if attempt.remedy))

@@ -54,3 +54,10 @@ def test_what_was_delivered_is_billed_by_its_price(credits_: int | None, billed:
     """A delivered attempt is billed unless its model costs nothing; of an unknown price nobody can know."""
     (attempt,) = attempts_of([Made(entry("a/m", credits=credits_).candidate, NOW - 5, 5.0)], NOW)
     assert (attempt.billed if attempt.HasField("billed") else None) is billed
+
+
+def test_a_candidate_that_was_asked_twice_is_one() -> None:
+    """The message counts candidates, and lists each attempt."""
+    message = exhausted([made("a", Reason.UNREACHABLE), made("a", Reason.UNREACHABLE)], NOW).message
+    assert message.startswith("1 candidate tried: a/m UNREACHABLE")
+    assert message.count("UNREACHABLE") == 2
