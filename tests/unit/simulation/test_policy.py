@@ -1,11 +1,14 @@
 """What the simulator must show of our policy."""
 
+from statistics import mean
+
 import pytest
 
 from simulation import table
 from simulation.faults import SlowTail
 from simulation.scenarios import DAY, POLICIES, RATES, SCENARIOS, Scenario, play
 from simulation.table import Cell
+from simulation.traffic import P99_SECONDS
 
 HOUR = 3600.0
 
@@ -24,6 +27,19 @@ def test_a_slow_tail_trips_nothing(rate: float, candidates: int) -> None:
     """An hour in which one call in twenty takes ten times as long is no reason to leave anybody."""
     tail = Scenario("tail", lambda _: SlowTail(), HOUR)
     assert play(tail, "imagegate", candidates, rate, seed=2).false_trips == 0
+
+
+@pytest.mark.parametrize("candidates", [1, 2])
+@pytest.mark.parametrize("rate", [2.0, pytest.param(20.0, marks=pytest.mark.nightly)])
+def test_a_total_hang_is_seen_at_about_p99(rate: float, candidates: int) -> None:
+    """A total hang is seen at about p99 + 1 s, long before the first time-out, where five calls are under way by then.
+
+    The p99 that is learnt is an estimate, so it is the mean of five scripts that is judged, with a tenth to spare.
+    """
+    hang = next(scenario for scenario in SCENARIOS if scenario.name == "hang")
+    detected = [play(hang, "imagegate", candidates, rate, seed).detected for seed in range(1, 6)]
+    assert None not in detected
+    assert mean(seconds for seconds in detected if seconds is not None) <= 1.1 * (P99_SECONDS + 1)
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
