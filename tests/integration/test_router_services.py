@@ -19,6 +19,7 @@ from imagegate.v1 import (
     generation_pb2,
     router_pb2,
     router_pb2_grpc,
+    terms_pb2,
 )
 
 Request = generation_pb2.GenerateRequest
@@ -54,7 +55,7 @@ async def test_explain_says_what_generate_then_does(house: House) -> None:
     assert [(a.parameter, a.requested, a.applied) for a in tried.adjustments] == [("steps", "140", "50")]
     assert tried.usual.ToMilliseconds() == 1500
     assert tried.timeout.ToMilliseconds() > 9000
-    assert tried.payment == catalog_pb2.PAYMENT_AVAILABLE
+    assert tried.payment == terms_pb2.PAYMENT_AVAILABLE
     assert {p.provider: Reason.from_proto(p.skipped.reason) for p in passed} == {
         "a": Reason.CIRCUIT_OPEN,
         "c": Reason.NOT_ALLOWED,
@@ -457,7 +458,7 @@ async def test_a_key_stays_with_an_order_that_was_left_and_may_be_charged(house:
     assert (error.code(), again.reason) == (grpc.StatusCode.UNAVAILABLE, Reason.CANCELLED)
     assert "a/model (its id there is job-7) may be charged" in (error.details() or "")
     assert len(provider.orders) == 1
-    await house.generate(keyed(routing=generation_pb2.Routing(payment=catalog_pb2.PAYMENT_AVAILABLE)))
+    await house.generate(keyed(routing=generation_pb2.Routing(payment=terms_pb2.PAYMENT_AVAILABLE)))
     assert len(provider.orders) == 2
 
 

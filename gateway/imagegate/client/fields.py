@@ -11,9 +11,13 @@ from imagegate.client.error import invalid
 from imagegate.client.plain import prefix_of
 from imagegate.v1 import generation_pb2
 
-ROUTING = tuple(generation_pb2.Routing.DESCRIPTOR.fields_by_name)
+# The parts of a request whose fields are arguments like all others, by the field that holds them.
+PARTS = {"routing": generation_pb2.Routing.DESCRIPTOR, "output": generation_pb2.Output.DESCRIPTOR}
+PART_OF = {name: part for part, descriptor in PARTS.items() for name in descriptor.fields_by_name}
 FIELDS = generation_pb2.GenerateRequest.DESCRIPTOR.fields_by_name
-KNOWN = (*(name for name in FIELDS if name != "routing"), *ROUTING)
+KNOWN = (*(name for name in FIELDS if name not in PARTS), *PART_OF)
+# Our channels take far larger answers than the default is made for.
+MAX_BYTES = 56_000_000
 
 
 class GenerateFields(TypedDict, total=False):
@@ -35,6 +39,15 @@ class GenerateFields(TypedDict, total=False):
     deny_providers: Sequence[str]
     no_fallback: bool
     payment: Literal["PAY_ONCE", "AVAILABLE"] | None
+    max_credits: int | None
+    tier: Literal["free", "basic", "pro", "enterprise"] | None
+    quality: Literal["SD", "HD", "ULTRA", "PREMIUM"] | None
+    format: Literal["PNG", "JPEG", "WEBP"] | None
+    delivery: Literal["INLINE", "NONE"] | None
+    max_bytes: int | None
+    provider_options: Mapping[str, Mapping[str, Any]]
+    user: str
+    project: str
 
 
 def to_request(prompt: str, model: str, fields: Mapping[str, Any]) -> generation_pb2.GenerateRequest:
@@ -49,7 +62,9 @@ def to_request(prompt: str, model: str, fields: Mapping[str, Any]) -> generation
         if name not in KNOWN:
             raise TypeError(_unknown(name))
         if value is not None:
-            _put(request.routing if name in ROUTING else request, name, value)
+            _put(getattr(request, PART_OF[name]) if name in PART_OF else request, name, value)
+    if not request.output.HasField("max_bytes"):
+        request.output.max_bytes = MAX_BYTES
     if not request.request_id:
         request.request_id = uuid.uuid4().hex
     return request
@@ -73,11 +88,14 @@ def _put(message: Any, name: str, value: Any) -> None:
     if field.is_repeated and isinstance(value, str):
         raise TypeError(f"{name} takes a list, not the one text {value!r}")
     try:
-        if field.is_repeated:
+        if name == "provider_options":
+            for provider, options in value.items():
+                message.provider_options[provider].update(options)
+        elif field.is_repeated:
             getattr(message, name).extend(value)
         else:
             setattr(message, name, value)
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise TypeError(f"{name} does not take {value!r}") from error
     except ValueError as error:  # an integer beyond the field's bits, or half of a surrogate pair
         raise invalid(name, f"{_clipped(value)} does not fit") from error

@@ -1,6 +1,9 @@
 """CatalogService on the router: the models of all providers, and what is true of one now."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import grpc
 
 from imagegate.router.config import RouterConfig
 from imagegate.router.router import Router
@@ -8,7 +11,9 @@ from imagegate.router.routes import Candidate
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.server import Service
-from imagegate.v1 import catalog_pb2, catalog_pb2_grpc
+from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
+
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
@@ -61,6 +66,16 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
                 message=failure.message,
                 remedy=failure.remedy,
             )
+
+    async def EstimateCost(self, request: generation_pb2.GenerateRequest, context: Context) -> catalog_pb2.CostEstimate:
+        """Not offered yet."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version does not estimate; see `explain`")
+
+    async def RecommendModels(
+        self, request: catalog_pb2.RecommendModelsRequest, context: Context
+    ) -> catalog_pb2.RecommendModelsResponse:
+        """Not offered yet."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version does not recommend; see `models`")
 
     def _first(self, name: str) -> Candidate:
         candidates = self._router.resolve(name).candidates

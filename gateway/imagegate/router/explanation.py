@@ -1,7 +1,5 @@
 """What `Explain` tells: what would become of a request now. Nothing is asked for, and nothing changes."""
 
-from collections.abc import Sequence
-
 from imagegate.router import answer
 from imagegate.router.breaker import State
 from imagegate.router.course import MAX_ATTEMPTS, Course, Passed
@@ -9,8 +7,8 @@ from imagegate.router.payment import pays_once
 from imagegate.router.ranking import Prospect, usual_seconds
 from imagegate.router.routes import Resolution
 from imagegate.runtime.fitting import fit
-from imagegate.runtime.models import Model
-from imagegate.v1 import catalog_pb2, generation_pb2, router_pb2
+from imagegate.runtime.pricing import price
+from imagegate.v1 import router_pb2, terms_pb2
 
 
 def explanation_of(resolution: Resolution, course: Course, now: float) -> router_pb2.Explanation:
@@ -67,18 +65,15 @@ def _candidate(prospect: Prospect, course: Course) -> router_pb2.Prospect:
     told = router_pb2.Prospect(
         provider=candidate.provider,
         model=candidate.key,
-        payment=catalog_pb2.PAYMENT_PAY_ONCE if once else catalog_pb2.PAYMENT_AVAILABLE,
+        payment=terms_pb2.PAYMENT_PAY_ONCE if once else terms_pb2.PAYMENT_AVAILABLE,
     )
     count = request.count or 1
     told.usual.FromMilliseconds(round(usual_seconds(candidate, course.admission, 0.50, count) * 1000))
     if candidate.model is not None:
         told.upstream_model = candidate.model.upstream_model
-        told.adjustments.extend(_adjustments(request, candidate.model))
-        if candidate.model.credits is not None:
-            told.cost = candidate.model.credits * count
+        fitted = fit(request, candidate.model, drawn_seed=0)  # a drawn seed is no change
+        told.adjustments.extend(fitted.adjustments)
+        cost = price(candidate.model, fitted.parameters, count)
+        if cost is not None:
+            told.cost = cost
     return told
-
-
-def _adjustments(request: generation_pb2.GenerateRequest, model: Model) -> Sequence[generation_pb2.Adjustment]:
-    """What would be changed; a drawn seed is none."""
-    return fit(request, model, drawn_seed=0).adjustments

@@ -11,7 +11,7 @@ from google.rpc import code_pb2
 
 from imagegate.router.router import Answered
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 # A key holds for so long after its call began. Seconds.
 KEPT_SECONDS = 900.0
@@ -53,7 +53,7 @@ class _Shared:
 
     def may_be_made_again(self, fingerprint: bytes, request: generation_pb2.GenerateRequest) -> bool:
         """Whether a repetition accepts what the failure is kept for: to be charged a second time."""
-        accepts = request.routing.payment == catalog_pb2.PAYMENT_AVAILABLE
+        accepts = request.routing.payment == terms_pb2.PAYMENT_AVAILABLE
         return self.failure is not None and self.fingerprint == fingerprint and accepts
 
     def joined(self, fingerprint: bytes) -> asyncio.Task[Answered]:

@@ -8,7 +8,7 @@ from enum import Enum
 
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.models import Model
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 # The upstream has finished, and what it made is no picture that anybody may have.
 UNUSABLE = frozenset({Reason.BAD_OUTPUT, Reason.CONTENT_REJECTED})
@@ -35,8 +35,8 @@ def pays_once(request: generation_pb2.GenerateRequest, model: Model | None) -> b
     """Whether an attempt at `model` of which nobody knows the charge stays the last: the request's word, else the
     model's; an unknown model's attempt does not.
     """
-    if request.routing.payment != catalog_pb2.PAYMENT_UNSPECIFIED:
-        return request.routing.payment == catalog_pb2.PAYMENT_PAY_ONCE
+    if request.routing.payment != terms_pb2.PAYMENT_UNSPECIFIED:
+        return request.routing.payment == terms_pb2.PAYMENT_PAY_ONCE
     return model is not None and model.payment == "pay_once"
 
 

@@ -24,37 +24,55 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from imagegate.v1 import error_pb2 as imagegate_dot_v1_dot_error__pb2
+from imagegate.v1 import generation_pb2 as imagegate_dot_v1_dot_generation__pb2
+from imagegate.v1 import terms_pb2 as imagegate_dot_v1_dot_terms__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aimagegate/v1/catalog.proto\x12\x0cimagegate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18imagegate/v1/error.proto\"%\n\x11ListModelsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"d\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.imagegate.v1.Model\x12)\n\tproviders\x18\x02 \x03(\x0b\x32\x16.imagegate.v1.Provider\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"!\n\x11\x43heckModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xdd\x02\n\nModelCheck\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x16\n\x0eupstream_model\x18\x03 \x01(\t\x12)\n\x06reason\x18\x04 \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0e\n\x06remedy\x18\x06 \x01(\t\x12\x13\n\x06\x65xists\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x13\n\x06loaded\x18\x08 \x01(\x08H\x01\x88\x01\x01\x12+\n\x08ready_in\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0ckey_accepted\x18\n \x01(\x08H\x02\x88\x01\x01\x12\x17\n\x0fupstream_status\x18\x0b \x01(\x05\x12\x18\n\x10upstream_message\x18\x0c \x01(\tB\t\n\x07_existsB\t\n\x07_loadedB\x0f\n\r_key_accepted\"\xe5\x01\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x03 \x01(\t\x12\x1a\n\x12\x63\x61talogue_revision\x18\x04 \x01(\t\x12.\n\x11outside_catalogue\x18\x05 \x01(\x0b\x32\x13.imagegate.v1.Model\x12\x17\n\x0foutside_pattern\x18\x06 \x01(\t\x12\x14\n\x0ckey_revision\x18\x07 \x01(\t\x12\x17\n\nquota_left\x18\x08 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_quota_left\"\xd6\x03\n\x05Model\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x16\n\x0eupstream_model\x18\x04 \x01(\t\x12\x12\n\nbase_model\x18\x05 \x01(\t\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12\x0c\n\x04tier\x18\x07 \x01(\t\x12\x14\n\x07\x63redits\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12&\n\x07quality\x18\t \x01(\x0e\x32\x15.imagegate.v1.Quality\x12\x1b\n\x13typical_seconds_low\x18\n \x01(\x02\x12\x1c\n\x14typical_seconds_high\x18\x0b \x01(\x02\x12!\n\x05tasks\x18\x0c \x03(\x0e\x32\x12.imagegate.v1.Task\x12\x10\n\x08use_case\x18\r \x01(\t\x12\x14\n\x0clicence_note\x18\x0e \x01(\t\x12\x0f\n\x07\x65nabled\x18\x0f \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x10 \x01(\t\x12+\n\nparameters\x18\x11 \x03(\x0b\x32\x17.imagegate.v1.Parameter\x12&\n\x07payment\x18\x12 \x01(\x0e\x32\x15.imagegate.v1.PaymentB\n\n\x08_credits\"\xba\x01\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07minimum\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bmultiple_of\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x06 \x03(\tB\n\n\x08_minimumB\n\n\x08_maximumB\x0e\n\x0c_multiple_ofB\n\n\x08_default*O\n\x07Payment\x12\x17\n\x13PAYMENT_UNSPECIFIED\x10\x00\x12\x14\n\x10PAYMENT_PAY_ONCE\x10\x01\x12\x15\n\x11PAYMENT_AVAILABLE\x10\x02*4\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_TEXT_TO_IMAGE\x10\x01*j\n\x07Quality\x12\x17\n\x13QUALITY_UNSPECIFIED\x10\x00\x12\x0e\n\nQUALITY_SD\x10\x01\x12\x0e\n\nQUALITY_HD\x10\x02\x12\x11\n\rQUALITY_ULTRA\x10\x03\x12\x13\n\x0fQUALITY_PREMIUM\x10\x04\x32\xea\x01\n\x0e\x43\x61talogService\x12O\n\nListModels\x12\x1f.imagegate.v1.ListModelsRequest\x1a .imagegate.v1.ListModelsResponse\x12>\n\x08GetModel\x12\x1d.imagegate.v1.GetModelRequest\x1a\x13.imagegate.v1.Model\x12G\n\nCheckModel\x12\x1f.imagegate.v1.CheckModelRequest\x1a\x18.imagegate.v1.ModelCheckb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aimagegate/v1/catalog.proto\x12\x0cimagegate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18imagegate/v1/error.proto\x1a\x1dimagegate/v1/generation.proto\x1a\x18imagegate/v1/terms.proto\"g\n\x11ListModelsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12 \n\x04task\x18\x02 \x01(\x0e\x32\x12.imagegate.v1.Task\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x10\n\x08use_case\x18\x04 \x01(\t\"d\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.imagegate.v1.Model\x12)\n\tproviders\x18\x02 \x03(\x0b\x32\x16.imagegate.v1.Provider\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"!\n\x11\x43heckModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xdd\x02\n\nModelCheck\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x16\n\x0eupstream_model\x18\x03 \x01(\t\x12)\n\x06reason\x18\x04 \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0e\n\x06remedy\x18\x06 \x01(\t\x12\x13\n\x06\x65xists\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x13\n\x06loaded\x18\x08 \x01(\x08H\x01\x88\x01\x01\x12+\n\x08ready_in\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0ckey_accepted\x18\n \x01(\x08H\x02\x88\x01\x01\x12\x17\n\x0fupstream_status\x18\x0b \x01(\x05\x12\x18\n\x10upstream_message\x18\x0c \x01(\tB\t\n\x07_existsB\t\n\x07_loadedB\x0f\n\r_key_accepted\"\xa1\x01\n\x0c\x43ostEstimate\x12\x10\n\x03low\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\x04high\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12*\n\tcertainty\x18\x03 \x01(\x0e\x32\x17.imagegate.v1.Certainty\x12/\n\ncandidates\x18\x04 \x03(\x0b\x32\x1b.imagegate.v1.CandidateCostB\x06\n\x04_lowB\x07\n\x05_high\"~\n\rCandidateCost\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x14\n\x07\x63redits\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12*\n\tcertainty\x18\x04 \x01(\x0e\x32\x17.imagegate.v1.CertaintyB\n\n\x08_credits\"\xf8\x01\n\x16RecommendModelsRequest\x12 \n\x04task\x18\x01 \x01(\x0e\x32\x12.imagegate.v1.Task\x12\x18\n\x0bmax_credits\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0bmax_seconds\x18\x03 \x01(\x02H\x01\x88\x01\x01\x12*\n\x0bmin_quality\x18\x04 \x01(\x0e\x32\x15.imagegate.v1.Quality\x12\x10\n\x08use_case\x18\x05 \x01(\t\x12\x0c\n\x04tier\x18\x06 \x01(\t\x12\x12\n\x05limit\x18\x07 \x01(\x05H\x02\x88\x01\x01\x42\x0e\n\x0c_max_creditsB\x0e\n\x0c_max_secondsB\x08\n\x06_limit\"a\n\x17RecommendModelsResponse\x12\x35\n\x0frecommendations\x18\x01 \x03(\x0b\x32\x1c.imagegate.v1.Recommendation\x12\x0f\n\x07message\x18\x02 \x01(\t\"p\n\x0eRecommendation\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.imagegate.v1.Model\x12\x0b\n\x03why\x18\x02 \x01(\t\x12\x11\n\x04\x63ost\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\tavailable\x18\x04 \x01(\x08\x42\x07\n\x05_cost\"\xe5\x01\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x03 \x01(\t\x12\x1a\n\x12\x63\x61talogue_revision\x18\x04 \x01(\t\x12.\n\x11outside_catalogue\x18\x05 \x01(\x0b\x32\x13.imagegate.v1.Model\x12\x17\n\x0foutside_pattern\x18\x06 \x01(\t\x12\x14\n\x0ckey_revision\x18\x07 \x01(\t\x12\x17\n\nquota_left\x18\x08 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_quota_left\"\x98\x05\n\x05Model\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x16\n\x0eupstream_model\x18\x04 \x01(\t\x12\x12\n\nbase_model\x18\x05 \x01(\t\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12\x0c\n\x04tier\x18\x07 \x01(\t\x12\x14\n\x07\x63redits\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12&\n\x07quality\x18\t \x01(\x0e\x32\x15.imagegate.v1.Quality\x12\x1b\n\x13typical_seconds_low\x18\n \x01(\x02\x12\x1c\n\x14typical_seconds_high\x18\x0b \x01(\x02\x12!\n\x05tasks\x18\x0c \x03(\x0e\x32\x12.imagegate.v1.Task\x12\x10\n\x08use_case\x18\r \x01(\t\x12\x14\n\x0clicence_note\x18\x0e \x01(\t\x12\x0f\n\x07\x65nabled\x18\x0f \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x10 \x01(\t\x12+\n\nparameters\x18\x11 \x03(\x0b\x32\x17.imagegate.v1.Parameter\x12&\n\x07payment\x18\x12 \x01(\x0e\x32\x15.imagegate.v1.Payment\x12)\n\tpriced_by\x18\x13 \x01(\x0e\x32\x16.imagegate.v1.PricedBy\x12\r\n\x05width\x18\x14 \x01(\x05\x12\x0e\n\x06height\x18\x15 \x01(\x05\x12\x13\n\x0b\x63oming_soon\x18\x16 \x01(\x08\x12\x17\n\x0frecommended_for\x18\x17 \x01(\t\x12%\n\x07options\x18\x18 \x03(\x0b\x32\x14.imagegate.v1.Option\x12!\n\x05sizes\x18\x19 \x03(\x0b\x32\x12.imagegate.v1.SizeB\n\n\x08_credits\"%\n\x04Size\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\"\x93\x01\n\x06Option\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.imagegate.v1.OptionKind\x12\x14\n\x07minimum\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x05 \x03(\tB\n\n\x08_minimumB\n\n\x08_maximum\"\xba\x01\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07minimum\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bmultiple_of\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x06 \x03(\tB\n\n\x08_minimumB\n\n\x08_maximumB\x0e\n\x0c_multiple_ofB\n\n\x08_default*k\n\tCertainty\x12\x19\n\x15\x43\x45RTAINTY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x45RTAINTY_EXACT\x10\x01\x12\x17\n\x13\x43\x45RTAINTY_PUBLISHED\x10\x02\x12\x15\n\x11\x43\x45RTAINTY_UNKNOWN\x10\x03*U\n\x08PricedBy\x12\x19\n\x15PRICED_BY_UNSPECIFIED\x10\x00\x12\x15\n\x11PRICED_BY_PICTURE\x10\x01\x12\x17\n\x13PRICED_BY_MEGAPIXEL\x10\x02*\x89\x01\n\nOptionKind\x12\x1b\n\x17OPTION_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13OPTION_KIND_BOOLEAN\x10\x01\x12\x17\n\x13OPTION_KIND_INTEGER\x10\x02\x12\x16\n\x12OPTION_KIND_NUMBER\x10\x03\x12\x14\n\x10OPTION_KIND_TEXT\x10\x04*\xf1\x01\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_TEXT_TO_IMAGE\x10\x01\x12\x17\n\x13TASK_IMAGE_TO_IMAGE\x10\x02\x12\x13\n\x0fTASK_INPAINTING\x10\x03\x12\x19\n\x15TASK_CONTROL_OPENPOSE\x10\x04\x12\x16\n\x12TASK_CONTROL_CANNY\x10\x05\x12\x16\n\x12TASK_CONTROL_DEPTH\x10\x06\x12\x15\n\x11TASK_CONTROL_BLUR\x10\x07\x12\x18\n\x14TASK_POSE_EXTRACTION\x10\x08\x12\x11\n\rTASK_IDENTITY\x10\t2\x95\x03\n\x0e\x43\x61talogService\x12O\n\nListModels\x12\x1f.imagegate.v1.ListModelsRequest\x1a .imagegate.v1.ListModelsResponse\x12>\n\x08GetModel\x12\x1d.imagegate.v1.GetModelRequest\x1a\x13.imagegate.v1.Model\x12G\n\nCheckModel\x12\x1f.imagegate.v1.CheckModelRequest\x1a\x18.imagegate.v1.ModelCheck\x12I\n\x0c\x45stimateCost\x12\x1d.imagegate.v1.GenerateRequest\x1a\x1a.imagegate.v1.CostEstimate\x12^\n\x0fRecommendModels\x12$.imagegate.v1.RecommendModelsRequest\x1a%.imagegate.v1.RecommendModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'imagegate.v1.catalog_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PAYMENT']._serialized_start=1557
-  _globals['_PAYMENT']._serialized_end=1636
-  _globals['_TASK']._serialized_start=1638
-  _globals['_TASK']._serialized_end=1690
-  _globals['_QUALITY']._serialized_start=1692
-  _globals['_QUALITY']._serialized_end=1798
-  _globals['_LISTMODELSREQUEST']._serialized_start=102
-  _globals['_LISTMODELSREQUEST']._serialized_end=139
-  _globals['_LISTMODELSRESPONSE']._serialized_start=141
-  _globals['_LISTMODELSRESPONSE']._serialized_end=241
-  _globals['_GETMODELREQUEST']._serialized_start=243
-  _globals['_GETMODELREQUEST']._serialized_end=274
-  _globals['_CHECKMODELREQUEST']._serialized_start=276
-  _globals['_CHECKMODELREQUEST']._serialized_end=309
-  _globals['_MODELCHECK']._serialized_start=312
-  _globals['_MODELCHECK']._serialized_end=661
-  _globals['_PROVIDER']._serialized_start=664
-  _globals['_PROVIDER']._serialized_end=893
-  _globals['_MODEL']._serialized_start=896
-  _globals['_MODEL']._serialized_end=1366
-  _globals['_PARAMETER']._serialized_start=1369
-  _globals['_PARAMETER']._serialized_end=1555
-  _globals['_CATALOGSERVICE']._serialized_start=1801
-  _globals['_CATALOGSERVICE']._serialized_end=2035
+  _globals['_CERTAINTY']._serialized_start=2819
+  _globals['_CERTAINTY']._serialized_end=2926
+  _globals['_PRICEDBY']._serialized_start=2928
+  _globals['_PRICEDBY']._serialized_end=3013
+  _globals['_OPTIONKIND']._serialized_start=3016
+  _globals['_OPTIONKIND']._serialized_end=3153
+  _globals['_TASK']._serialized_start=3156
+  _globals['_TASK']._serialized_end=3397
+  _globals['_LISTMODELSREQUEST']._serialized_start=159
+  _globals['_LISTMODELSREQUEST']._serialized_end=262
+  _globals['_LISTMODELSRESPONSE']._serialized_start=264
+  _globals['_LISTMODELSRESPONSE']._serialized_end=364
+  _globals['_GETMODELREQUEST']._serialized_start=366
+  _globals['_GETMODELREQUEST']._serialized_end=397
+  _globals['_CHECKMODELREQUEST']._serialized_start=399
+  _globals['_CHECKMODELREQUEST']._serialized_end=432
+  _globals['_MODELCHECK']._serialized_start=435
+  _globals['_MODELCHECK']._serialized_end=784
+  _globals['_COSTESTIMATE']._serialized_start=787
+  _globals['_COSTESTIMATE']._serialized_end=948
+  _globals['_CANDIDATECOST']._serialized_start=950
+  _globals['_CANDIDATECOST']._serialized_end=1076
+  _globals['_RECOMMENDMODELSREQUEST']._serialized_start=1079
+  _globals['_RECOMMENDMODELSREQUEST']._serialized_end=1327
+  _globals['_RECOMMENDMODELSRESPONSE']._serialized_start=1329
+  _globals['_RECOMMENDMODELSRESPONSE']._serialized_end=1426
+  _globals['_RECOMMENDATION']._serialized_start=1428
+  _globals['_RECOMMENDATION']._serialized_end=1540
+  _globals['_PROVIDER']._serialized_start=1543
+  _globals['_PROVIDER']._serialized_end=1772
+  _globals['_MODEL']._serialized_start=1775
+  _globals['_MODEL']._serialized_end=2439
+  _globals['_SIZE']._serialized_start=2441
+  _globals['_SIZE']._serialized_end=2478
+  _globals['_OPTION']._serialized_start=2481
+  _globals['_OPTION']._serialized_end=2628
+  _globals['_PARAMETER']._serialized_start=2631
+  _globals['_PARAMETER']._serialized_end=2817
+  _globals['_CATALOGSERVICE']._serialized_start=3400
+  _globals['_CATALOGSERVICE']._serialized_end=3805
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from imagegate.v1 import error_pb2 as _error_pb2
+from imagegate.v1 import terms_pb2 as _terms_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,31 +22,89 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class _Payment:
+class _Certainty:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _PaymentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Payment.ValueType], _builtins.type):
+class _CertaintyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Certainty.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    PAYMENT_UNSPECIFIED: _Payment.ValueType  # 0
-    """Whatever the model says."""
-    PAYMENT_PAY_ONCE: _Payment.ValueType  # 1
-    """Fail rather than risk to pay for a second picture."""
-    PAYMENT_AVAILABLE: _Payment.ValueType  # 2
-    """Go on to the next candidate; a possible double charge is counted."""
+    CERTAINTY_UNSPECIFIED: _Certainty.ValueType  # 0
+    """Not stated."""
+    CERTAINTY_EXACT: _Certainty.ValueType  # 1
+    """What is charged, by the catalogue."""
+    CERTAINTY_PUBLISHED: _Certainty.ValueType  # 2
+    """By the size that is asked for; the upstream may make another one."""
+    CERTAINTY_UNKNOWN: _Certainty.ValueType  # 3
+    """Nobody knows."""
 
-class Payment(_Payment, metaclass=_PaymentEnumTypeWrapper):
-    """What to do after an attempt of which nobody can know whether the upstream will charge for it (the
-    connection broke, the time ran out).
-    """
+class Certainty(_Certainty, metaclass=_CertaintyEnumTypeWrapper):
+    """How sure a price is."""
 
-PAYMENT_UNSPECIFIED: Payment.ValueType  # 0
-"""Whatever the model says."""
-PAYMENT_PAY_ONCE: Payment.ValueType  # 1
-"""Fail rather than risk to pay for a second picture."""
-PAYMENT_AVAILABLE: Payment.ValueType  # 2
-"""Go on to the next candidate; a possible double charge is counted."""
-Global___Payment: _TypeAlias = Payment  # noqa: Y015
+CERTAINTY_UNSPECIFIED: Certainty.ValueType  # 0
+"""Not stated."""
+CERTAINTY_EXACT: Certainty.ValueType  # 1
+"""What is charged, by the catalogue."""
+CERTAINTY_PUBLISHED: Certainty.ValueType  # 2
+"""By the size that is asked for; the upstream may make another one."""
+CERTAINTY_UNKNOWN: Certainty.ValueType  # 3
+"""Nobody knows."""
+Global___Certainty: _TypeAlias = Certainty  # noqa: Y015
+
+class _PricedBy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PricedByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PricedBy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRICED_BY_UNSPECIFIED: _PricedBy.ValueType  # 0
+    """The same as PICTURE."""
+    PRICED_BY_PICTURE: _PricedBy.ValueType  # 1
+    """One picture, whatever its size."""
+    PRICED_BY_MEGAPIXEL: _PricedBy.ValueType  # 2
+    """Each megapixel (1,048,576 pixels) of a picture that has begun."""
+
+class PricedBy(_PricedBy, metaclass=_PricedByEnumTypeWrapper):
+    """What a price is for."""
+
+PRICED_BY_UNSPECIFIED: PricedBy.ValueType  # 0
+"""The same as PICTURE."""
+PRICED_BY_PICTURE: PricedBy.ValueType  # 1
+"""One picture, whatever its size."""
+PRICED_BY_MEGAPIXEL: PricedBy.ValueType  # 2
+"""Each megapixel (1,048,576 pixels) of a picture that has begun."""
+Global___PricedBy: _TypeAlias = PricedBy  # noqa: Y015
+
+class _OptionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OptionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OptionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OPTION_KIND_UNSPECIFIED: _OptionKind.ValueType  # 0
+    """Not known to this version."""
+    OPTION_KIND_BOOLEAN: _OptionKind.ValueType  # 1
+    """true or false."""
+    OPTION_KIND_INTEGER: _OptionKind.ValueType  # 2
+    """A whole number."""
+    OPTION_KIND_NUMBER: _OptionKind.ValueType  # 3
+    """A number."""
+    OPTION_KIND_TEXT: _OptionKind.ValueType  # 4
+    """A text."""
+
+class OptionKind(_OptionKind, metaclass=_OptionKindEnumTypeWrapper):
+    """A kind of value."""
+
+OPTION_KIND_UNSPECIFIED: OptionKind.ValueType  # 0
+"""Not known to this version."""
+OPTION_KIND_BOOLEAN: OptionKind.ValueType  # 1
+"""true or false."""
+OPTION_KIND_INTEGER: OptionKind.ValueType  # 2
+"""A whole number."""
+OPTION_KIND_NUMBER: OptionKind.ValueType  # 3
+"""A number."""
+OPTION_KIND_TEXT: OptionKind.ValueType  # 4
+"""A text."""
+Global___OptionKind: _TypeAlias = OptionKind  # noqa: Y015
 
 class _Task:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -57,6 +116,22 @@ class _TaskEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Task.ValueType],
     """Not known to this version."""
     TASK_TEXT_TO_IMAGE: _Task.ValueType  # 1
     """A picture from words."""
+    TASK_IMAGE_TO_IMAGE: _Task.ValueType  # 2
+    """A picture from a picture and words."""
+    TASK_INPAINTING: _Task.ValueType  # 3
+    """A part of a picture made anew."""
+    TASK_CONTROL_OPENPOSE: _Task.ValueType  # 4
+    """A picture that keeps to a pose."""
+    TASK_CONTROL_CANNY: _Task.ValueType  # 5
+    """A picture that keeps to edges."""
+    TASK_CONTROL_DEPTH: _Task.ValueType  # 6
+    """A picture that keeps to distances."""
+    TASK_CONTROL_BLUR: _Task.ValueType  # 7
+    """A picture that keeps to a blurred one."""
+    TASK_POSE_EXTRACTION: _Task.ValueType  # 8
+    """The pose of whoever is in a picture."""
+    TASK_IDENTITY: _Task.ValueType  # 9
+    """A picture of the person in other pictures."""
 
 class Task(_Task, metaclass=_TaskEnumTypeWrapper):
     """What a model can do."""
@@ -65,39 +140,23 @@ TASK_UNSPECIFIED: Task.ValueType  # 0
 """Not known to this version."""
 TASK_TEXT_TO_IMAGE: Task.ValueType  # 1
 """A picture from words."""
+TASK_IMAGE_TO_IMAGE: Task.ValueType  # 2
+"""A picture from a picture and words."""
+TASK_INPAINTING: Task.ValueType  # 3
+"""A part of a picture made anew."""
+TASK_CONTROL_OPENPOSE: Task.ValueType  # 4
+"""A picture that keeps to a pose."""
+TASK_CONTROL_CANNY: Task.ValueType  # 5
+"""A picture that keeps to edges."""
+TASK_CONTROL_DEPTH: Task.ValueType  # 6
+"""A picture that keeps to distances."""
+TASK_CONTROL_BLUR: Task.ValueType  # 7
+"""A picture that keeps to a blurred one."""
+TASK_POSE_EXTRACTION: Task.ValueType  # 8
+"""The pose of whoever is in a picture."""
+TASK_IDENTITY: Task.ValueType  # 9
+"""A picture of the person in other pictures."""
 Global___Task: _TypeAlias = Task  # noqa: Y015
-
-class _Quality:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _QualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quality.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    QUALITY_UNSPECIFIED: _Quality.ValueType  # 0
-    """Not stated."""
-    QUALITY_SD: _Quality.ValueType  # 1
-    """About 512 pixels a side."""
-    QUALITY_HD: _Quality.ValueType  # 2
-    """About 1024 pixels a side."""
-    QUALITY_ULTRA: _Quality.ValueType  # 3
-    """The best of the usual models."""
-    QUALITY_PREMIUM: _Quality.ValueType  # 4
-    """Beyond that, at its price."""
-
-class Quality(_Quality, metaclass=_QualityEnumTypeWrapper):
-    """How good a picture to expect."""
-
-QUALITY_UNSPECIFIED: Quality.ValueType  # 0
-"""Not stated."""
-QUALITY_SD: Quality.ValueType  # 1
-"""About 512 pixels a side."""
-QUALITY_HD: Quality.ValueType  # 2
-"""About 1024 pixels a side."""
-QUALITY_ULTRA: Quality.ValueType  # 3
-"""The best of the usual models."""
-QUALITY_PREMIUM: Quality.ValueType  # 4
-"""Beyond that, at its price."""
-Global___Quality: _TypeAlias = Quality  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
@@ -106,16 +165,28 @@ class ListModelsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PROVIDER_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    USE_CASE_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """Only this provider's; empty lists all."""
+    task: Global___Task.ValueType
+    """Only models that can do this."""
+    tier: _builtins.str
+    """Only models of this tier: free, basic, pro or enterprise."""
+    use_case: _builtins.str
+    """Only models whose use case has all these words, in any order and case; up to 256 characters."""
     def __init__(
         self,
         *,
         provider: _builtins.str = ...,
+        task: Global___Task.ValueType = ...,
+        tier: _builtins.str = ...,
+        use_case: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["provider", b"provider", "task", b"task", "tier", b"tier", "use_case", b"use_case"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -275,6 +346,208 @@ class ModelCheck(_message.Message):
 Global___ModelCheck: _TypeAlias = ModelCheck  # noqa: Y015
 
 @_typing.final
+class CostEstimate(_message.Message):
+    """What a request costs, in credits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    CERTAINTY_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    low: _builtins.int
+    """The least that it costs; absent where of no candidate the price is known."""
+    high: _builtins.int
+    """The most that it costs, whichever candidate delivers; absent where of any the price is not known."""
+    certainty: Global___Certainty.ValueType
+    """How sure that is; the least sure candidate decides."""
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___CandidateCost]:
+        """What it costs at each candidate that would be tried, in order."""
+
+    def __init__(
+        self,
+        *,
+        low: _builtins.int | None = ...,
+        high: _builtins.int | None = ...,
+        certainty: Global___Certainty.ValueType = ...,
+        candidates: _abc.Iterable[Global___CandidateCost] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "candidates", b"candidates", "certainty", b"certainty", "high", b"high", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+
+Global___CostEstimate: _TypeAlias = CostEstimate  # noqa: Y015
+
+@_typing.final
+class CandidateCost(_message.Message):
+    """What a request costs at one candidate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    CERTAINTY_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider's name."""
+    model: _builtins.str
+    """The model's key."""
+    credits: _builtins.int
+    """Credits for all pictures; absent where the price is not known, never 0 for that."""
+    certainty: Global___Certainty.ValueType
+    """How sure that is."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        credits: _builtins.int | None = ...,
+        certainty: Global___Certainty.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "certainty", b"certainty", "credits", b"credits", "model", b"model", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__credits: _TypeAlias = _typing.Literal["credits"]  # noqa: Y015
+    _WhichOneofArgType__credits: _TypeAlias = _typing.Literal["_credits", b"_credits"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__credits) -> _WhichOneofReturnType__credits | None: ...
+
+Global___CandidateCost: _TypeAlias = CandidateCost  # noqa: Y015
+
+@_typing.final
+class RecommendModelsRequest(_message.Message):
+    """What models are wanted for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    MAX_CREDITS_FIELD_NUMBER: _builtins.int
+    MAX_SECONDS_FIELD_NUMBER: _builtins.int
+    MIN_QUALITY_FIELD_NUMBER: _builtins.int
+    USE_CASE_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    task: Global___Task.ValueType
+    """What they must be able to do; TEXT_TO_IMAGE if absent."""
+    max_credits: _builtins.int
+    """The most credits for one picture of the model's usual size; absent: no limit."""
+    max_seconds: _builtins.float
+    """The most seconds that a picture usually takes; absent: no limit."""
+    min_quality: _terms_pb2.Quality.ValueType
+    """The least quality."""
+    use_case: _builtins.str
+    """What it is for, in words; models that are good for more of them come first. Up to 256 characters."""
+    tier: _builtins.str
+    """What the caller may use: free, basic, pro or enterprise, lower tiers included. Empty: no limit."""
+    limit: _builtins.int
+    """How many to name, 1 to 50; 5 if absent."""
+    def __init__(
+        self,
+        *,
+        task: Global___Task.ValueType = ...,
+        max_credits: _builtins.int | None = ...,
+        max_seconds: _builtins.float | None = ...,
+        min_quality: _terms_pb2.Quality.ValueType = ...,
+        use_case: _builtins.str = ...,
+        tier: _builtins.str = ...,
+        limit: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_max_credits", b"_max_credits", "_max_seconds", b"_max_seconds", "limit", b"limit", "max_credits", b"max_credits", "max_seconds", b"max_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_max_credits", b"_max_credits", "_max_seconds", b"_max_seconds", "limit", b"limit", "max_credits", b"max_credits", "max_seconds", b"max_seconds", "min_quality", b"min_quality", "task", b"task", "tier", b"tier", "use_case", b"use_case"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__max_credits: _TypeAlias = _typing.Literal["max_credits"]  # noqa: Y015
+    _WhichOneofArgType__max_credits: _TypeAlias = _typing.Literal["_max_credits", b"_max_credits"]  # noqa: Y015
+    _WhichOneofReturnType__max_seconds: _TypeAlias = _typing.Literal["max_seconds"]  # noqa: Y015
+    _WhichOneofArgType__max_seconds: _TypeAlias = _typing.Literal["_max_seconds", b"_max_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_credits) -> _WhichOneofReturnType__max_credits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_seconds) -> _WhichOneofReturnType__max_seconds | None: ...
+
+Global___RecommendModelsRequest: _TypeAlias = RecommendModelsRequest  # noqa: Y015
+
+@_typing.final
+class RecommendModelsResponse(_message.Message):
+    """Models for a purpose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECOMMENDATIONS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    message: _builtins.str
+    """Where none fits: what is in the way."""
+    @_builtins.property
+    def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
+        """Best first; empty where none fits."""
+
+    def __init__(
+        self,
+        *,
+        recommendations: _abc.Iterable[Global___Recommendation] | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "recommendations", b"recommendations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecommendModelsResponse: _TypeAlias = RecommendModelsResponse  # noqa: Y015
+
+@_typing.final
+class Recommendation(_message.Message):
+    """A model for a purpose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    """Why it stands where it stands, in a sentence."""
+    cost: _builtins.int
+    """Credits for one picture of its usual size; absent where the price is not known."""
+    available: _builtins.bool
+    """Whether it would be tried now; if not, `why` says so."""
+    @_builtins.property
+    def model(self) -> Global___Model:
+        """The model."""
+
+    def __init__(
+        self,
+        *,
+        model: Global___Model | None = ...,
+        why: _builtins.str = ...,
+        cost: _builtins.int | None = ...,
+        available: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "cost", b"cost", "model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "available", b"available", "cost", b"cost", "model", b"model", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
+    _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost) -> _WhichOneofReturnType__cost | None: ...
+
+Global___Recommendation: _TypeAlias = Recommendation  # noqa: Y015
+
+@_typing.final
 class Provider(_message.Message):
     """A provider as its catalogue describes it."""
 
@@ -358,6 +631,13 @@ class Model(_message.Message):
     DISABLED_REASON_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     PAYMENT_FIELD_NUMBER: _builtins.int
+    PRICED_BY_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    COMING_SOON_FIELD_NUMBER: _builtins.int
+    RECOMMENDED_FOR_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """The provider's name."""
     key: _builtins.str
@@ -371,8 +651,10 @@ class Model(_message.Message):
     tier: _builtins.str
     """free, basic, pro or enterprise."""
     credits: _builtins.int
-    """Credits for one picture, 0 to 1,000,000; absent where the price is not known."""
-    quality: Global___Quality.ValueType
+    """Credits for one picture, or for each megapixel of it (`priced_by`), 0 to 1,000,000; absent where the price is not
+    known.
+    """
+    quality: _terms_pb2.Quality.ValueType
     """Its level of quality."""
     typical_seconds_low: _builtins.float
     """The usual time for one picture, in seconds: the lower end."""
@@ -386,10 +668,20 @@ class Model(_message.Message):
     """Whether it can be used."""
     disabled_reason: _builtins.str
     """Why not; empty while it is enabled."""
-    payment: Global___Payment.ValueType
+    payment: _terms_pb2.Payment.ValueType
     """Whether another candidate may follow an attempt at this model of which nobody knows if it will
     be charged.
     """
+    priced_by: Global___PricedBy.ValueType
+    """What `credits` is the price of."""
+    width: _builtins.int
+    """The usual width of its pictures in pixels; 0 where it makes none."""
+    height: _builtins.int
+    """The usual height of its pictures in pixels; 0 where it makes none."""
+    coming_soon: _builtins.bool
+    """True where it cannot be had yet; `disabled_reason` says what must happen first."""
+    recommended_for: _builtins.str
+    """What it is the first recommendation for: `primary`, `budget` or `artistic`; empty for most."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other names that find it."""
@@ -402,6 +694,16 @@ class Model(_message.Message):
     def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]:
         """The request fields that it takes; all others are never sent to it."""
 
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___Option]:
+        """What it lets through of `provider_options`."""
+
+    @_builtins.property
+    def sizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Size]:
+        """The sizes it makes, where it makes no others: a size that is asked for becomes the nearest of these, by shape first
+        and pixels second. Empty where `parameters` tell the ranges.
+        """
+
     def __init__(
         self,
         *,
@@ -413,7 +715,7 @@ class Model(_message.Message):
         aliases: _abc.Iterable[_builtins.str] | None = ...,
         tier: _builtins.str = ...,
         credits: _builtins.int | None = ...,
-        quality: Global___Quality.ValueType = ...,
+        quality: _terms_pb2.Quality.ValueType = ...,
         typical_seconds_low: _builtins.float = ...,
         typical_seconds_high: _builtins.float = ...,
         tasks: _abc.Iterable[Global___Task.ValueType] | None = ...,
@@ -422,17 +724,97 @@ class Model(_message.Message):
         enabled: _builtins.bool = ...,
         disabled_reason: _builtins.str = ...,
         parameters: _abc.Iterable[Global___Parameter] | None = ...,
-        payment: Global___Payment.ValueType = ...,
+        payment: _terms_pb2.Payment.ValueType = ...,
+        priced_by: Global___PricedBy.ValueType = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        coming_soon: _builtins.bool = ...,
+        recommended_for: _builtins.str = ...,
+        options: _abc.Iterable[Global___Option] | None = ...,
+        sizes: _abc.Iterable[Global___Size] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "aliases", b"aliases", "base_model", b"base_model", "credits", b"credits", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "enabled", b"enabled", "key", b"key", "licence_note", b"licence_note", "parameters", b"parameters", "payment", b"payment", "provider", b"provider", "quality", b"quality", "tasks", b"tasks", "tier", b"tier", "typical_seconds_high", b"typical_seconds_high", "typical_seconds_low", b"typical_seconds_low", "upstream_model", b"upstream_model", "use_case", b"use_case"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "aliases", b"aliases", "base_model", b"base_model", "coming_soon", b"coming_soon", "credits", b"credits", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "enabled", b"enabled", "height", b"height", "key", b"key", "licence_note", b"licence_note", "options", b"options", "parameters", b"parameters", "payment", b"payment", "priced_by", b"priced_by", "provider", b"provider", "quality", b"quality", "recommended_for", b"recommended_for", "sizes", b"sizes", "tasks", b"tasks", "tier", b"tier", "typical_seconds_high", b"typical_seconds_high", "typical_seconds_low", b"typical_seconds_low", "upstream_model", b"upstream_model", "use_case", b"use_case", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__credits: _TypeAlias = _typing.Literal["credits"]  # noqa: Y015
     _WhichOneofArgType__credits: _TypeAlias = _typing.Literal["_credits", b"_credits"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__credits) -> _WhichOneofReturnType__credits | None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Size(_message.Message):
+    """A size of pictures, in pixels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Pixels."""
+    height: _builtins.int
+    """Pixels."""
+    def __init__(
+        self,
+        *,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Size: _TypeAlias = Size  # noqa: Y015
+
+@_typing.final
+class Option(_message.Message):
+    """What a model lets through of `provider_options`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The upstream's own name for it."""
+    kind: Global___OptionKind.ValueType
+    """What kind of value it takes."""
+    minimum: _builtins.float
+    """The smallest value, for numbers."""
+    maximum: _builtins.float
+    """The largest value, for numbers; for texts the most characters."""
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The values it may have, for texts; empty allows any."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___OptionKind.ValueType = ...,
+        minimum: _builtins.float | None = ...,
+        maximum: _builtins.float | None = ...,
+        choices: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "choices", b"choices", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__maximum: _TypeAlias = _typing.Literal["maximum"]  # noqa: Y015
+    _WhichOneofArgType__maximum: _TypeAlias = _typing.Literal["_maximum", b"_maximum"]  # noqa: Y015
+    _WhichOneofReturnType__minimum: _TypeAlias = _typing.Literal["minimum"]  # noqa: Y015
+    _WhichOneofArgType__minimum: _TypeAlias = _typing.Literal["_minimum", b"_minimum"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__maximum) -> _WhichOneofReturnType__maximum | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum) -> _WhichOneofReturnType__minimum | None: ...
+
+Global___Option: _TypeAlias = Option  # noqa: Y015
 
 @_typing.final
 class Parameter(_message.Message):

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from imagegate.v1 import catalog_pb2 as imagegate_dot_v1_dot_catalog__pb2
+from imagegate.v1 import generation_pb2 as imagegate_dot_v1_dot_generation__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -26,7 +27,7 @@ if _version_not_supported:
 
 
 class CatalogServiceStub:
-    """Lists models. A provider answers for its own, the router for those of all its providers.
+    """Lists models, and helps to choose among them. A provider answers for its own, the router for those of all its providers.
     """
 
     def __init__(self, channel):
@@ -50,10 +51,20 @@ class CatalogServiceStub:
                 request_serializer=imagegate_dot_v1_dot_catalog__pb2.CheckModelRequest.SerializeToString,
                 response_deserializer=imagegate_dot_v1_dot_catalog__pb2.ModelCheck.FromString,
                 _registered_method=True)
+        self.EstimateCost = channel.unary_unary(
+                '/imagegate.v1.CatalogService/EstimateCost',
+                request_serializer=imagegate_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
+                response_deserializer=imagegate_dot_v1_dot_catalog__pb2.CostEstimate.FromString,
+                _registered_method=True)
+        self.RecommendModels = channel.unary_unary(
+                '/imagegate.v1.CatalogService/RecommendModels',
+                request_serializer=imagegate_dot_v1_dot_catalog__pb2.RecommendModelsRequest.SerializeToString,
+                response_deserializer=imagegate_dot_v1_dot_catalog__pb2.RecommendModelsResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
-    """Lists models. A provider answers for its own, the router for those of all its providers.
+    """Lists models, and helps to choose among them. A provider answers for its own, the router for those of all its providers.
     """
 
     def ListModels(self, request, context):
@@ -80,6 +91,21 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EstimateCost(self, request, context):
+        """What a request would cost at least and at most, whoever delivers. A router alone answers it, without asking any
+        upstream; the prompt may be empty. Fails as `Generate` does where nobody could be asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecommendModels(self, request, context):
+        """Which models to use for a purpose, best first, and why. A router alone answers it. Fails with INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -98,6 +124,16 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     request_deserializer=imagegate_dot_v1_dot_catalog__pb2.CheckModelRequest.FromString,
                     response_serializer=imagegate_dot_v1_dot_catalog__pb2.ModelCheck.SerializeToString,
             ),
+            'EstimateCost': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateCost,
+                    request_deserializer=imagegate_dot_v1_dot_generation__pb2.GenerateRequest.FromString,
+                    response_serializer=imagegate_dot_v1_dot_catalog__pb2.CostEstimate.SerializeToString,
+            ),
+            'RecommendModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecommendModels,
+                    request_deserializer=imagegate_dot_v1_dot_catalog__pb2.RecommendModelsRequest.FromString,
+                    response_serializer=imagegate_dot_v1_dot_catalog__pb2.RecommendModelsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'imagegate.v1.CatalogService', rpc_method_handlers)
@@ -107,7 +143,7 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
-    """Lists models. A provider answers for its own, the router for those of all its providers.
+    """Lists models, and helps to choose among them. A provider answers for its own, the router for those of all its providers.
     """
 
     @staticmethod
@@ -181,6 +217,60 @@ class CatalogService:
             '/imagegate.v1.CatalogService/CheckModel',
             imagegate_dot_v1_dot_catalog__pb2.CheckModelRequest.SerializeToString,
             imagegate_dot_v1_dot_catalog__pb2.ModelCheck.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateCost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imagegate.v1.CatalogService/EstimateCost',
+            imagegate_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
+            imagegate_dot_v1_dot_catalog__pb2.CostEstimate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imagegate.v1.CatalogService/RecommendModels',
+            imagegate_dot_v1_dot_catalog__pb2.RecommendModelsRequest.SerializeToString,
+            imagegate_dot_v1_dot_catalog__pb2.RecommendModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

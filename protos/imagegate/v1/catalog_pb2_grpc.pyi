@@ -6,6 +6,7 @@ What there is: the models of one provider, or on the router of all."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from imagegate.v1 import catalog_pb2 as _catalog_pb2
+from imagegate.v1 import generation_pb2 as _generation_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -27,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CatalogServiceStub:
-    """Lists models. A provider answers for its own, the router for those of all its providers."""
+    """Lists models, and helps to choose among them. A provider answers for its own, the router for those of all its providers."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,10 +45,16 @@ class CatalogServiceStub:
     with NOT_FOUND where no model has this name here; everything else, trouble with the upstream
     included, is told in the answer.
     """
+    EstimateCost: _grpc.UnaryUnaryMultiCallable[_generation_pb2.GenerateRequest, _catalog_pb2.CostEstimate]
+    """What a request would cost at least and at most, whoever delivers. A router alone answers it, without asking any
+    upstream; the prompt may be empty. Fails as `Generate` does where nobody could be asked.
+    """
+    RecommendModels: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.RecommendModelsRequest, _catalog_pb2.RecommendModelsResponse]
+    """Which models to use for a purpose, best first, and why. A router alone answers it. Fails with INVALID_ARGUMENT."""
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
-    """Lists models. A provider answers for its own, the router for those of all its providers."""
+    """Lists models, and helps to choose among them. A provider answers for its own, the router for those of all its providers."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModels: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListModelsRequest, _catalog_pb2.ListModelsResponse]  # type: ignore[assignment]
@@ -61,9 +68,15 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     with NOT_FOUND where no model has this name here; everything else, trouble with the upstream
     included, is told in the answer.
     """
+    EstimateCost: _aio.UnaryUnaryMultiCallable[_generation_pb2.GenerateRequest, _catalog_pb2.CostEstimate]  # type: ignore[assignment]
+    """What a request would cost at least and at most, whoever delivers. A router alone answers it, without asking any
+    upstream; the prompt may be empty. Fails as `Generate` does where nobody could be asked.
+    """
+    RecommendModels: _aio.UnaryUnaryMultiCallable[_catalog_pb2.RecommendModelsRequest, _catalog_pb2.RecommendModelsResponse]  # type: ignore[assignment]
+    """Which models to use for a purpose, best first, and why. A router alone answers it. Fails with INVALID_ARGUMENT."""
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Lists models. A provider answers for its own, the router for those of all its providers."""
+    """Lists models, and helps to choose among them. A provider answers for its own, the router for those of all its providers."""
 
     @_abc_1.abstractmethod
     def ListModels(
@@ -93,5 +106,23 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         with NOT_FOUND where no model has this name here; everything else, trouble with the upstream
         included, is told in the answer.
         """
+
+    @_abc_1.abstractmethod
+    def EstimateCost(
+        self,
+        request: _generation_pb2.GenerateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.CostEstimate, _abc.Awaitable[_catalog_pb2.CostEstimate]]:
+        """What a request would cost at least and at most, whoever delivers. A router alone answers it, without asking any
+        upstream; the prompt may be empty. Fails as `Generate` does where nobody could be asked.
+        """
+
+    @_abc_1.abstractmethod
+    def RecommendModels(
+        self,
+        request: _catalog_pb2.RecommendModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.RecommendModelsResponse, _abc.Awaitable[_catalog_pb2.RecommendModelsResponse]]:
+        """Which models to use for a purpose, best first, and why. A router alone answers it. Fails with INVALID_ARGUMENT."""
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,46 +23,57 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from imagegate.v1 import catalog_pb2 as imagegate_dot_v1_dot_catalog__pb2
 from imagegate.v1 import error_pb2 as imagegate_dot_v1_dot_error__pb2
+from imagegate.v1 import terms_pb2 as imagegate_dot_v1_dot_terms__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dimagegate/v1/generation.proto\x12\x0cimagegate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aimagegate/v1/catalog.proto\x1a\x18imagegate/v1/error.proto\"\xd6\x03\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prompt\x18\x02 \x01(\t\x12\x1c\n\x0fnegative_prompt\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05width\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x13\n\x06height\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\x05steps\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x1b\n\x0eguidance_scale\x18\x07 \x01(\x02H\x04\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\x0f\n\x07sampler\x18\t \x01(\t\x12\x12\n\x05\x63ount\x18\n \x01(\x05H\x06\x88\x01\x01\x12\x33\n\x0eon_unsupported\x18\x0b \x01(\x0e\x32\x1b.imagegate.v1.OnUnsupported\x12\x11\n\tmust_keep\x18\x0c \x03(\t\x12&\n\x07routing\x18\r \x01(\x0b\x32\x15.imagegate.v1.Routing\x12\x12\n\nrequest_id\x18\x0e \x01(\t\x12\x17\n\x0fidempotency_key\x18\x0f \x01(\tB\x12\n\x10_negative_promptB\x08\n\x06_widthB\t\n\x07_heightB\x08\n\x06_stepsB\x11\n\x0f_guidance_scaleB\x07\n\x05_seedB\x08\n\x06_count\"w\n\x07Routing\x12\x17\n\x0f\x61llow_providers\x18\x01 \x03(\t\x12\x16\n\x0e\x64\x65ny_providers\x18\x02 \x03(\t\x12\x13\n\x0bno_fallback\x18\x03 \x01(\x08\x12&\n\x07payment\x18\x04 \x01(\x0e\x32\x15.imagegate.v1.Payment\"\x93\x02\n\rGenerateEvent\x12\x37\n\x0f\x61ttempt_started\x18\x01 \x01(\x0b\x32\x1c.imagegate.v1.AttemptStartedH\x00\x12*\n\x08progress\x18\x02 \x01(\x0b\x32\x16.imagegate.v1.ProgressH\x00\x12\x31\n\x10\x61ttempt_finished\x18\x03 \x01(\x0b\x32\x15.imagegate.v1.AttemptH\x00\x12\x33\n\tcompleted\x18\x04 \x01(\x0b\x32\x1e.imagegate.v1.GenerateResponseH\x00\x12,\n\theartbeat\x18\x05 \x01(\x0b\x32\x17.imagegate.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"\x9a\x01\n\x0e\x41ttemptStarted\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12+\n\x07started\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x80\x02\n\x08Progress\x12\"\n\x05phase\x18\x01 \x01(\x0e\x32\x13.imagegate.v1.Phase\x12\x1b\n\x0equeue_position\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12+\n\x08ready_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\x04step\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05steps\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12$\n\x07preview\x18\x06 \x01(\x0b\x32\x13.imagegate.v1.Image\x12\x13\n\x0bupstream_id\x18\x07 \x01(\tB\x11\n\x0f_queue_positionB\x07\n\x05_stepB\x08\n\x06_steps\"\x0b\n\tHeartbeat\"\x8d\x03\n\x10GenerateResponse\x12#\n\x06images\x18\x01 \x03(\x0b\x32\x13.imagegate.v1.Image\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x16\n\x0eupstream_model\x18\x04 \x01(\t\x12\x19\n\x11upstream_provider\x18\x05 \x01(\t\x12-\n\x0bresolved_by\x18\x06 \x01(\x0e\x32\x18.imagegate.v1.ResolvedBy\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\'\n\x08\x61ttempts\x18\x08 \x03(\x0b\x32\x15.imagegate.v1.Attempt\x12-\n\x0b\x61\x64justments\x18\t \x03(\x0b\x32\x18.imagegate.v1.Adjustment\x12\x10\n\x08warnings\x18\n \x03(\t\x12\x11\n\x04\x63ost\x18\x0b \x01(\x05H\x00\x88\x01\x01\x12&\n\x07timings\x18\x0c \x01(\x0b\x32\x15.imagegate.v1.Timings\x12\x0f\n\x07sandbox\x18\r \x01(\x08\x42\x07\n\x05_cost\"s\n\x05Image\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x11\n\tmime_type\x18\x02 \x01(\t\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06sha256\x18\x06 \x01(\tB\x07\n\x05_seed\"v\n\nAdjustment\x12\x11\n\tparameter\x18\x01 \x01(\t\x12\x11\n\trequested\x18\x02 \x01(\t\x12\x0f\n\x07\x61pplied\x18\x03 \x01(\t\x12$\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x14.imagegate.v1.Action\x12\x0b\n\x03why\x18\x05 \x01(\t\"\xb2\x01\n\x07Timings\x12(\n\x05total\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05queue\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03run\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64ownload\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*e\n\rOnUnsupported\x12\x1e\n\x1aON_UNSUPPORTED_UNSPECIFIED\x10\x00\x12\x19\n\x15ON_UNSUPPORTED_ADJUST\x10\x01\x12\x19\n\x15ON_UNSUPPORTED_REFUSE\x10\x02*m\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x10\n\x0cPHASE_QUEUED\x10\x01\x12\x11\n\rPHASE_WARMING\x10\x02\x12\x11\n\rPHASE_RUNNING\x10\x03\x12\x15\n\x11PHASE_DOWNLOADING\x10\x04*\x8b\x01\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41\x43TION_DROPPED\x10\x01\x12\x12\n\x0e\x41\x43TION_CLAMPED\x10\x02\x12\x12\n\x0e\x41\x43TION_ROUNDED\x10\x03\x12\x15\n\x11\x41\x43TION_TRANSLATED\x10\x04\x12\x16\n\x12\x41\x43TION_SUBSTITUTED\x10\x05*\xb9\x01\n\nResolvedBy\x12\x1b\n\x17RESOLVED_BY_UNSPECIFIED\x10\x00\x12\x17\n\x13RESOLVED_BY_DEFAULT\x10\x01\x12\x15\n\x11RESOLVED_BY_ROUTE\x10\x02\x12\x15\n\x11RESOLVED_BY_EXACT\x10\x03\x12\x13\n\x0fRESOLVED_BY_KEY\x10\x04\x12\x15\n\x11RESOLVED_BY_ALIAS\x10\x05\x12\x1b\n\x17RESOLVED_BY_UPSTREAM_ID\x10\x06\x32\xae\x01\n\x11GenerationService\x12I\n\x08Generate\x12\x1d.imagegate.v1.GenerateRequest\x1a\x1e.imagegate.v1.GenerateResponse\x12N\n\x0eGenerateStream\x12\x1d.imagegate.v1.GenerateRequest\x1a\x1b.imagegate.v1.GenerateEvent0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dimagegate/v1/generation.proto\x12\x0cimagegate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18imagegate/v1/error.proto\x1a\x18imagegate/v1/terms.proto\"\xe2\x05\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prompt\x18\x02 \x01(\t\x12\x1c\n\x0fnegative_prompt\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05width\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x13\n\x06height\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\x05steps\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x1b\n\x0eguidance_scale\x18\x07 \x01(\x02H\x04\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\x0f\n\x07sampler\x18\t \x01(\t\x12\x12\n\x05\x63ount\x18\n \x01(\x05H\x06\x88\x01\x01\x12\x33\n\x0eon_unsupported\x18\x0b \x01(\x0e\x32\x1b.imagegate.v1.OnUnsupported\x12\x11\n\tmust_keep\x18\x0c \x03(\t\x12&\n\x07routing\x18\r \x01(\x0b\x32\x15.imagegate.v1.Routing\x12\x12\n\nrequest_id\x18\x0e \x01(\t\x12\x17\n\x0fidempotency_key\x18\x0f \x01(\t\x12&\n\x07quality\x18\x10 \x01(\x0e\x32\x15.imagegate.v1.Quality\x12$\n\x06output\x18\x11 \x01(\x0b\x32\x14.imagegate.v1.Output\x12L\n\x10provider_options\x18\x12 \x03(\x0b\x32\x32.imagegate.v1.GenerateRequest.ProviderOptionsEntry\x12\x0c\n\x04user\x18\x13 \x01(\t\x12\x0f\n\x07project\x18\x14 \x01(\t\x1aO\n\x14ProviderOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\x42\x12\n\x10_negative_promptB\x08\n\x06_widthB\t\n\x07_heightB\x08\n\x06_stepsB\x11\n\x0f_guidance_scaleB\x07\n\x05_seedB\x08\n\x06_count\"~\n\x06Output\x12$\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x14.imagegate.v1.Format\x12(\n\x08\x64\x65livery\x18\x02 \x01(\x0e\x32\x16.imagegate.v1.Delivery\x12\x16\n\tmax_bytes\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x0c\n\n_max_bytes\"\xaf\x01\n\x07Routing\x12\x17\n\x0f\x61llow_providers\x18\x01 \x03(\t\x12\x16\n\x0e\x64\x65ny_providers\x18\x02 \x03(\t\x12\x13\n\x0bno_fallback\x18\x03 \x01(\x08\x12&\n\x07payment\x18\x04 \x01(\x0e\x32\x15.imagegate.v1.Payment\x12\x18\n\x0bmax_credits\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x0c\n\x04tier\x18\x06 \x01(\tB\x0e\n\x0c_max_credits\"\x93\x02\n\rGenerateEvent\x12\x37\n\x0f\x61ttempt_started\x18\x01 \x01(\x0b\x32\x1c.imagegate.v1.AttemptStartedH\x00\x12*\n\x08progress\x18\x02 \x01(\x0b\x32\x16.imagegate.v1.ProgressH\x00\x12\x31\n\x10\x61ttempt_finished\x18\x03 \x01(\x0b\x32\x15.imagegate.v1.AttemptH\x00\x12\x33\n\tcompleted\x18\x04 \x01(\x0b\x32\x1e.imagegate.v1.GenerateResponseH\x00\x12,\n\theartbeat\x18\x05 \x01(\x0b\x32\x17.imagegate.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"\x9a\x01\n\x0e\x41ttemptStarted\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12+\n\x07started\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x80\x02\n\x08Progress\x12\"\n\x05phase\x18\x01 \x01(\x0e\x32\x13.imagegate.v1.Phase\x12\x1b\n\x0equeue_position\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12+\n\x08ready_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\x04step\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05steps\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12$\n\x07preview\x18\x06 \x01(\x0b\x32\x13.imagegate.v1.Image\x12\x13\n\x0bupstream_id\x18\x07 \x01(\tB\x11\n\x0f_queue_positionB\x07\n\x05_stepB\x08\n\x06_steps\"\x0b\n\tHeartbeat\"\x8d\x03\n\x10GenerateResponse\x12#\n\x06images\x18\x01 \x03(\x0b\x32\x13.imagegate.v1.Image\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x16\n\x0eupstream_model\x18\x04 \x01(\t\x12\x19\n\x11upstream_provider\x18\x05 \x01(\t\x12-\n\x0bresolved_by\x18\x06 \x01(\x0e\x32\x18.imagegate.v1.ResolvedBy\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\'\n\x08\x61ttempts\x18\x08 \x03(\x0b\x32\x15.imagegate.v1.Attempt\x12-\n\x0b\x61\x64justments\x18\t \x03(\x0b\x32\x18.imagegate.v1.Adjustment\x12\x10\n\x08warnings\x18\n \x03(\t\x12\x11\n\x04\x63ost\x18\x0b \x01(\x05H\x00\x88\x01\x01\x12&\n\x07timings\x18\x0c \x01(\x0b\x32\x15.imagegate.v1.Timings\x12\x0f\n\x07sandbox\x18\r \x01(\x08\x42\x07\n\x05_cost\"\x87\x01\n\x05Image\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x11\n\tmime_type\x18\x02 \x01(\t\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06sha256\x18\x06 \x01(\t\x12\x12\n\nsize_bytes\x18\x07 \x01(\x03\x42\x07\n\x05_seed\"v\n\nAdjustment\x12\x11\n\tparameter\x18\x01 \x01(\t\x12\x11\n\trequested\x18\x02 \x01(\t\x12\x0f\n\x07\x61pplied\x18\x03 \x01(\t\x12$\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x14.imagegate.v1.Action\x12\x0b\n\x03why\x18\x05 \x01(\t\"\xb2\x01\n\x07Timings\x12(\n\x05total\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05queue\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03run\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64ownload\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*e\n\rOnUnsupported\x12\x1e\n\x1aON_UNSUPPORTED_UNSPECIFIED\x10\x00\x12\x19\n\x15ON_UNSUPPORTED_ADJUST\x10\x01\x12\x19\n\x15ON_UNSUPPORTED_REFUSE\x10\x02*R\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x0e\n\nFORMAT_PNG\x10\x01\x12\x0f\n\x0b\x46ORMAT_JPEG\x10\x02\x12\x0f\n\x0b\x46ORMAT_WEBP\x10\x03*L\n\x08\x44\x65livery\x12\x18\n\x14\x44\x45LIVERY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x45LIVERY_INLINE\x10\x01\x12\x11\n\rDELIVERY_NONE\x10\x02*m\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x10\n\x0cPHASE_QUEUED\x10\x01\x12\x11\n\rPHASE_WARMING\x10\x02\x12\x11\n\rPHASE_RUNNING\x10\x03\x12\x15\n\x11PHASE_DOWNLOADING\x10\x04*\x8b\x01\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41\x43TION_DROPPED\x10\x01\x12\x12\n\x0e\x41\x43TION_CLAMPED\x10\x02\x12\x12\n\x0e\x41\x43TION_ROUNDED\x10\x03\x12\x15\n\x11\x41\x43TION_TRANSLATED\x10\x04\x12\x16\n\x12\x41\x43TION_SUBSTITUTED\x10\x05*\xb9\x01\n\nResolvedBy\x12\x1b\n\x17RESOLVED_BY_UNSPECIFIED\x10\x00\x12\x17\n\x13RESOLVED_BY_DEFAULT\x10\x01\x12\x15\n\x11RESOLVED_BY_ROUTE\x10\x02\x12\x15\n\x11RESOLVED_BY_EXACT\x10\x03\x12\x13\n\x0fRESOLVED_BY_KEY\x10\x04\x12\x15\n\x11RESOLVED_BY_ALIAS\x10\x05\x12\x1b\n\x17RESOLVED_BY_UPSTREAM_ID\x10\x06\x32\xae\x01\n\x11GenerationService\x12I\n\x08Generate\x12\x1d.imagegate.v1.GenerateRequest\x1a\x1e.imagegate.v1.GenerateResponse\x12N\n\x0eGenerateStream\x12\x1d.imagegate.v1.GenerateRequest\x1a\x1b.imagegate.v1.GenerateEvent0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'imagegate.v1.generation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ONUNSUPPORTED']._serialized_start=2285
-  _globals['_ONUNSUPPORTED']._serialized_end=2386
-  _globals['_PHASE']._serialized_start=2388
-  _globals['_PHASE']._serialized_end=2497
-  _globals['_ACTION']._serialized_start=2500
-  _globals['_ACTION']._serialized_end=2639
-  _globals['_RESOLVEDBY']._serialized_start=2642
-  _globals['_RESOLVEDBY']._serialized_end=2827
-  _globals['_GENERATEREQUEST']._serialized_start=167
-  _globals['_GENERATEREQUEST']._serialized_end=637
-  _globals['_ROUTING']._serialized_start=639
-  _globals['_ROUTING']._serialized_end=758
-  _globals['_GENERATEEVENT']._serialized_start=761
-  _globals['_GENERATEEVENT']._serialized_end=1036
-  _globals['_ATTEMPTSTARTED']._serialized_start=1039
-  _globals['_ATTEMPTSTARTED']._serialized_end=1193
-  _globals['_PROGRESS']._serialized_start=1196
-  _globals['_PROGRESS']._serialized_end=1452
-  _globals['_HEARTBEAT']._serialized_start=1454
-  _globals['_HEARTBEAT']._serialized_end=1465
-  _globals['_GENERATERESPONSE']._serialized_start=1468
-  _globals['_GENERATERESPONSE']._serialized_end=1865
-  _globals['_IMAGE']._serialized_start=1867
-  _globals['_IMAGE']._serialized_end=1982
-  _globals['_ADJUSTMENT']._serialized_start=1984
-  _globals['_ADJUSTMENT']._serialized_end=2102
-  _globals['_TIMINGS']._serialized_start=2105
-  _globals['_TIMINGS']._serialized_end=2283
-  _globals['_GENERATIONSERVICE']._serialized_start=2830
-  _globals['_GENERATIONSERVICE']._serialized_end=3004
+  _globals['_GENERATEREQUEST_PROVIDEROPTIONSENTRY']._loaded_options = None
+  _globals['_GENERATEREQUEST_PROVIDEROPTIONSENTRY']._serialized_options = b'8\001'
+  _globals['_ONUNSUPPORTED']._serialized_start=2787
+  _globals['_ONUNSUPPORTED']._serialized_end=2888
+  _globals['_FORMAT']._serialized_start=2890
+  _globals['_FORMAT']._serialized_end=2972
+  _globals['_DELIVERY']._serialized_start=2974
+  _globals['_DELIVERY']._serialized_end=3050
+  _globals['_PHASE']._serialized_start=3052
+  _globals['_PHASE']._serialized_end=3161
+  _globals['_ACTION']._serialized_start=3164
+  _globals['_ACTION']._serialized_end=3303
+  _globals['_RESOLVEDBY']._serialized_start=3306
+  _globals['_RESOLVEDBY']._serialized_end=3491
+  _globals['_GENERATEREQUEST']._serialized_start=195
+  _globals['_GENERATEREQUEST']._serialized_end=933
+  _globals['_GENERATEREQUEST_PROVIDEROPTIONSENTRY']._serialized_start=765
+  _globals['_GENERATEREQUEST_PROVIDEROPTIONSENTRY']._serialized_end=844
+  _globals['_OUTPUT']._serialized_start=935
+  _globals['_OUTPUT']._serialized_end=1061
+  _globals['_ROUTING']._serialized_start=1064
+  _globals['_ROUTING']._serialized_end=1239
+  _globals['_GENERATEEVENT']._serialized_start=1242
+  _globals['_GENERATEEVENT']._serialized_end=1517
+  _globals['_ATTEMPTSTARTED']._serialized_start=1520
+  _globals['_ATTEMPTSTARTED']._serialized_end=1674
+  _globals['_PROGRESS']._serialized_start=1677
+  _globals['_PROGRESS']._serialized_end=1933
+  _globals['_HEARTBEAT']._serialized_start=1935
+  _globals['_HEARTBEAT']._serialized_end=1946
+  _globals['_GENERATERESPONSE']._serialized_start=1949
+  _globals['_GENERATERESPONSE']._serialized_end=2346
+  _globals['_IMAGE']._serialized_start=2349
+  _globals['_IMAGE']._serialized_end=2484
+  _globals['_ADJUSTMENT']._serialized_start=2486
+  _globals['_ADJUSTMENT']._serialized_end=2604
+  _globals['_TIMINGS']._serialized_start=2607
+  _globals['_TIMINGS']._serialized_end=2785
+  _globals['_GENERATIONSERVICE']._serialized_start=3494
+  _globals['_GENERATIONSERVICE']._serialized_end=3668
 # @@protoc_insertion_point(module_scope)

@@ -9,11 +9,12 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from imagegate.v1 import catalog_pb2 as _catalog_pb2
 from imagegate.v1 import error_pb2 as _error_pb2
+from imagegate.v1 import terms_pb2 as _terms_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -48,6 +49,58 @@ ON_UNSUPPORTED_ADJUST: OnUnsupported.ValueType  # 1
 ON_UNSUPPORTED_REFUSE: OnUnsupported.ValueType  # 2
 """Pass the model over (on a router) or fail with UNSUPPORTED (on a provider)."""
 Global___OnUnsupported: _TypeAlias = OnUnsupported  # noqa: Y015
+
+class _Format:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Format.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FORMAT_UNSPECIFIED: _Format.ValueType  # 0
+    """As the upstream gives it."""
+    FORMAT_PNG: _Format.ValueType  # 1
+    """Lossless."""
+    FORMAT_JPEG: _Format.ValueType  # 2
+    """Small, without transparency."""
+    FORMAT_WEBP: _Format.ValueType  # 3
+    """Smaller still."""
+
+class Format(_Format, metaclass=_FormatEnumTypeWrapper):
+    """The format of a picture."""
+
+FORMAT_UNSPECIFIED: Format.ValueType  # 0
+"""As the upstream gives it."""
+FORMAT_PNG: Format.ValueType  # 1
+"""Lossless."""
+FORMAT_JPEG: Format.ValueType  # 2
+"""Small, without transparency."""
+FORMAT_WEBP: Format.ValueType  # 3
+"""Smaller still."""
+Global___Format: _TypeAlias = Format  # noqa: Y015
+
+class _Delivery:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeliveryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delivery.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELIVERY_UNSPECIFIED: _Delivery.ValueType  # 0
+    """The same as INLINE."""
+    DELIVERY_INLINE: _Delivery.ValueType  # 1
+    """The pictures, and what is known of them."""
+    DELIVERY_NONE: _Delivery.ValueType  # 2
+    """What is known of them: format, size, seed, checksum."""
+
+class Delivery(_Delivery, metaclass=_DeliveryEnumTypeWrapper):
+    """What of the pictures is in the answer."""
+
+DELIVERY_UNSPECIFIED: Delivery.ValueType  # 0
+"""The same as INLINE."""
+DELIVERY_INLINE: Delivery.ValueType  # 1
+"""The pictures, and what is known of them."""
+DELIVERY_NONE: Delivery.ValueType  # 2
+"""What is known of them: format, size, seed, checksum."""
+Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
 
 class _Phase:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -163,6 +216,27 @@ class GenerateRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ProviderOptionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _struct_pb2.Struct: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _struct_pb2.Struct | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
@@ -178,6 +252,11 @@ class GenerateRequest(_message.Message):
     ROUTING_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    PROVIDER_OPTIONS_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Which model: empty for the default route, a route, `provider/key` (no fallback), a key, an
     alias or the upstream's own id, or `provider:<upstream id>` for one outside the catalogue.
@@ -216,6 +295,14 @@ class GenerateRequest(_message.Message):
     to fail, naming that attempt; `routing.payment` AVAILABLE makes it again all the same.
     A provider that is called directly ignores it.
     """
+    quality: _terms_pb2.Quality.ValueType
+    """What kind of picture is wanted: chooses among a route's candidates, and fills size and steps that are absent
+    (SD 512 px a side and 30 steps, HD and ULTRA 1024 px and 50, PREMIUM 1024 px and 60) where the model takes them.
+    """
+    user: _builtins.str
+    """Whoever this is for, in your own words; up to 128 characters, never sent to an upstream."""
+    project: _builtins.str
+    """What this belongs to, in your own words; up to 128 characters, never sent to an upstream."""
     @_builtins.property
     def must_keep(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of request fields that must reach the model as asked, whatever `on_unsupported` says."""
@@ -223,6 +310,16 @@ class GenerateRequest(_message.Message):
     @_builtins.property
     def routing(self) -> Global___Routing:
         """Which candidates may be used. A provider that is called directly ignores it."""
+
+    @_builtins.property
+    def output(self) -> Global___Output:
+        """How the pictures are to be handed over."""
+
+    @_builtins.property
+    def provider_options(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Struct]:
+        """What only one provider understands, by provider name. A model lists what it lets through; everything else is
+        dropped with an adjustment, or a reason to refuse. At most 16 providers with 64 KiB together.
+        """
 
     def __init__(
         self,
@@ -242,10 +339,15 @@ class GenerateRequest(_message.Message):
         routing: Global___Routing | None = ...,
         request_id: _builtins.str = ...,
         idempotency_key: _builtins.str = ...,
+        quality: _terms_pb2.Quality.ValueType = ...,
+        output: Global___Output | None = ...,
+        provider_options: _abc.Mapping[_builtins.str, _struct_pb2.Struct] | None = ...,
+        user: _builtins.str = ...,
+        project: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "negative_prompt", b"negative_prompt", "routing", b"routing", "seed", b"seed", "steps", b"steps", "width", b"width"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "negative_prompt", b"negative_prompt", "output", b"output", "routing", b"routing", "seed", b"seed", "steps", b"steps", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "idempotency_key", b"idempotency_key", "model", b"model", "must_keep", b"must_keep", "negative_prompt", b"negative_prompt", "on_unsupported", b"on_unsupported", "prompt", b"prompt", "request_id", b"request_id", "routing", b"routing", "sampler", b"sampler", "seed", b"seed", "steps", b"steps", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "idempotency_key", b"idempotency_key", "model", b"model", "must_keep", b"must_keep", "negative_prompt", b"negative_prompt", "on_unsupported", b"on_unsupported", "output", b"output", "project", b"project", "prompt", b"prompt", "provider_options", b"provider_options", "quality", b"quality", "request_id", b"request_id", "routing", b"routing", "sampler", b"sampler", "seed", b"seed", "steps", b"steps", "user", b"user", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__count: _TypeAlias = _typing.Literal["count"]  # noqa: Y015
     _WhichOneofArgType__count: _TypeAlias = _typing.Literal["_count", b"_count"]  # noqa: Y015
@@ -279,6 +381,41 @@ class GenerateRequest(_message.Message):
 Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
 
 @_typing.final
+class Output(_message.Message):
+    """How pictures are handed over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
+    MAX_BYTES_FIELD_NUMBER: _builtins.int
+    format: Global___Format.ValueType
+    """The format; absent leaves it as the upstream gives it."""
+    delivery: Global___Delivery.ValueType
+    """Whether the pictures themselves are in the answer."""
+    max_bytes: _builtins.int
+    """The most bytes that all pictures of the answer may have together, 16,384 for each picture to 56,000,000; absent:
+    4,000,000, which a client with gRPC's default limit can take. Larger pictures are encoded again to fit, which is
+    told as an adjustment; none is ever dropped.
+    """
+    def __init__(
+        self,
+        *,
+        format: Global___Format.ValueType = ...,
+        delivery: Global___Delivery.ValueType = ...,
+        max_bytes: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_bytes", b"_max_bytes", "max_bytes", b"max_bytes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_bytes", b"_max_bytes", "delivery", b"delivery", "format", b"format", "max_bytes", b"max_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_bytes: _TypeAlias = _typing.Literal["max_bytes"]  # noqa: Y015
+    _WhichOneofArgType__max_bytes: _TypeAlias = _typing.Literal["_max_bytes", b"_max_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_bytes) -> _WhichOneofReturnType__max_bytes | None: ...
+
+Global___Output: _TypeAlias = Output  # noqa: Y015
+
+@_typing.final
 class Routing(_message.Message):
     """Limits on the candidates of one request."""
 
@@ -288,11 +425,21 @@ class Routing(_message.Message):
     DENY_PROVIDERS_FIELD_NUMBER: _builtins.int
     NO_FALLBACK_FIELD_NUMBER: _builtins.int
     PAYMENT_FIELD_NUMBER: _builtins.int
+    MAX_CREDITS_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
     no_fallback: _builtins.bool
     """Try only the first candidate that is allowed."""
-    payment: _catalog_pb2.Payment.ValueType
+    payment: _terms_pb2.Payment.ValueType
     """Whether the next candidate may follow where nobody knows if the last one will be charged;
     absent takes the model's own rule.
+    """
+    max_credits: _builtins.int
+    """The most credits that the request may cost, whoever delivers; a candidate that costs more, or of which nobody knows
+    the price, is passed over as TOO_EXPENSIVE. Absent: no limit.
+    """
+    tier: _builtins.str
+    """What the caller may use: free, basic, pro or enterprise; models of a higher tier are passed over as NOT_ALLOWED.
+    Empty: no limit.
     """
     @_builtins.property
     def allow_providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -308,13 +455,17 @@ class Routing(_message.Message):
         allow_providers: _abc.Iterable[_builtins.str] | None = ...,
         deny_providers: _abc.Iterable[_builtins.str] | None = ...,
         no_fallback: _builtins.bool = ...,
-        payment: _catalog_pb2.Payment.ValueType = ...,
+        payment: _terms_pb2.Payment.ValueType = ...,
+        max_credits: _builtins.int | None = ...,
+        tier: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_credits", b"_max_credits", "max_credits", b"max_credits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_providers", b"allow_providers", "deny_providers", b"deny_providers", "no_fallback", b"no_fallback", "payment", b"payment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_credits", b"_max_credits", "allow_providers", b"allow_providers", "deny_providers", b"deny_providers", "max_credits", b"max_credits", "no_fallback", b"no_fallback", "payment", b"payment", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_credits: _TypeAlias = _typing.Literal["max_credits"]  # noqa: Y015
+    _WhichOneofArgType__max_credits: _TypeAlias = _typing.Literal["_max_credits", b"_max_credits"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_credits) -> _WhichOneofReturnType__max_credits | None: ...
 
 Global___Routing: _TypeAlias = Routing  # noqa: Y015
 
@@ -584,8 +735,9 @@ class Image(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The encoded picture."""
+    """The encoded picture; empty where `output.delivery` is NONE."""
     mime_type: _builtins.str
     """image/png, image/jpeg or image/webp."""
     width: _builtins.int
@@ -595,7 +747,9 @@ class Image(_message.Message):
     seed: _builtins.int
     """The seed that makes this picture again; absent where the model takes none."""
     sha256: _builtins.str
-    """SHA-256 of `data` in lower-case hexadecimal."""
+    """SHA-256 of the encoded picture in lower-case hexadecimal."""
+    size_bytes: _builtins.int
+    """How many bytes the encoded picture has, also where `data` was not asked for."""
     def __init__(
         self,
         *,
@@ -605,10 +759,11 @@ class Image(_message.Message):
         height: _builtins.int = ...,
         seed: _builtins.int | None = ...,
         sha256: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "height", b"height", "mime_type", b"mime_type", "seed", b"seed", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "height", b"height", "mime_type", b"mime_type", "seed", b"seed", "sha256", b"sha256", "size_bytes", b"size_bytes", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -628,7 +783,7 @@ class Adjustment(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
     parameter: _builtins.str
-    """The request field's name."""
+    """The request field's name; of `provider_options` with the provider's name and the option's."""
     requested: _builtins.str
     """As asked."""
     applied: _builtins.str

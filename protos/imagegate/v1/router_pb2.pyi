@@ -10,9 +10,9 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from imagegate.v1 import catalog_pb2 as _catalog_pb2
 from imagegate.v1 import error_pb2 as _error_pb2
 from imagegate.v1 import generation_pb2 as _generation_pb2
+from imagegate.v1 import terms_pb2 as _terms_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -310,7 +310,7 @@ class Prospect(_message.Message):
     """What whoever runs this can do about it."""
     cost: _builtins.int
     """Credits for this request; absent where the price is not known."""
-    payment: _catalog_pb2.Payment.ValueType
+    payment: _terms_pb2.Payment.ValueType
     """Whether another may follow where nobody knows if it was charged."""
     probe: _builtins.bool
     """Whether it would be a probe: its breaker is open or half open, and this request finds out."""
@@ -344,7 +344,7 @@ class Prospect(_message.Message):
         cost: _builtins.int | None = ...,
         usual: _duration_pb2.Duration | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
-        payment: _catalog_pb2.Payment.ValueType = ...,
+        payment: _terms_pb2.Payment.ValueType = ...,
         probe: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "cost", b"cost", "skipped", b"skipped", "timeout", b"timeout", "usual", b"usual"]  # noqa: Y015

@@ -1,6 +1,9 @@
 """CatalogService in front of one provider: what it offers, and what its upstream says of a model now."""
 
 import asyncio
+from typing import Any
+
+import grpc
 
 from imagegate.runtime.attempt import make_presentable
 from imagegate.runtime.check import Check
@@ -10,11 +13,14 @@ from imagegate.runtime.limits import Limits
 from imagegate.runtime.models import Model
 from imagegate.runtime.provider import Provider, model_called, why_off
 from imagegate.runtime.redaction import Redactor, clip
-from imagegate.v1 import catalog_pb2, catalog_pb2_grpc
+from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
 # Seconds that an upstream gets to say how a model is, and what is kept of a shorter deadline for telling it.
 CHECK_SECONDS = 5.0
 RESERVE_SHARE = 0.2
+ASK_A_ROUTER = "ask a router: a provider knows its own models only"
+
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
@@ -62,6 +68,16 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         off = why_off(self._provider, model)
         checked = Check(failure=off) if off is not None else await self._ask(model, Deadline.from_context(context))
         return self._to_proto(model, checked)
+
+    async def EstimateCost(self, request: generation_pb2.GenerateRequest, context: Context) -> catalog_pb2.CostEstimate:
+        """Not offered: what a request costs depends on whom a router would ask."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, ASK_A_ROUTER)
+
+    async def RecommendModels(
+        self, request: catalog_pb2.RecommendModelsRequest, context: Context
+    ) -> catalog_pb2.RecommendModelsResponse:
+        """Not offered: a provider knows only its own models."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, ASK_A_ROUTER)
 
     def _model(self, name: str) -> Model:
         return model_called(name.removeprefix(f"{self._provider.catalogue.provider}/"), self._provider.catalogue)

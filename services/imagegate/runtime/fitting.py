@@ -5,9 +5,12 @@ model's entry gives a default, and no change goes unrecorded.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from google.protobuf import json_format
 
 from imagegate.runtime.models import Model
+from imagegate.runtime.options import OptionValue
 from imagegate.runtime.parameters import (
     FITTED_FIELDS,
     INTEGER_FIELDS,
@@ -21,16 +24,22 @@ from imagegate.v1 import generation_pb2
 Value = int | float | str
 Adjustment = generation_pb2.Adjustment
 
+# The request's field for what only one provider understands.
+OPTIONS_FIELD = "provider_options"
+
 # Of a longer text adjustments show the beginning, and its length.
 SHOWN_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What goes to the model, by request field, and what had to be changed for it."""
+    """What goes to the model, by request field; what goes along by the upstream's own names; and what had to be changed
+    for it.
+    """
 
     parameters: Mapping[str, Value]
     adjustments: tuple[Adjustment, ...]
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
 
 
 def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) -> Fitted:
@@ -56,19 +65,22 @@ def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) 
                 adjustments.append(adjustment)
         if value is not None and value != "":
             parameters[name] = value
-    return Fitted(parameters, tuple(adjustments))
+    options = _fit_options(request, model, adjustments)
+    return Fitted(parameters, tuple(adjustments), options)
 
 
 def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjustment, ...]) -> list[str]:
     """The parameters that were changed although the request forbids it, in order, each once."""
     refuse_all = request.on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
     changed = dict.fromkeys(adjustment.parameter for adjustment in adjustments)
-    return [name for name in changed if refuse_all or name in request.must_keep]
+    return [name for name in changed if refuse_all or name.partition(".")[0] in request.must_keep]
 
 
-def text_of(value: Value) -> str:
+def text_of(value: Value | OptionValue) -> str:
     """A parameter's value as adjustments and logs show it."""
     text = f"{value:.10g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool):
+        text = text.lower()
     if len(text) <= SHOWN_CHARACTERS:
         return text
     length = f"… ({len(text):,} characters)"
@@ -165,6 +177,28 @@ def _fit_seed(value: int, parameter: Parameter) -> tuple[Value, Adjustment | Non
 
 def _wrapped(seed: int, parameter: Parameter) -> int:
     return seed if parameter.maximum is None else seed % (int(parameter.maximum) + 1)
+
+
+def _fit_options(
+    request: generation_pb2.GenerateRequest, model: Model, adjustments: list[Adjustment]
+) -> Mapping[str, OptionValue]:
+    """What of this provider's options goes along; every other change is added to `adjustments`."""
+    fitted: dict[str, OptionValue] = {}
+    if model.provider not in request.provider_options:
+        return fitted
+    for name, told in request.provider_options[model.provider].fields.items():
+        parameter, asked = f"{OPTIONS_FIELD}.{model.provider}.{name[:64]}", json_format.MessageToJson(told, indent=None)
+        option = model.options.get(name)
+        if option is None:
+            why = f"{model.display_name} does not let it through"
+            adjustments.append(_adjustment(parameter, asked, "", generation_pb2.ACTION_DROPPED, why))
+            continue
+        value, action, why = option.fit(told)
+        if action != generation_pb2.ACTION_UNSPECIFIED:
+            adjustments.append(_adjustment(parameter, asked, "" if value is None else value, action, why))
+        if value is not None:
+            fitted[name] = value
+    return fitted
 
 
 def _dropped(name: str, value: Value, model: Model) -> Adjustment:

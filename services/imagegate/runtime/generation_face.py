@@ -23,6 +23,7 @@ from imagegate.runtime.limits import Limits
 from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REJECT_BLANK, UPSTREAM_ID
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.outbox import Bounds
+from imagegate.runtime.pricing import price
 from imagegate.runtime.provider import Provider, model_called, why_off
 from imagegate.runtime.stream_event import completed
 from imagegate.runtime.streaming import Context as StreamContext
@@ -151,6 +152,7 @@ class GenerationFace:
             deadline=deadline.earlier(reserve),
             reserve=reserve,
             count=request.count or 1,
+            options=fitted.options,
             request_id=current_request_id(),
             kept=None if refuse else frozenset(request.must_keep),
             reject_blank=bool(_metadata(context, REJECT_BLANK)),
@@ -192,8 +194,9 @@ class GenerationFace:
             warnings=order.warnings,
             sandbox=delivery.sandbox,
         )
-        if order.model.credits is not None:
-            response.cost = order.model.credits * len(checked)
+        cost = price(order.model, order.parameters, len(checked))
+        if cost is not None:
+            response.cost = cost
         for phase in ("queue", "run", "download"):
             seconds: float | None = getattr(delivery, f"{phase}_seconds")
             if seconds is not None:

@@ -62,6 +62,7 @@ class Inspector:
             width=seen.width,
             height=seen.height,
             sha256=hashlib.sha256(picture.data).hexdigest(),
+            size_bytes=len(picture.data),
         )
         if picture.seed is not None:
             image.seed = picture.seed

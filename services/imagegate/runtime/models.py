@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from imagegate.runtime.options import KINDS, MAX_OPTIONS, Option, option_from_proto, option_to_proto
 from imagegate.runtime.parameters import FITTED_FIELDS, Parameter, parameter_from_proto, parameter_to_proto, shortest
 from imagegate.runtime.patterns import matches, problem_of
-from imagegate.v1 import catalog_pb2
+from imagegate.v1 import catalog_pb2, terms_pb2
 
 # Longer names are not compared: it takes time that grows with the square of the length.
 COMPARED_CHARACTERS = 256
@@ -23,8 +24,30 @@ MAX_SECONDS = 86_400.0
 MAX_CREDITS = 1_000_000
 MAX_ALIASES = 64
 MAX_MODELS = 256
+MAX_SIZES = 64
 
+# What a caller may use: each tier may use those before it, too.
+TIERS = ("free", "basic", "pro", "enterprise")
+# Longest side of a picture that a catalogue may speak of, in pixels.
+MAX_SIDE = 16_384
+
+Tier = Literal["free", "basic", "pro", "enterprise"]
+Task = Literal[
+    "text_to_image",
+    "image_to_image",
+    "inpainting",
+    "control_openpose",
+    "control_canny",
+    "control_depth",
+    "control_blur",
+    "pose_extraction",
+    "identity",
+]
+Side = Annotated[int, Field(strict=True, ge=1, le=MAX_SIDE)]
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+# The tasks that this version knows, by the wire's number.
+TASKS = {number: name.removeprefix("TASK_").lower() for name, number in catalog_pb2.Task.items() if number}
 
 
 class _Strict(BaseModel):
@@ -32,7 +55,10 @@ class _Strict(BaseModel):
 
 
 class Model(_Strict):
-    """One model of one provider. Times are seconds for one picture, `credits` is the price of one."""
+    """One model of one provider. Times are seconds for one picture, `credits` is the price of one, or of each megapixel
+    of it (`priced_by`). `sizes` are the only ones it makes, the first of them its usual one; where it is empty
+    `parameters` tell the ranges.
+    """
 
     provider: str = ""
     key: Key
@@ -40,18 +66,24 @@ class Model(_Strict):
     upstream_model: str
     base_model: str = ""
     aliases: tuple[str, ...] = Field(default=(), max_length=MAX_ALIASES)
-    tier: Literal["free", "basic", "pro", "enterprise"] = "free"
+    tier: Tier = "free"
     credits: int | None = Field(default=None, ge=0, le=MAX_CREDITS)
+    priced_by: Literal["picture", "megapixel"] = "picture"
     quality: Literal["unspecified", "sd", "hd", "ultra", "premium"] = "unspecified"
     typical_seconds: tuple[float, float] = (5.0, 30.0)
     # Whether another candidate may follow an attempt of which nobody knows if it will be charged.
     payment: Literal["pay_once", "available"] = "available"
-    tasks: tuple[Literal["text_to_image"], ...] = ("text_to_image",)
+    tasks: tuple[Task, ...] = ("text_to_image",)
     use_case: str = ""
+    recommended_for: Literal["", "primary", "budget", "artistic"] = ""
     licence_note: str = ""
     enabled: bool = True
+    coming_soon: bool = False
     disabled_reason: str = Field(default="", validate_default=True)
     parameters: Mapping[str, Parameter] = Field(default_factory=dict)
+    sizes: tuple[tuple[Side, Side], ...] = Field(default=(), max_length=MAX_SIZES)
+    # What it lets through of a request's provider_options, by the upstream's own names.
+    options: Mapping[str, Option] = Field(default_factory=dict, max_length=MAX_OPTIONS)
     # What only the provider's own wire module understands; never leaves its process.
     wire: Mapping[str, str] = Field(default_factory=dict)
 
@@ -71,6 +103,21 @@ class Model(_Strict):
             raise ValueError("; ".join(problems))
         return parameters
 
+    @field_validator("sizes")
+    @classmethod
+    def _sizes_are_all(cls, sizes: tuple[tuple[int, int], ...], info: ValidationInfo) -> tuple[tuple[int, int], ...]:
+        if sizes and {"width", "height"} & set(info.data.get("parameters", ())):
+            raise ValueError("a model that makes only these sizes declares neither width nor height")
+        return sizes
+
+    @field_validator("options")
+    @classmethod
+    def _options_are_sound(cls, options: Mapping[str, Option]) -> Mapping[str, Option]:
+        problems = [f"{name[:64]}: {problem}" for name, option in options.items() for problem in option.problems(name)]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return options
+
     @field_validator("typical_seconds")
     @classmethod
     def _rising(cls, seconds: tuple[float, float]) -> tuple[float, float]:
@@ -83,6 +130,8 @@ class Model(_Strict):
     def _says_why(cls, reason: str, info: ValidationInfo) -> str:
         if info.data.get("enabled") is False and not reason:
             raise ValueError("a disabled model needs a disabled_reason")
+        if info.data.get("enabled") and info.data.get("coming_soon"):
+            raise ValueError("a model that is coming soon is not enabled yet")
         return reason
 
     @property
@@ -90,8 +139,19 @@ class Model(_Strict):
         """Everything that finds this model within its provider."""
         return (self.key, self.upstream_model, *self.aliases)
 
+    @property
+    def usual_size(self) -> tuple[int, int] | None:
+        """Width and height in pixels unless asked for another; None where it makes no pictures, or nobody knows."""
+        if self.sizes:
+            return self.sizes[0]
+        sides = [self.parameters[name].default for name in ("width", "height") if name in self.parameters]
+        if len(sides) < 2 or not all(isinstance(side, float) for side in sides):
+            return None
+        return round(float(sides[0] or 0)), round(float(sides[1] or 0))
+
     def to_proto(self) -> catalog_pb2.Model:
         """The model as the wire tells it."""
+        width, height = self.usual_size or (0, 0)
         message = catalog_pb2.Model(
             provider=self.provider,
             key=self.key,
@@ -100,7 +160,7 @@ class Model(_Strict):
             base_model=self.base_model,
             aliases=self.aliases,
             tier=self.tier,
-            quality=catalog_pb2.Quality.Value(f"QUALITY_{self.quality.upper()}"),
+            quality=terms_pb2.Quality.Value(f"QUALITY_{self.quality.upper()}"),
             typical_seconds_low=self.typical_seconds[0],
             typical_seconds_high=self.typical_seconds[1],
             tasks=[catalog_pb2.Task.Value(f"TASK_{task.upper()}") for task in self.tasks],
@@ -109,7 +169,14 @@ class Model(_Strict):
             enabled=self.enabled,
             disabled_reason=self.disabled_reason,
             parameters=[parameter_to_proto(name, parameter) for name, parameter in self.parameters.items()],
-            payment=catalog_pb2.Payment.Value(f"PAYMENT_{self.payment.upper()}"),
+            payment=terms_pb2.Payment.Value(f"PAYMENT_{self.payment.upper()}"),
+            priced_by=catalog_pb2.PricedBy.Value(f"PRICED_BY_{self.priced_by.upper()}"),
+            width=width,
+            height=height,
+            coming_soon=self.coming_soon,
+            recommended_for=self.recommended_for,
+            options=[option_to_proto(name, option) for name, option in self.options.items()],
+            sizes=[catalog_pb2.Size(width=each[0], height=each[1]) for each in self.sizes],
         )
         if self.credits is not None:
             message.credits = self.credits
@@ -121,7 +188,6 @@ class Model(_Strict):
 
         Tasks, qualities and fields that this version does not know are left out: they cannot be asked for.
         """
-        known_tasks = {catalog_pb2.TASK_TEXT_TO_IMAGE: "text_to_image"}
         return cls.model_validate(
             {
                 "provider": message.provider,
@@ -134,8 +200,8 @@ class Model(_Strict):
                 "credits": message.credits if message.HasField("credits") else None,
                 "quality": _quality_from_proto(message.quality),
                 "typical_seconds": (shortest(message.typical_seconds_low), shortest(message.typical_seconds_high)),
-                "payment": "pay_once" if message.payment == catalog_pb2.PAYMENT_PAY_ONCE else "available",
-                "tasks": tuple(known_tasks[task] for task in message.tasks if task in known_tasks),
+                "payment": "pay_once" if message.payment == terms_pb2.PAYMENT_PAY_ONCE else "available",
+                "tasks": tuple(TASKS[task] for task in message.tasks if task in TASKS),
                 "use_case": message.use_case,
                 "licence_note": message.licence_note,
                 "enabled": message.enabled,
@@ -145,6 +211,11 @@ class Model(_Strict):
                     for parameter in message.parameters
                     if parameter.name in FITTED_FIELDS
                 },
+                "priced_by": "megapixel" if message.priced_by == catalog_pb2.PRICED_BY_MEGAPIXEL else "picture",
+                "coming_soon": message.coming_soon,
+                "recommended_for": message.recommended_for,
+                "options": {told.name: option_from_proto(told) for told in message.options if told.kind in KINDS},
+                "sizes": tuple((size.width, size.height) for size in message.sizes),
             }
         )
 
@@ -205,6 +276,6 @@ def nearest(name: str, known: list[str]) -> list[str]:
     return [by_folded[match] for match in matches]
 
 
-def _quality_from_proto(value: "catalog_pb2.Quality.ValueType") -> str:
-    known = value in catalog_pb2.Quality.values()
-    return catalog_pb2.Quality.Name(value).removeprefix("QUALITY_").lower() if known else "unspecified"
+def _quality_from_proto(value: "terms_pb2.Quality.ValueType") -> str:
+    known = value in terms_pb2.Quality.values()
+    return terms_pb2.Quality.Name(value).removeprefix("QUALITY_").lower() if known else "unspecified"

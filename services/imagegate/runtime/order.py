@@ -14,6 +14,7 @@ from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import Value, text_of
 from imagegate.runtime.models import Model
+from imagegate.runtime.options import OptionValue
 from imagegate.v1 import generation_pb2
 
 # Where the upstream makes one picture per call, this many calls of one order run at a time.
@@ -75,6 +76,8 @@ class Order:
     deadline: Deadline
     reserve: float = 3.0
     count: int = 1
+    # What goes along by the upstream's own names, as the model lets it through.
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
     request_id: str = ""
     # Names of request fields that may not be changed any more; None forbids every change.
     kept: frozenset[str] | None = frozenset()

@@ -13,7 +13,7 @@ from imagegate.sandbox.app import Sandbox, serving
 from imagegate.testing import ServedRouter, outcomes, serving_router, told
 from imagegate.testing.fronts import Front, forgetting
 from imagegate.testing.sandboxed import serving_sandboxed
-from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2, router_pb2
+from imagegate.v1 import error_pb2, generation_pb2, router_pb2, terms_pb2
 
 from .rows import FAL, HF, WEBUI, Effect, Row
 
@@ -52,7 +52,7 @@ class Stage:
     asked_before: int = 0
     made_before: int = 0
 
-    async def ask(self, payment: "catalog_pb2.Payment.ValueType", timeout: float = PATIENT) -> Outcome:
+    async def ask(self, payment: "terms_pb2.Payment.ValueType", timeout: float = PATIENT) -> Outcome:
         """One request, and how it ended."""
         request = generation_pb2.GenerateRequest(prompt="a lighthouse", width=256, height=256, count=self.row.count)
         request.routing.payment = payment

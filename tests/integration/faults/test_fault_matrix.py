@@ -3,7 +3,7 @@
 import pytest
 
 from imagegate.runtime.errors import Dispatch, Reason
-from imagegate.v1 import catalog_pb2
+from imagegate.v1 import terms_pb2
 
 from .rows import ROWS, GoesOn, Row
 from .stage import MODELS, PATIENT, SECOND, Outcome, staged, until
@@ -13,7 +13,7 @@ from .stage import MODELS, PATIENT, SECOND, Outcome, staged, until
 async def test_alone(row: Row) -> None:
     """Where nothing else is there the row's reason and code are the final ones, and the record tells the whole."""
     async with staged(row) as stage:
-        outcome = await stage.ask(catalog_pb2.PAYMENT_UNSPECIFIED, row.attempt + 1.0 if row.hangs else PATIENT)
+        outcome = await stage.ask(terms_pb2.PAYMENT_UNSPECIFIED, row.attempt + 1.0 if row.hangs else PATIENT)
         assert outcome.code == row.code, outcome
         assert outcome.reasons == [f"{row.upstream} {row.reason or 'OK'}"], outcome
         attempt = outcome.attempts[0]
@@ -51,7 +51,7 @@ async def test_with_another_candidate(row: Row, payment: str) -> None:
     """
     goes_on = row.goes_on is GoesOn.YES or (row.goes_on is GoesOn.UNLESS_ONCE and payment == "AVAILABLE")
     async with staged(row, MODELS[SECOND[row.upstream]]) as stage:
-        outcome = await stage.ask(catalog_pb2.Payment.Value(f"PAYMENT_{payment}"))
+        outcome = await stage.ask(terms_pb2.Payment.Value(f"PAYMENT_{payment}"))
         first, second = f"{row.upstream} {row.reason}", SECOND[row.upstream]
         if goes_on:
             assert (outcome.code, outcome.reasons) == (0, [first, f"{second} OK"]), outcome

@@ -15,7 +15,7 @@ from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.provider import Provider
 from imagegate.testing import ServedRouter, serving_router
 from imagegate.testing.sandboxed import serving_sandboxed
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 from .rows import FAL, WEBUI
 from .scripts import ATTEMPT, DEADLINE, Script, script
@@ -102,7 +102,7 @@ async def play(played: Script, prompt: str) -> tuple[Sequence[Attempt], Sequence
         served.sandbox.faults([dict(rule) for rule in played.rules])
         async with serving_router(served.targets, {"default": candidates}, attempt_timeout=ATTEMPT) as router:
             request = generation_pb2.GenerateRequest(prompt=prompt, width=256, height=256, count=played.count)
-            request.routing.payment = catalog_pb2.Payment.Value(f"PAYMENT_{played.payment}")
+            request.routing.payment = terms_pb2.Payment.Value(f"PAYMENT_{played.payment}")
             await call(router, request, played.leaves_after)
             await until(lambda: count(router, AttemptFinished) == count(router, AttemptStarted), SETTLED_SECONDS)
             await until(

@@ -29,6 +29,7 @@ from imagegate.v1 import (
     generation_pb2_grpc,
     router_pb2,
     router_pb2_grpc,
+    terms_pb2,
 )
 
 Reply = Callable[[generation_pb2.GenerateRequest], Awaitable[generation_pb2.GenerateResponse]]
@@ -125,7 +126,7 @@ def an_explanation(request: generation_pb2.GenerateRequest) -> router_pb2.Explan
                 cost=5,
                 usual=Duration(seconds=4, nanos=200_000_000),
                 timeout=Duration(seconds=40),
-                payment=catalog_pb2.PAYMENT_PAY_ONCE,
+                payment=terms_pb2.PAYMENT_PAY_ONCE,
                 probe=True,
             ),
             router_pb2.Prospect(

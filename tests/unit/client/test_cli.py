@@ -11,8 +11,9 @@ import pytest
 import typer
 
 from imagegate.client.cli import app, run
+from imagegate.client.fields import MAX_BYTES
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 NOBODY = "127.0.0.1:1"
 
@@ -68,13 +69,15 @@ async def test_every_option_reaches_its_field(router: Any, tmp_path: Path) -> No
     options = (
         "--model avatar --negative-prompt fog --width 512 --height 640 --steps 4 --guidance-scale 2.5 --seed -1 "
         "--sampler Euler --count 1 --refuse --must-keep width --allow-provider fal --deny-provider sketch "
-        "--no-fallback --payment pay_once --idempotency-key mine"
+        "--no-fallback --payment pay_once --idempotency-key mine --quality hd --format webp --max-bytes 100000 "
+        "--max-credits 30 --tier pro --option fal.acceleration=high --option fal.sync_mode=true --user me --project us"
     )
     out = ("--out", str(tmp_path), "--router", router.address)
     assert await imagegate("generate", "a cat", *options.split(), *out) == 0
     assert await imagegate("generate", "a cat", *out) == 0
     full, bare = router.requests
     assert bare.idempotency_key
+    assert dict(full.provider_options.pop("fal")) == {"acceleration": "high", "sync_mode": True}
     full.request_id = bare.request_id = bare.idempotency_key = ""
     assert full == generation_pb2.GenerateRequest(
         prompt="a cat",
@@ -93,12 +96,25 @@ async def test_every_option_reaches_its_field(router: Any, tmp_path: Path) -> No
             allow_providers=["fal"],
             deny_providers=["sketch"],
             no_fallback=True,
-            payment=catalog_pb2.PAYMENT_PAY_ONCE,
+            payment=terms_pb2.PAYMENT_PAY_ONCE,
+            max_credits=30,
+            tier="pro",
         ),
         idempotency_key="mine",
+        quality=terms_pb2.QUALITY_HD,
+        output=generation_pb2.Output(format=generation_pb2.FORMAT_WEBP, max_bytes=100_000),
+        user="me",
+        project="us",
     )
     bare.ClearField("routing")
-    assert bare == generation_pb2.GenerateRequest(prompt="a cat")
+    assert bare == generation_pb2.GenerateRequest(prompt="a cat", output=generation_pb2.Output(max_bytes=MAX_BYTES))
+
+
+async def test_an_option_of_a_provider_has_its_shape(router: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be read is refused before anything is sent."""
+    assert await imagegate("generate", "a cat", "--option", "acceleration=high", "--router", router.address) == 2
+    assert "PROVIDER.NAME=VALUE" in capsys.readouterr().err
+    assert not router.requests
 
 
 async def test_a_prompt_may_come_from_standard_input(

@@ -4,7 +4,7 @@ import pytest
 
 from imagegate.client import GenerationError
 from imagegate.client.fields import KNOWN, GenerateFields, to_order, to_request
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 
 def test_the_typed_fields_are_exactly_those_of_the_request() -> None:
@@ -12,7 +12,9 @@ def test_the_typed_fields_are_exactly_those_of_the_request() -> None:
     assert {*GenerateFields.__annotations__, "prompt", "model"} == set(KNOWN)
 
 
-@pytest.mark.parametrize(("name", "near"), [("widht", "width"), ("cfg_scale", "guidance_scale"), ("deny", "deny_prov")])
+@pytest.mark.parametrize(
+    ("name", "near"), [("widht", "width"), ("cfg_scale", "guidance_scale"), ("deny_prov", "deny_providers")]
+)
 def test_an_unknown_field_is_a_type_error_with_the_nearest_name(name: str, near: str) -> None:
     """A typo is never sent, and never silently dropped."""
     with pytest.raises(TypeError, match=f"{name}.*{near}"):
@@ -67,5 +69,23 @@ def test_every_order_has_a_key_and_a_question_has_none() -> None:
 
 def test_payment_is_one_of_the_callers_rules() -> None:
     """`payment="PAY_ONCE"` stands with the other rules about candidates; None leaves it to the model."""
-    assert to_request("x", "", {"payment": "PAY_ONCE"}).routing.payment == catalog_pb2.PAYMENT_PAY_ONCE
+    assert to_request("x", "", {"payment": "PAY_ONCE"}).routing.payment == terms_pb2.PAYMENT_PAY_ONCE
     assert not to_request("x", "", {"payment": None}).HasField("routing")
+
+
+def test_what_only_one_provider_understands_goes_as_it_is() -> None:
+    """Options are nested as the proto has them; what is no mapping names its field."""
+    request = to_request(
+        "x", "", {"provider_options": {"fal": {"acceleration": "high", "enable_safety_checker": True}}}
+    )
+    assert dict(request.provider_options["fal"]) == {"acceleration": "high", "enable_safety_checker": True}
+    with pytest.raises(TypeError, match="provider_options"):
+        to_request("x", "", {"provider_options": {"fal": "fast"}})
+
+
+def test_our_clients_take_large_answers() -> None:
+    """The default of the contract is for clients that were not tuned; ours are, and a limit of one's own is kept."""
+    assert to_request("x", "", {}).output.max_bytes == 56_000_000
+    assert to_request("x", "", {"max_bytes": 100_000, "format": "webp"}).output == generation_pb2.Output(
+        format=generation_pb2.FORMAT_WEBP, max_bytes=100_000
+    )

@@ -13,7 +13,7 @@ from imagegate.router.overrides import Mode
 from imagegate.router.ranking import Entry, Obstacle
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.testing import FakeReplica, entry, failed
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 A, B, C, D, E = (entry(f"{provider}/m") for provider in ("a", "b", "c", "d", "e"))
 
@@ -37,7 +37,7 @@ def made(course: Course) -> str:
     )
 
 
-def paying(payment: "catalog_pb2.Payment.ValueType") -> generation_pb2.GenerateRequest:
+def paying(payment: "terms_pb2.Payment.ValueType") -> generation_pb2.GenerateRequest:
     return generation_pb2.GenerateRequest(prompt="a fox", routing=generation_pb2.Routing(payment=payment))
 
 
@@ -431,7 +431,7 @@ AT_RISK = STOP | {"200 but BAD_OUTPUT"}
 @pytest.mark.parametrize("row", ROWS)
 def test_pay_once_goes_on_where_nothing_can_be_delivered_twice(replica: FakeReplica, row: str) -> None:
     """Each row of "Paying once": PAY_ONCE goes on where nobody can deliver the first picture any more."""
-    course = replica.course(A, B, request=paying(catalog_pb2.PAYMENT_PAY_ONCE))
+    course = replica.course(A, B, request=paying(terms_pb2.PAYMENT_PAY_ONCE))
     assert told(replica.play(course, [ROWS[row]])) == ("a." if row in STOP else "ab")
     assert made(course) == ("aB" if row in STOP else "a")
 
@@ -449,14 +449,14 @@ def test_the_models_word_holds_where_the_request_says_nothing(replica: FakeRepli
     """A model that is paid once stops the request, unless `routing.payment` says AVAILABLE."""
     once = entry("a/m", payment="pay_once")
     assert told(replica.play(replica.course(once, B), [ROWS[row]])) == "a."
-    request = paying(catalog_pb2.PAYMENT_AVAILABLE)
+    request = paying(terms_pb2.PAYMENT_AVAILABLE)
     assert told(replica.play(replica.course(once, B, request=request), [ROWS[row]])) == "ab"
 
 
 def test_what_costs_nothing_may_always_follow(replica: FakeReplica) -> None:
     """After an attempt that may be charged PAY_ONCE goes on to free candidates only, and past the others."""
     free = entry("c/m", credits=0)
-    course = replica.course(A, B, free, D, request=paying(catalog_pb2.PAYMENT_PAY_ONCE))
+    course = replica.course(A, B, free, D, request=paying(terms_pb2.PAYMENT_PAY_ONCE))
     assert told(replica.play(course, [failed(Reason.TIMEOUT, Dispatch.UNKNOWN), SICK])) == "ac."
     assert made(course) == "aBcD"
 
@@ -472,13 +472,13 @@ def test_a_loading_that_may_be_charged_is_not_submitted_again(replica: FakeRepli
 
 def test_after_a_free_attempt_the_first_charge_is_still_to_come(replica: FakeReplica) -> None:
     """What costs nothing stops nobody under PAY_ONCE, however it ends."""
-    course = replica.course(entry("a/m", credits=0), B, request=paying(catalog_pb2.PAYMENT_PAY_ONCE))
+    course = replica.course(entry("a/m", credits=0), B, request=paying(terms_pb2.PAYMENT_PAY_ONCE))
     assert told(replica.play(course, [failed(Reason.UNREACHABLE, Dispatch.UNKNOWN)])) == "ab"
 
 
 def test_an_unknown_price_is_not_free(replica: FakeReplica) -> None:
     """A candidate of unknown price does not follow under PAY_ONCE."""
-    course = replica.course(A, entry("b/m", credits=None), request=paying(catalog_pb2.PAYMENT_PAY_ONCE))
+    course = replica.course(A, entry("b/m", credits=None), request=paying(terms_pb2.PAYMENT_PAY_ONCE))
     assert told(replica.play(course, [failed(Reason.TIMEOUT, Dispatch.UNKNOWN)])) == "a."
 
 

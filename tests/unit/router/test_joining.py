@@ -11,7 +11,7 @@ from imagegate.router.joining import KEPT_SECONDS, MAX_KEYS, OVERHEAD_BYTES, Joi
 from imagegate.router.router import Answered
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.testing import FakeClock
-from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
+from imagegate.v1 import error_pb2, generation_pb2, terms_pb2
 
 
 class Kitchen:
@@ -71,7 +71,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 JOB_7 = Failure(Reason.CANCELLED, "job-7 may be charged", code=code_pb2.UNAVAILABLE)
-AVAILABLE = generation_pb2.Routing(payment=catalog_pb2.PAYMENT_AVAILABLE)
+AVAILABLE = generation_pb2.Routing(payment=terms_pb2.PAYMENT_AVAILABLE)
 
 
 def request(

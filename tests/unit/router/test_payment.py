@@ -5,7 +5,7 @@ import pytest
 from imagegate.router.payment import Charge, charge_of, is_free, pays_once
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.models import Model
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 
 def model(**fields: object) -> Model:
@@ -48,14 +48,14 @@ def test_what_a_failed_attempt_will_have_cost(
 @pytest.mark.parametrize(
     ("asked", "models", "once"),
     [
-        (catalog_pb2.PAYMENT_UNSPECIFIED, "pay_once", True),
-        (catalog_pb2.PAYMENT_UNSPECIFIED, "available", False),
-        (catalog_pb2.PAYMENT_PAY_ONCE, "available", True),
-        (catalog_pb2.PAYMENT_AVAILABLE, "pay_once", False),
+        (terms_pb2.PAYMENT_UNSPECIFIED, "pay_once", True),
+        (terms_pb2.PAYMENT_UNSPECIFIED, "available", False),
+        (terms_pb2.PAYMENT_PAY_ONCE, "available", True),
+        (terms_pb2.PAYMENT_AVAILABLE, "pay_once", False),
     ],
 )
 def test_the_requests_word_stands_above_the_models(
-    asked: "catalog_pb2.Payment.ValueType", models: str, once: bool
+    asked: "terms_pb2.Payment.ValueType", models: str, once: bool
 ) -> None:
     """`routing.payment` overrides what the model says of itself."""
     request = generation_pb2.GenerateRequest(routing=generation_pb2.Routing(payment=asked))
@@ -66,7 +66,7 @@ def test_a_model_that_nobody_knows_does_not_stop_the_request() -> None:
     """Without a catalogue an attempt is available, unless the request says otherwise."""
     request = generation_pb2.GenerateRequest()
     assert not pays_once(request, None)
-    request.routing.payment = catalog_pb2.PAYMENT_PAY_ONCE
+    request.routing.payment = terms_pb2.PAYMENT_PAY_ONCE
     assert pays_once(request, None)
 
 

@@ -20,7 +20,7 @@ from imagegate.router.ranking import Entry, Obstacle, usual_seconds
 from imagegate.router.routes import Candidate
 from imagegate.runtime.errors import Dispatch, Reason
 from imagegate.testing import FakeReplica, entry, failed
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 ENTRIES = {
     "a/quick": entry("a/quick", usual=2.0, payment="pay_once"),
@@ -36,7 +36,7 @@ SCOPES = ("a", "b", *CANDIDATES)
 FINAL = {Reason.INVALID_REQUEST, Reason.CONTENT_REJECTED, Reason.CANCELLED, Reason.INTERNAL}
 COUNTED = (Reason.OVERLOADED, Reason.UPSTREAM_ERROR, Reason.UNREACHABLE, Reason.TIMEOUT)
 LASTING = (Reason.CREDENTIALS_REJECTED, Reason.MODEL_NOT_FOUND, Reason.RATE_LIMITED, Reason.MODEL_LOADING)
-PAYMENTS = (catalog_pb2.PAYMENT_UNSPECIFIED, catalog_pb2.PAYMENT_PAY_ONCE, catalog_pb2.PAYMENT_AVAILABLE)
+PAYMENTS = (terms_pb2.PAYMENT_UNSPECIFIED, terms_pb2.PAYMENT_PAY_ONCE, terms_pb2.PAYMENT_AVAILABLE)
 TRICKLE_SECONDS = 1.0
 
 which = st.integers(0, 20)
@@ -98,7 +98,7 @@ class Requests(RuleBasedStateMachine):
         self,
         route: list[str],
         seconds: float,
-        payment: "catalog_pb2.Payment.ValueType",
+        payment: "terms_pb2.Payment.ValueType",
         count: int,
         goes_on: bool,
         loads_for: float | None,
@@ -229,7 +229,7 @@ class Requests(RuleBasedStateMachine):
         entries = [ENTRIES[name] for name in route]
         predicted = [turn for turn in self.replica.line_up(*entries).turns if not turn.trickles]
         waits = next((number for number, turn in enumerate(predicted) if turn.warm_for is not None), MAX_ATTEMPTS)
-        request = generation_pb2.GenerateRequest(routing={"payment": catalog_pb2.PAYMENT_AVAILABLE})
+        request = generation_pb2.GenerateRequest(routing={"payment": terms_pb2.PAYMENT_AVAILABLE})
         self.replica.events.clear()
         course = self.replica.course(*entries, request=request)
         made: list[Candidate] = []
@@ -304,7 +304,7 @@ class Requests(RuleBasedStateMachine):
         candidate = ENTRIES[journey.tried[-1]].candidate
         asked = journey.course.request.routing.payment
         of_model = candidate.model is not None and candidate.model.payment == "pay_once"
-        pays_once = asked == catalog_pb2.PAYMENT_PAY_ONCE or (asked == catalog_pb2.PAYMENT_UNSPECIFIED and of_model)
+        pays_once = asked == terms_pb2.PAYMENT_PAY_ONCE or (asked == terms_pb2.PAYMENT_UNSPECIFIED and of_model)
         is_paid = candidate.model is None or candidate.model.credits != 0
         if is_finished and is_paid:
             assert not journey.has_finished, "property 7: a second picture was finished"

@@ -7,7 +7,7 @@ from imagegate.router.course import Try
 from imagegate.router.unsettled import unsettled
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.testing import FakeReplica, entry, failed, outcomes
-from imagegate.v1 import catalog_pb2, generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 ONCE = entry("a/m", payment="pay_once")
 FREE = entry("b/m", credits=0)
@@ -54,7 +54,7 @@ def test_what_provably_cost_nothing_may_be_made_again(replica: FakeReplica, fail
 
 def test_where_nobody_pays_once_it_may_be_made_again(replica: FakeReplica) -> None:
     """Paying once: the request's word, else the model's; and what is free cannot be charged twice."""
-    available = generation_pb2.GenerateRequest(routing=generation_pb2.Routing(payment=catalog_pb2.PAYMENT_AVAILABLE))
+    available = generation_pb2.GenerateRequest(routing=generation_pb2.Routing(payment=terms_pb2.PAYMENT_AVAILABLE))
     for course in (
         replica.course(ONCE, request=available),
         replica.course(entry("c/m")),

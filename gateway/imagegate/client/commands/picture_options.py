@@ -1,8 +1,9 @@
 """What `generate` and `explain` take: one definition of the options that make up a request."""
 
 import inspect
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Annotated, Any, Concatenate, Literal, TypeVar
@@ -11,7 +12,7 @@ import typer
 
 from imagegate.client.client import DEFAULT_TIMEOUT
 from imagegate.client.commands.options import Json, Router, Timeout
-from imagegate.client.fields import GenerateFields
+from imagegate.client.fields import MAX_BYTES, GenerateFields
 
 STANDARD_INPUT = "-"
 
@@ -48,6 +49,31 @@ class PictureOptions:
     idempotency_key: Annotated[
         str, typer.Option(metavar="KEY", help="The same key again joins the first call, or gets its answer [random].")
     ] = ""
+    quality: Annotated[
+        Literal["SD", "HD", "ULTRA", "PREMIUM"] | None,
+        typer.Option(
+            metavar="sd|hd|ultra|premium",
+            case_sensitive=False,
+            help="Chooses among a route's models; fills size and steps that are left out.",
+        ),
+    ] = None
+    format: Annotated[
+        Literal["PNG", "JPEG", "WEBP"] | None,
+        typer.Option(metavar="png|jpeg|webp", case_sensitive=False, help="[as the upstream gives it]"),
+    ] = None
+    max_bytes: Annotated[
+        int | None, typer.Option(help=f"Of all pictures together; larger ones are made to fit [{MAX_BYTES:,}].")
+    ] = None
+    max_credits: Annotated[int | None, typer.Option(help="The most that it may cost, whoever delivers.")] = None
+    tier: Annotated[
+        Literal["free", "basic", "pro", "enterprise"] | None, typer.Option(help="Only models up to this tier.")
+    ] = None
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PROVIDER.NAME=VALUE", help="What only one provider understands; repeatable."),
+    ] = None
+    user: Annotated[str, typer.Option(help="Whoever this is for, in your own words.")] = ""
+    project: Annotated[str, typer.Option(help="What this belongs to, in your own words.")] = ""
     timeout: Timeout = DEFAULT_TIMEOUT
     router: Router = ""
     as_json: Json = False
@@ -74,7 +100,34 @@ class PictureOptions:
             no_fallback=self.no_fallback,
             payment=self.payment,
             idempotency_key=self.idempotency_key,
+            quality=self.quality,
+            format=self.format,
+            max_bytes=self.max_bytes,
+            max_credits=self.max_credits,
+            tier=self.tier,
+            provider_options=provider_options(self.option or ()),
+            user=self.user,
+            project=self.project,
         )
+
+
+def provider_options(given: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+    """`fal.acceleration=high` as the SDK takes it; a value is JSON where it reads as JSON, else a text.
+
+    Raises typer.BadParameter for anything of another shape.
+    """
+    options: dict[str, dict[str, Any]] = {}
+    for each in given:
+        name, equals, text = each.partition("=")
+        provider, dot, option = name.partition(".")
+        if not (equals and dot and provider and option):
+            raise typer.BadParameter(f"{each!r} is not PROVIDER.NAME=VALUE", param_hint="--option")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        options.setdefault(provider, {})[option] = value
+    return options
 
 
 def takes_picture_options(

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from imagegate.client.output.screen import line, row, table, text
 from imagegate.client.plain import bare_name
-from imagegate.v1 import catalog_pb2
+from imagegate.v1 import catalog_pb2, terms_pb2
 
 
 def print_models(out: Console, catalogue: catalog_pb2.ListModelsResponse) -> None:
@@ -16,9 +16,9 @@ def print_models(out: Console, catalogue: catalog_pb2.ListModelsResponse) -> Non
             f"{model.provider}/{model.key}",
             model.tier,
             str(model.credits) if model.HasField("credits") else "?",
-            bare_name(catalog_pb2.Quality.DESCRIPTOR, model.quality),
+            bare_name(terms_pb2.Quality.DESCRIPTOR, model.quality),
             f"{model.typical_seconds_low:g}–{model.typical_seconds_high:g}",
-            "once" if model.payment == catalog_pb2.PAYMENT_PAY_ONCE else "",
+            "once" if model.payment == terms_pb2.PAYMENT_PAY_ONCE else "",
             model.upstream_model,
             text("on", style="green") if model.enabled else text("off", style="yellow"),
         )

@@ -9,9 +9,9 @@ from imagegate.client.output.picture import changed
 from imagegate.client.output.screen import line, row, table, text, until
 from imagegate.client.plain import bare_name
 from imagegate.client.result import Adjustment
-from imagegate.v1 import catalog_pb2, error_pb2, router_pb2
+from imagegate.v1 import error_pb2, router_pb2, terms_pb2
 
-PAYMENTS = {catalog_pb2.PAYMENT_PAY_ONCE: "once", catalog_pb2.PAYMENT_AVAILABLE: "available"}
+PAYMENTS = {terms_pb2.PAYMENT_PAY_ONCE: "once", terms_pb2.PAYMENT_AVAILABLE: "available"}
 
 
 def print_explanation(out: Console, explanation: router_pb2.Explanation) -> None:
