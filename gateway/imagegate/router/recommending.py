@@ -84,7 +84,8 @@ def _recommendation(offered: Offered, wanted: Sequence[str]) -> catalog_pb2.Reco
 
 
 def _praise(model: Model, wanted: Sequence[str]) -> str:
-    matched = _matched(wanted, _purpose(model))
+    told = _matched(wanted, model.recommended_for)  # by the choice itself
+    matched = [word for word in _matched(wanted, _purpose(model)) if word not in told]
     praise = [CHOICES[model.recommended_for]] if model.recommended_for else []
     praise += [f"it is said to be good for “{', '.join(matched)}”"] if matched else []
     return ", and ".join(praise) or clip(model.use_case or model.display_name, USE_CASE_BYTES)

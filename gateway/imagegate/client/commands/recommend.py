@@ -12,13 +12,13 @@ from imagegate.client.fields import QualityName, TaskName, TierName
 from imagegate.client.plain import plain
 from imagegate.client.stdout import say_json
 
-TASKS = "|".join(task.lower() for task in get_args(TaskName))
+TASKS = ", ".join(task.lower() for task in get_args(TaskName))
 
 
 def recommend(
     use_case: Annotated[str, typer.Option(metavar="WORDS", help='What for, as in "fast drafts" or "artistic".')] = "",
     task: Annotated[
-        TaskName, typer.Option(metavar=TASKS, case_sensitive=False, help="What it must be able to do.")
+        TaskName, typer.Option(metavar="TASK", case_sensitive=False, show_default=False, help=f"One of {TASKS}.")
     ] = "TEXT_TO_IMAGE",
     max_credits: Annotated[int | None, typer.Option(help="The most for one picture of its usual size.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="The most that a picture usually takes.")] = None,
