@@ -4,6 +4,7 @@
 | --- | --- |
 | picture, picture_options | generate, explain, and what both take |
 | catalog | models |
+| recommend | recommend |
 | status | status |
 | record | requests, why |
 | breaker | breaker open, close, observe, clear, list |
