@@ -5,6 +5,7 @@
 | picture, picture_options | generate, explain, and what both take |
 | catalog | models |
 | status | status |
+| doctor | doctor |
 | record | requests, why |
 | breaker | breaker open, close, observe, clear, list |
 | local | up, sandbox, config check, config show |
