@@ -5,7 +5,7 @@ import re
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from imagegate.client.client import CHECK_TIMEOUT, AsyncClient
@@ -78,7 +78,9 @@ class Examination:
 
     async def _tried(self, learnt: Learnt, makes: Makes) -> Learnt:
         """With pictures, one at a time of each provider."""
-        plan = planned(_trials(learnt), lambda name: is_worth_a_picture(name, learnt), all_models=makes.all_models)
+        trials, unread = _trials(learnt)
+        plan = planned(trials, lambda name: is_worth_a_picture(name, learnt), all_models=makes.all_models)
+        plan = replace(plan, left_out=(*plan.left_out, *unread))
         makes.announce(plan)
         by_provider: dict[str, list[Trial]] = defaultdict(list)
         for trial in plan.trials:
@@ -117,12 +119,19 @@ def _is_on(name: str, learnt: Learnt) -> bool:
     return learnt.providers[learnt.provider_of(name)].enabled and (model is None or model.enabled)
 
 
-def _trials(learnt: Learnt) -> Iterable[Trial]:
-    for name, told in learnt.listed.items():
-        yield trial_of(name, told.provider, Model.from_proto(told))
+def _trials(learnt: Learnt) -> tuple[list[Trial], list[str]]:
+    """A picture of everything that was told, and whose entry this version cannot read: a router may be newer."""
+    told = [(name, model.provider, model) for name, model in learnt.listed.items()]
     for name, provider in learnt.others.items():
         if learnt.providers[provider].HasField("outside_catalogue"):
-            yield trial_of(name, provider, Model.from_proto(learnt.providers[provider].outside_catalogue))
+            told.append((name, provider, learnt.providers[provider].outside_catalogue))
+    trials, unread = [], []
+    for name, provider, model in told:
+        try:
+            trials.append(trial_of(name, provider, Model.from_proto(model)))
+        except ValueError:
+            unread.append(f"none of {name}: this version cannot read its entry")
+    return trials, unread
 
 
 def _trouble(error: GenerationError) -> Trouble:

@@ -11,6 +11,9 @@ CIRCUIT_OPEN = "CIRCUIT_OPEN"
 CREDENTIALS_REJECTED = "CREDENTIALS_REJECTED"
 # What is wrong with an account is wrong with all its models.
 OF_THE_ACCOUNT = frozenset({CREDENTIALS_REJECTED, "OUT_OF_CREDIT"})
+REJECTED = "UPSTREAM_REJECTED_INPUT"
+# What was sent was what the catalogue says that the model takes.
+ENTRY_IS_WRONG = "the catalogue says otherwise of this model: correct its entry by an overlay (IMAGEGATE_MODELS)"
 # The provider has no free question: an older one, or somebody else's.
 NOT_OFFERED = "UNSUPPORTED"
 
@@ -89,7 +92,8 @@ def _delivered(name: str, made: Made) -> Row:
 
 def _troubled(name: str, trouble: Trouble) -> Row:
     works = Works.WARNING if trouble.passes else Works.FAILED
-    return Row(name, works, _in_short(trouble), trouble.message, trouble.remedy, trouble)
+    notes = (ENTRY_IS_WRONG,) if trouble.reason == REJECTED else ()
+    return Row(name, works, _in_short(trouble), trouble.message, trouble.remedy, trouble, notes=notes)
 
 
 def _in_short(trouble: Trouble) -> str:
@@ -138,7 +142,7 @@ def _remembered(name: str, learnt: Learnt) -> Trouble | None:
         if isinstance(scope, router_pb2.ModelStatus) and scope.rejecting:
             message = "it rejects every input, so that the router asks it last"
             remedy = "compare what it is sent with what it takes: `imagegate requests --failed`"
-            return Trouble("UPSTREAM_REJECTED_INPUT", message, remedy, upstream_message=scope.rejecting)
+            return Trouble(REJECTED, message, remedy, upstream_message=scope.rejecting)
     return None
 
 
