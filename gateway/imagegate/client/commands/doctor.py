@@ -21,7 +21,7 @@ def doctor(
         bool, typer.Option("--all-models", help="Make one of each model that a free question finds nothing against.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 also where a fallback covers a model that fails.")
+        bool, typer.Option("--strict", help="Exit with 1 where any model fails, covered by a fallback or not.")
     ] = False,
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where those pictures go.")] = ".",
     timeout: Timeout = DEFAULT_TIMEOUT,

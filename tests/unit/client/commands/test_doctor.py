@@ -60,7 +60,8 @@ async def test_few_questions_at_a_time(router: Any, imagegate: Any, capsys: pyte
         return catalog_pb2.ModelCheck(exists=True)
 
     all_at_once = asyncio.Event()
-    router.catalogue.models[:] = [catalog_pb2.Model(provider="fal", key=key, enabled=True) for key in keys]
+    router.catalogue.ClearField("models")
+    router.catalogue.models.extend(catalog_pb2.Model(provider="fal", key=key, enabled=True) for key in keys)
     router.check, router.statuses[0] = check, router_pb2.RouterStatus()
     running = asyncio.create_task(imagegate("doctor", "--router", router.address))
     async with asyncio.timeout(20):

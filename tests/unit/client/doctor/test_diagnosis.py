@@ -34,9 +34,7 @@ def learnt(
     return Learnt(
         providers={name: catalog_pb2.Provider(name=name, **told) for name in ("fal", "hf")},
         listed={
-            name: catalog_pb2.Model(
-                provider=name.partition("/")[0], **{"enabled": True, **(models or {}).get(name, {})}
-            )
+            name: catalog_pb2.Model(provider=name.partition("/")[0], **{"enabled": True, **special.get(name, {})})
             for name in names
             if ":" not in name
         },
