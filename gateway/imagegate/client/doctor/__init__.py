@@ -11,12 +11,13 @@
 
 from imagegate.client.doctor.diagnosis import Diagnosis, diagnose
 from imagegate.client.doctor.examining import Examination, Makes
-from imagegate.client.doctor.row import ProviderRow, RouteRow, Row, Works
+from imagegate.client.doctor.row import Made, ProviderRow, RouteRow, Row, Works
 from imagegate.client.doctor.trial import Plan
 
 __all__ = [
     "Diagnosis",
     "Examination",
+    "Made",
     "Makes",
     "Plan",
     "ProviderRow",

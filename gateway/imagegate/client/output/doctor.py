@@ -1,11 +1,11 @@
 """What works, and what to do where it does not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
-from imagegate.client.doctor import Diagnosis, Plan, ProviderRow, Row, Works
+from imagegate.client.doctor import Diagnosis, Made, Plan, ProviderRow, Row, Works
 from imagegate.client.output.screen import line, row, table, text
 
 STYLES = {
@@ -15,6 +15,8 @@ STYLES = {
     Works.OFF: "dim",
     Works.NOT_ASKED: "dim",
 }
+# Columns that a table with files and remedies needs.
+WIDE = 160
 FREE = "only free questions were asked: credit, and what a plan allows, shows with --generate or --all-models"
 
 
@@ -29,13 +31,7 @@ def print_diagnosis(out: Console, diagnosis: Diagnosis, *, with_pictures: bool) 
     for each in diagnosis.providers:
         row(providers, each.name, each.key, _state(each))
     out.print(providers)
-    pictures = ("content type", "bytes", "file", "cost") if with_pictures else ()
-    models = table("model", "works", "status", *pictures, "remedy")
-    for model in diagnosis.models:
-        works = text(model.works, STYLES[model.works])
-        cells = _picture(model) if with_pictures else ()
-        row(models, model.model, works, model.status, *cells, "; ".join(_remedy(model)))
-    out.print(models)
+    _print_models(out, diagnosis.models, with_pictures=with_pictures)
     routes = table("route", "works", "who does, in order")
     for route in diagnosis.routes:
         works = text("yes", "green") if route.works else text("no", "red")
@@ -51,11 +47,30 @@ def _state(provider: ProviderRow) -> Text:
     return text(f"not reachable: {provider.problem}", style="red") if provider.problem else text("on", style="green")
 
 
-def _picture(model: Row) -> tuple[str, str, str, str]:
-    made = model.made
+def _print_models(out: Console, models: Sequence[Row], *, with_pictures: bool) -> None:
+    """One row per model; where there is no room for files and remedies beside it, they stand below the table."""
+    is_wide = out.width >= WIDE
+    pictures = ("content type", "bytes", "cost") if with_pictures else ()
+    rows = table("model", "works", "status", *pictures, *(("file", "remedy") if is_wide else ()))
+    for model in models:
+        works = text(model.works, STYLES[model.works])
+        cells = _picture(model.made) if with_pictures else ()
+        row(rows, model.model, works, model.status, *cells, *(_texts(model) if is_wide else ()))
+    out.print(rows)
+    for model in () if is_wide else models:
+        for words in filter(None, _texts(model)):
+            line(out, f"{model.model}: {words}")
+
+
+def _texts(model: Row) -> tuple[str, str]:
+    """The picture's file, and what there is to say of the model."""
+    return model.made.file if model.made is not None else "", "; ".join(_remedy(model))
+
+
+def _picture(made: Made | None) -> tuple[str, str, str]:
     if made is None:
-        return "", "", "", ""
-    return made.content_type, f"{made.bytes:,}", made.file, "?" if made.cost is None else str(made.cost)
+        return "", "", ""
+    return made.content_type, f"{made.bytes:,}", "?" if made.cost is None else str(made.cost)
 
 
 def _remedy(model: Row) -> Iterator[str]:

@@ -12,6 +12,10 @@ from imagegate.runtime.errors import Failure, Reason
 from imagegate.v1 import catalog_pb2, router_pb2
 
 
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 async def test_people_get_tables(router: Any, imagegate: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """R12: keys, models and routes, and what --generate would tell besides; nothing is said on standard error."""
     assert await imagegate("doctor", "--router", router.address) == 0
@@ -36,7 +40,7 @@ async def test_a_picture_is_asked_for_alone_and_kept(
     assert told.err == "making one small picture: 5 credits\n"
     (request,) = router.requests
     assert (request.model, request.routing.no_fallback) == ("fal/flux-schnell", True)
-    (file,) = (tmp_path / "pictures").iterdir()
+    (file,) = files_in(tmp_path / "pictures")
     assert file.name.startswith("imagegate-doctor-fal-flux-schnell-")
     assert "image/png" in told.out
     router.fail(Failure(Reason.UPSTREAM_ERROR, "it fell over", remedy="pick it up"))
@@ -109,3 +113,18 @@ async def test_somebody_who_looks_sees_how_far_it_is(
     told = capsys.readouterr()
     assert "asking" in told.err
     assert "asking" not in told.out
+
+
+@pytest.mark.usefixtures("terminal")
+async def test_a_narrow_terminal_breaks_no_path(
+    router: Any, imagegate: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R12: where there is no room in the table, files and remedies stand below it, each on a line of its own."""
+    monkeypatch.setenv("COLUMNS", "80")
+    place = ("--out", str(tmp_path), "--router", router.address)
+    assert await imagegate("doctor", "--generate", *place) == 0
+    (file,) = files_in(tmp_path)
+    assert f"fal/flux-schnell: {file}" in capsys.readouterr().out.splitlines()
+    router.fail(Failure(Reason.UPSTREAM_ERROR, "it fell over", remedy="pick it up"))
+    assert await imagegate("doctor", "--generate", *place) == 1
+    assert any("fal/flux-schnell: it fell over" in line for line in capsys.readouterr().out.splitlines())
