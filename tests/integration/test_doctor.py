@@ -170,7 +170,7 @@ async def test_r4_json_in_a_pictures_place(opened: Any) -> None:
     """R4, R12: an answer that is no picture is found, and never saved as one."""
     async with opened({"default": [SCHNELL, "automatic1111/local"]}) as surgery:
         surgery.spoil(fault="json_200", method="POST")
-        report = await surgery.doctor("--generate")
+        report = await surgery.doctor("--all-models")
     row = report.row(SCHNELL)
     assert (row["works"], row["reason"]) == ("warning", "BAD_OUTPUT")
     assert row["remedy"]
@@ -183,7 +183,7 @@ async def test_r4_a_refused_accept_header(opened: Any) -> None:
     async with opened() as surgery:
         words = 'Accept type "application/json" not supported'
         surgery.spoil(fault="status", code=400, body={"error": words}, method="POST")
-        report = await surgery.doctor("--generate")
+        report = await surgery.doctor("--all-models")
     assert report.row(SCHNELL)["upstream_message"] == words
 
 
@@ -231,7 +231,7 @@ async def test_r8_a_cold_model_is_warming_and_no_failure(opened: Any) -> None:
     """R8, R12: shown with its estimate, also by the free questions that follow; --strict has nothing against it."""
     async with opened({"default": [SCHNELL]}) as surgery:
         surgery.spoil(fault="loading", seconds=400, method="POST")
-        report = await surgery.doctor("--generate", "--strict")
+        report = await surgery.doctor("--all-models", "--strict")
         after = await surgery.doctor("--strict")
     row = report.row(SCHNELL)
     assert (row["works"], row["reason"], row["ready_in"]) == ("warning", "MODEL_LOADING", 400)
