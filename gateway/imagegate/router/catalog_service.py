@@ -94,7 +94,11 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         switched_on = config.providers[name].enabled
         reason = offer.disabled_reason if switched_on else "switched off in the router's configuration"
         provider = catalog_pb2.Provider(
-            name=name, enabled=not reason, disabled_reason=reason, quota_left=offer.quota_left
+            name=name,
+            enabled=not reason,
+            disabled_reason=reason,
+            quota_left=offer.quota_left,
+            key_variable=offer.key_variable,
         )
         if offer.catalogue is not None:
             provider.catalogue_revision = offer.catalogue.revision

@@ -149,6 +149,29 @@ def some_recommendations(request: catalog_pb2.RecommendModelsRequest) -> catalog
     return catalog_pb2.RecommendModelsResponse(recommendations=found[: request.limit or None])
 
 
+def a_catalogue(*keys: str) -> catalog_pb2.ListModelsResponse:
+    """Models of fal, and a provider that is off."""
+    return catalog_pb2.ListModelsResponse(
+        models=[
+            catalog_pb2.Model(
+                provider="fal",
+                key=key,
+                tier="free",
+                credits=5,
+                enabled=True,
+                tasks=[catalog_pb2.TASK_TEXT_TO_IMAGE],
+                typical_seconds_low=1,
+                typical_seconds_high=2,
+            )
+            for key in keys or ("flux-schnell",)
+        ],
+        providers=[
+            catalog_pb2.Provider(name="fal", enabled=True),
+            catalog_pb2.Provider(name="huggingface", disabled_reason="set HUGGINGFACE_API_KEY"),
+        ],
+    )
+
+
 def a_status(in_flight: int = 0) -> router_pb2.RouterStatus:
     """Two providers, of which one has everything the matter that one can have."""
     well = router_pb2.ModelStatus(key="flux-schnell", breaker=router_pb2.BREAKER_STATE_CLOSED, succeeded=3)
@@ -239,6 +262,8 @@ class ScriptedRouter(
         self.explanation: Callable[[generation_pb2.GenerateRequest], router_pb2.Explanation] = an_explanation
         self.statuses = [a_status(), a_status(), a_status(in_flight=1)]
         self.watch_ends = False
+        self.catalogue = a_catalogue()
+        self.check: Callable[[str], Awaitable[catalog_pb2.ModelCheck]] = self.exists
 
     async def deliver(self, request: generation_pb2.GenerateRequest) -> generation_pb2.GenerateResponse:
         return an_answer(request, request.count or 1)
@@ -286,16 +311,13 @@ class ScriptedRouter(
         return await self.reply(request)
 
     async def ListModels(self, request: catalog_pb2.ListModelsRequest, context: Any) -> catalog_pb2.ListModelsResponse:
-        return catalog_pb2.ListModelsResponse(
-            models=[catalog_pb2.Model(provider="fal", key="flux-schnell", tier="free", credits=5, enabled=True)],
-            providers=[
-                catalog_pb2.Provider(name="fal", enabled=True),
-                catalog_pb2.Provider(name="huggingface", disabled_reason="set HUGGINGFACE_API_KEY"),
-            ],
-        )
+        return self.catalogue
 
     async def CheckModel(self, request: catalog_pb2.CheckModelRequest, context: Any) -> catalog_pb2.ModelCheck:
-        return catalog_pb2.ModelCheck(provider="fal", model=request.name, exists=True)
+        return await self.check(request.name)
+
+    async def exists(self, name: str) -> catalog_pb2.ModelCheck:
+        return catalog_pb2.ModelCheck(provider="fal", model=name, exists=True)
 
     async def EstimateCost(self, request: generation_pb2.GenerateRequest, context: Any) -> catalog_pb2.CostEstimate:
         self.estimated.append(request)

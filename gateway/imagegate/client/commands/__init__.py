@@ -6,6 +6,7 @@
 | catalog | models |
 | recommend | recommend |
 | status | status |
+| doctor | doctor |
 | record | requests, why |
 | breaker | breaker open, close, observe, clear, list |
 | local | up, sandbox, config check, config show |
