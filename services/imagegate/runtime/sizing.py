@@ -22,10 +22,10 @@ def fit_sides(asked: Mapping[str, Value], model: Model, kept: Collection[str]) -
     """The sides that are fitted together, in pixels; empty where each is fitted by itself.
 
     A model with `sizes` makes the nearest of them, its usual one where none is asked for. One with ranges is sent both
-    sides moved into them together where one is out; a side that is `kept` is not moved for the other's sake.
+    sides moved into them together where one is out. A side that is `kept` is not changed for the other's sake.
     """
     if model.sizes:
-        size = nearest_size([_whole(asked.get(side)) for side in SIDES], model.sizes)
+        size = nearest_size([_whole(asked.get(side)) for side in SIDES], _keeping(asked, model.sizes, kept))
         why = f"the model makes {_named(model.sizes)} only"
         return {
             side: (own, _told(side, asked.get(side), own, generation_pb2.ACTION_TRANSLATED, why))
@@ -61,6 +61,12 @@ def in_shape(sides: Sequence[int], ranges: Sequence[Parameter]) -> list[int]:
     most = min(math.inf if own.maximum is None else own.maximum / side for own, side in zip(ranges, sides, strict=True))
     factor = min(max(1.0, least), most)
     return [round(nearest_on_grid(side * factor, own)) for own, side in zip(ranges, sides, strict=True)]
+
+
+def _keeping(asked: Mapping[str, Value], sizes: Sequence[Size], kept: Collection[str]) -> Sequence[Size]:
+    """The sizes that leave the sides alone that are `kept`; all where there is none, which is refused elsewhere."""
+    held = [(place, asked[side]) for place, side in enumerate(SIDES) if side in kept and side in asked]
+    return [size for size in sizes if all(size[place] == side for place, side in held)] or sizes
 
 
 def _distortion(one: Size, other: Size) -> Fraction:
