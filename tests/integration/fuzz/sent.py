@@ -99,7 +99,8 @@ def _asked_for(name: str, asked: Value, sent: Value | None, told: Adjustment | N
     if sent is None:
         return [] if asked == "" else [f"{name}: {asked!r} was not sent, and nothing is told"]
     if name == "sampler":
-        is_same = ALIASES.get(str(asked), str(asked)).casefold() == str(sent).casefold()
+        one, other = (ALIASES.get(str(name), str(name).casefold()) for name in (asked, sent))
+        is_same = one == other
     elif isinstance(asked, float):
         is_same = struct.pack("f", asked) == struct.pack("f", float(sent))
     else:
