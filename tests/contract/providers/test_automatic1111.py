@@ -51,7 +51,8 @@ def an_order(provider, name="", prompt="a fox", count=1, **fields):
     model = provider.catalogue.find(name)
     small = {"width": 256, "height": 256, "steps": 10, "seed": 7}
     request = generation_pb2.GenerateRequest(prompt=prompt, **{**small, **fields})
-    return Order(model, prompt, fit(request, model, drawn_seed=1).parameters, Deadline.after(20), count=count)
+    fitted = fit(request, model, drawn_seed=1)
+    return Order(model, prompt, fitted.parameters, Deadline.after(20), count=count, options=fitted.options)
 
 
 async def generate(provider, order):
@@ -118,6 +119,18 @@ async def test_a_callers_tags_never_arrive(sandbox, provider):
         ("prompt", "<lora:x:1>", generation_pb2.ACTION_TRANSLATED),
         ("negative_prompt", "<hypernet:y:1>", generation_pb2.ACTION_TRANSLATED),
     ]
+
+
+async def test_options_arrive(sandbox, provider):
+    """R1: what the model lets through arrives under the webui's own names, for a checkpoint as for what is loaded."""
+    await provider.refresh()
+    request = generation_pb2.GenerateRequest()
+    request.provider_options["automatic1111"].update({"tiling": True, "eta": 0.25, "restore_faces": False})
+    for name in ("local", SDXL):
+        order = an_order(provider, name, provider_options=request.provider_options)
+        await generate(provider, order)
+        body = asked(sandbox)[-1]["body"]
+        assert (body["tiling"], body["eta"], body["restore_faces"]) == (True, 0.25, False)
 
 
 # ── Whether a model works ────────────────────────────────────────────────────────────────────────────────────────────
@@ -285,7 +298,6 @@ async def test_a_webui_that_does_not_stop_is_left(sandbox, fault):
         ("k_euler_ancestral", "Euler a", None, None),
         ("LMS", "LMS", None, None),
         ("DPM++ 2M Karras", "DPM++ 2M", "karras", generation_pb2.ACTION_TRANSLATED),
-        ("no such thing", "Euler a", None, generation_pb2.ACTION_SUBSTITUTED),
     ],
 )
 async def test_only_samplers_that_it_has_are_sent(sandbox, provider, sampler, sent, scheduler, action):
@@ -299,13 +311,36 @@ async def test_only_samplers_that_it_has_are_sent(sandbox, provider, sampler, se
     assert order.parameters["sampler"] == sent
 
 
-async def test_a_sampler_that_must_be_kept_is_not_replaced(sandbox, provider):
-    """R1, U3: where the request forbids a change, nothing is submitted."""
-    order = an_order(provider, sampler="no such thing")
-    order.kept = frozenset({"sampler"})
+@pytest.mark.parametrize("kept", [frozenset(), frozenset({"sampler"}), None], ids=["adjust", "must_keep", "refuse"])
+async def test_an_unknown_sampler_is_refused_with_the_three_nearest(sandbox, provider, kept):
+    """U3, R1: whatever changes a request allows, another sampler is another picture: nothing is sent."""
+    order = an_order(provider, sampler="Euler b")
+    order.kept = kept
     failure = await the_failure(provider, order)
     assert (failure.reason, failure.dispatch) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT)
+    assert "no sampler 'Euler b'" in failure.message
+    assert failure.remedy == "one of Euler a, Euler, Heun"
+    assert order.adjustments == []
     assert not asked(sandbox)
+
+
+@pytest.mark.parametrize("sampler", ["x\n" * 128, "\x1b[31m", "🎨" * 200, "<script>"])
+async def test_a_hostile_name_of_a_sampler_is_told_in_one_short_line(provider, sampler):
+    """U3, R14: what a caller calls a sampler is repeated cut, and cannot forge a line."""
+    failure = await the_failure(provider, an_order(provider, sampler=sampler))
+    assert failure.reason is Reason.UNSUPPORTED
+    assert failure.message.isprintable()
+    assert len(failure.message.encode()) < 256
+
+
+async def test_a_webui_without_the_usual_sampler_takes_its_own(sandbox, provider):
+    """U3: who names no sampler is not refused for one that the catalogue names, and is told."""
+    sandbox.faults([{**EVERYTHING, "path": "*/samplers", "fault": "json_200", "body": [{"name": "Heun"}]}])
+    order = an_order(provider)
+    await generate(provider, order)
+    assert "sampler_name" not in asked(sandbox)[0]["body"]
+    told = [(each.parameter, each.requested, each.applied, each.action) for each in order.adjustments]
+    assert told == [("sampler", "Euler a", "", generation_pb2.ACTION_DROPPED)]
 
 
 async def test_samplers_are_asked_for_once_in_a_minute(sandbox):

@@ -60,6 +60,7 @@ def an_order(provider, key="flux-schnell", count=1, seconds=20.0, **fields):
         model=model,
         prompt="a fox",
         parameters=fitted.parameters,
+        options=fitted.options,
         deadline=Deadline.after(seconds),
         count=count,
         tell_upstream_id=Heard().tell,
@@ -116,6 +117,24 @@ async def test_what_is_asked(sandbox, provider):
     accepts = {r["headers"]["accept"] for r in sandbox.requests() if not r["path"].endswith("/status")}
     assert accepts == {"image/png"}
     assert asked(sandbox, "GET", "/status")[0]["query"] == {"logs": "0"}
+
+
+@pytest.mark.parametrize(
+    ("key", "options"),
+    [
+        ("flux-dev", {"acceleration": "high", "enable_safety_checker": False}),
+        ("flux-pro", {"safety_tolerance": "6", "enhance_prompt": True}),
+        ("stable-cascade", {"second_stage_steps": 24, "second_stage_guidance_scale": 20.0}),
+        ("aura-flow", {"expand_prompt": False}),
+    ],
+)
+async def test_options_arrive(sandbox, provider, key, options):
+    """R1, U2: what a model lets through arrives under fal's own names, and its strict app takes it."""
+    request = generation_pb2.GenerateRequest()
+    request.provider_options["fal"].update(options)
+    assert (await provider.generate(an_order(provider, key, provider_options=request.provider_options))).pictures
+    (submission,) = asked(sandbox, "POST", "/fal/queue")
+    assert {name: submission["body"][name] for name in options} == options
 
 
 async def test_the_key_stays_at_the_queue(sandbox, provider):
@@ -183,7 +202,7 @@ async def test_a_blanked_picture_is_marked(sandbox, provider):
 
 
 async def test_off_without_a_key(tmp_path):
-    """R10: without its key it is off, and says which variable switches it on and where to get one; a file will do."""
+    """R10, R13: without its key it is off, and says which variable switches it on and where to get one; or a file."""
     file = tmp_path / "key"
     provider = create({"FAL_KEY_FILE": str(file)}, lambda _: None)
     assert "set FAL_KEY" in provider.disabled_reason
@@ -252,6 +271,14 @@ async def test_what_fal_says_to_that(sandbox, provider, fault, reason, accepted,
     assert (check.failure.reason, check.key_accepted, check.exists) == (reason, accepted, exists)
 
 
+@pytest.mark.parametrize("key", ["stable-cascade", "aura-flow", "flux-pro"])
+async def test_every_model_can_be_checked(sandbox, provider, key):
+    """R7: the other models, the budget and the artistic one among them, are asked after for free as well."""
+    check = await checked(provider, key)
+    assert (check.key_accepted, check.failure) == (True, None)
+    assert sandbox.billing() == []
+
+
 async def test_a_check_when_nobody_is_there(unused_tcp_port):
     """R7: nobody at fal's address is UNREACHABLE."""
     async with a_provider({"FAL_QUEUE_URL": f"http://127.0.0.1:{unused_tcp_port}"}) as provider:
@@ -261,7 +288,7 @@ async def test_a_check_when_nobody_is_there(unused_tcp_port):
 
 
 async def test_what_happens_is_told():
-    """R9: the place in fal's queue, the work and the way back are told, with the id under which fal has it."""
+    """U2, R9: the place in fal's queue, the work and the way back are told, with the id under which fal has it."""
     async with (
         serving(pace=Pace(fal_queue=0.3, fal_run=0.6)) as sandbox,
         a_provider(sandbox.environment) as provider,
@@ -502,7 +529,7 @@ async def test_a_job_that_does_not_start_in_time():
 
 
 async def test_leaving_cancels_once():
-    """A caller that leaves has the work cancelled, once and provably: nothing is billed."""
+    """U2: a caller that leaves has the work cancelled, once and provably: nothing is billed."""
     async with serving(pace=SLOW) as sandbox, a_provider(sandbox.environment) as provider:
         order = an_order(provider)
         task = asyncio.create_task(provider.generate(order))

@@ -113,7 +113,10 @@ async def play(played: Script, prompt: str) -> tuple[Sequence[Attempt], Sequence
                 assert (counted(router, upstream) or 0) == risks.count(upstream)
     made = [each["upstream"] for each in served.sandbox.billing() if each["billed"] and each["prompt"] == prompt]
     ended = [event for event in router.events if isinstance(event, AttemptFinished)]
-    last = {event.provider: event.failure for event in ended}  # one that waited for its model ends more than once
+    last: dict[str, Failure | None] = {}  # in the order of their ends: one that waited for its model has more than one
+    for event in ended:
+        last.pop(event.provider, None)
+        last[event.provider] = event.failure
     return [Attempt(upstream, failure, made.count(upstream)) for upstream, failure in last.items()], risks
 
 

@@ -15,8 +15,10 @@ from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit
 from imagegate.runtime.models import Catalogue
-from imagegate.runtime.models_file import load_catalogue
+from imagegate.runtime.models_file import CatalogueError, load_catalogue
+from imagegate.runtime.options import Option
 from imagegate.runtime.order import Order
+from imagegate.sandbox.webui_request import read_txt2img
 from imagegate.v1 import generation_pb2
 
 PACKAGED = load_catalogue("automatic1111", Path(wire.__file__).with_name("models.yaml"))
@@ -26,7 +28,8 @@ BASE = Checkpoint("v1-5.safetensors [6ce0161689]", "v1-5", "6ce0161689")
 def order_for(prompt="a fox", count=1, **fields) -> Order:
     request = generation_pb2.GenerateRequest(prompt=prompt, **fields)
     model = PACKAGED.find("")
-    return Order(model, prompt, fit(request, model, 7).parameters, Deadline.after(20), count=count)
+    fitted = fit(request, model, 7)
+    return Order(model, prompt, fitted.parameters, Deadline.after(20), count=count, options=fitted.options)
 
 
 def answer(status, body=b"", **headers) -> Answer:
@@ -45,7 +48,7 @@ def made(*pictures, **info) -> Answer:
 
 
 def test_the_guides_defaults_are_sent_not_the_apis():
-    """U3, R2: 512², 20 steps, cfg 7 and Euler a are always sent, the API's own default being 50; nothing empty."""
+    """U3, P4, R2: 512², 20 steps, cfg 7 and Euler a are always sent, the API's own default being 50; nothing empty."""
     assert wire.to_payload(order_for(negative_prompt="")) == {
         "prompt": "a fox",
         "n_iter": 1,
@@ -64,7 +67,7 @@ def test_the_guides_defaults_are_sent_not_the_apis():
 
 
 def test_what_is_asked_for_is_sent_within_the_webuis_ranges():
-    """R1, U3: 256 to 2048 px, 10 to 50 steps, cfg 1 to 20, and all pictures of an order in one call."""
+    """R1, U3, P4: 256 to 2048 px, 10 to 50 steps, cfg 1 to 20, and all pictures of an order in one call."""
     payload = wire.to_payload(
         order_for(count=3, width=64, height=4096, steps=5, guidance_scale=0.0, seed=0, negative_prompt="cats")
     )
@@ -78,6 +81,46 @@ def test_a_checkpoint_is_selected_for_one_request_only():
     payload = wire.to_payload(order_for(), BASE.title)
     assert payload["override_settings"] == {"sd_model_checkpoint": BASE.title}
     assert payload["override_settings_restore_afterwards"] is True
+
+
+OPTIONS = {
+    "restore_faces": True,
+    "tiling": False,
+    "eta": 0.5,
+    "s_min_uncond": 1.0,
+    "s_churn": 2.0,
+    "s_tmin": 0.0,
+    "s_tmax": 10.0,
+    "s_noise": 1.1,
+}
+
+
+def test_options_go_along_under_the_webuis_names():
+    """R1: every option that is declared is sent as asked, and read by the webui; the rest is as without."""
+    request = generation_pb2.GenerateRequest()
+    request.provider_options["automatic1111"].update(OPTIONS)
+    payload = wire.to_payload(order_for(provider_options=request.provider_options))
+    assert OPTIONS.keys() == PACKAGED.find("local").options.keys()
+    assert payload == {**wire.to_payload(order_for()), **OPTIONS}
+    assert read_txt2img(payload).model_dump(include=set(OPTIONS)) == OPTIONS
+
+
+def test_an_option_never_says_what_we_say():
+    """R1: no option changes prompt, size, seed, count, the checkpoint or the way back, or runs a script."""
+    order = order_for(negative_prompt="cats", sampler="LMS")
+    order.parameters = {**order.parameters, "scheduler": "karras"}
+    plain = wire.to_payload(order, BASE.title)
+    assert plain.keys() <= wire.OURS
+    order.options = dict.fromkeys(wire.OURS, "evil")
+    assert wire.to_payload(order, BASE.title) == plain
+
+
+@pytest.mark.parametrize("name", ["seed", "script_name", "infotext", "send_images", "hr_prompt", "sampler_index"])
+def test_a_catalogue_with_an_option_of_ours_is_refused(name):
+    """P1: an option that would say what a request says otherwise stops the start, and is named."""
+    local = PACKAGED.find("local").model_copy(update={"options": {name: Option(kind="text")}})
+    with pytest.raises(CatalogueError, match=rf"local\.options\.{name}"):
+        wire.checked(PACKAGED.model_copy(update={"models": (local,)}))
 
 
 @pytest.mark.parametrize(
@@ -255,6 +298,26 @@ SCHEDULERS = answer(
 def test_a_sampler_is_found_by_any_of_its_spellings(asked, found):
     """U3: name or alias in any case, or the name of before 1.9; anything else is unknown and is never sent."""
     assert installed.to_samplers(SAMPLERS, SCHEDULERS).find(asked) == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ("Eular A", ["Euler a", "Euler", "LMS"]),
+        ("DPM++ 9M Karras", ["DPM++ 2M", "LMS", "Euler a"]),
+    ],
+)
+def test_the_nearest_samplers_are_told(asked, names):
+    """U3: for a name that it does not have, the three of the webui's own that look most like it."""
+    assert installed.to_samplers(SAMPLERS, SCHEDULERS).nearest(asked) == names
+
+
+def test_only_names_that_can_be_told_are_nearest():
+    """U3: a webui's list may hold anything; what is no name for a line is not repeated, and comparing stays quick."""
+    told = [{"name": "Euler\nforged"}, {"name": "Eulex" * 100_000}, *({"name": f"Euler {n}"} for n in range(5_000))]
+    names = installed.to_samplers(answer(200, told), None).nearest("Euler")
+    assert len(names) == 3
+    assert all(name.isprintable() and len(name) < 20 for name in names)
 
 
 def test_an_old_webui_knows_the_old_names():

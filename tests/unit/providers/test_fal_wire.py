@@ -12,6 +12,8 @@ from imagegate.runtime.answer import Answer
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit
+from imagegate.runtime.models_file import CatalogueError
+from imagegate.runtime.options import Option
 from imagegate.runtime.order import Order
 from imagegate.runtime.words import MAX_WORDS_BYTES
 from imagegate.sandbox.fal_inputs import read_input
@@ -35,7 +37,14 @@ def order_of(key, count=1, **fields):
     model = CATALOGUE.find(key)
     request = generation_pb2.GenerateRequest(prompt="a fox", **fields)
     fitted = fit(request, model, drawn_seed=4_294_967_295)
-    return Order(model=model, prompt="a fox", parameters=fitted.parameters, deadline=Deadline.after(20), count=count)
+    return Order(
+        model=model,
+        prompt="a fox",
+        parameters=fitted.parameters,
+        options=fitted.options,
+        deadline=Deadline.after(20),
+        count=count,
+    )
 
 
 def answer(status, body=b"", **headers):
@@ -61,36 +70,135 @@ def test_what_a_model_does_not_take_is_never_sent(model, fields):
     assert all(value not in ("", None, {}, []) for value in payload.values())
 
 
-def test_what_flux_takes():
-    """U2: a FLUX payload holds the size as one object, steps under fal's name, and asks for PNG."""
-    assert wire.to_payload(order_of("flux-dev", width=512, height=768, steps=12, seed=0), 0) == {
+WITH_DEFAULTS = {
+    "flux-schnell": '{"prompt": "a fox", "num_images": 1, "output_format": "png", "num_inference_steps": 4, '
+    '"image_size": {"width": 1024, "height": 1024}, "seed": 7}',
+    "flux-dev": '{"prompt": "a fox", "num_images": 1, "output_format": "png", "num_inference_steps": 28, '
+    '"guidance_scale": 3.5, "image_size": {"width": 1024, "height": 1024}, "seed": 7}',
+    "flux-pro": '{"prompt": "a fox", "num_images": 1, "output_format": "png", '
+    '"image_size": {"width": 1024, "height": 1024}, "seed": 7}',
+    "stable-cascade": '{"prompt": "a fox", "num_images": 1, "first_stage_steps": 20, "guidance_scale": 4.0, '
+    '"image_size": {"width": 1024, "height": 1024}, "seed": 7}',
+    "aura-flow": '{"prompt": "a fox", "num_images": 1, "num_inference_steps": 50, "guidance_scale": 3.5, "seed": 7}',
+}
+WITH_EVERYTHING = {
+    "flux-schnell": '{"prompt": "a fox", "num_images": 1, "output_format": "png", "num_inference_steps": 12, '
+    '"guidance_scale": 1.0, "image_size": {"width": 992, "height": 640}, "seed": 7}',
+    "flux-dev": '{"prompt": "a fox", "num_images": 1, "output_format": "png", "num_inference_steps": 30, '
+    '"guidance_scale": 1.0, "image_size": {"width": 992, "height": 640}, "seed": 7}',
+    "flux-pro": '{"prompt": "a fox", "num_images": 1, "output_format": "png", '
+    '"image_size": {"width": 992, "height": 640}, "seed": 7}',
+    "stable-cascade": '{"prompt": "a fox", "num_images": 1, "negative_prompt": "rain", "first_stage_steps": 30, '
+    '"guidance_scale": 0.0, "image_size": {"width": 999, "height": 640}, "seed": 7}',
+    "aura-flow": '{"prompt": "a fox", "num_images": 1, "num_inference_steps": 30, "guidance_scale": 0.0, "seed": 7}',
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [({"seed": 7}, WITH_DEFAULTS), (EVERYTHING, WITH_EVERYTHING)],
+    ids=["defaults", "everything"],
+)
+@pytest.mark.parametrize("model", CATALOGUE.models, ids=lambda model: model.key)
+def test_what_each_model_is_sent(model, fields, expected):
+    """U2, R1, R2: to the byte: fal's names, each model's own defaults and range, a zero is a value, nothing else."""
+    assert json.dumps(wire.to_payload(order_of(model.key, **fields), 0)) == expected[model.key]
+
+
+def test_a_model_of_one_size_is_asked_for_none():
+    """R1: aura-flow takes no size, whatever is known of the pictures that it makes."""
+    order = order_of("aura-flow")
+    order.parameters = {**order.parameters, "width": 1024, "height": 1024}
+    assert "image_size" not in wire.to_payload(order, 0)
+
+
+def outside(**parameters):
+    """An order of a model that the catalogue does not have."""
+    model = CATALOGUE.find("flux-dev").model_copy(
+        update={"key": "outside", "wire": {}, "options": {}, "parameters": {}}
+    )
+    return Order(model, "a fox", parameters, Deadline.after(20))
+
+
+def test_an_app_outside_the_catalogue_is_sent_what_was_asked_for():
+    """U2, R2: of an app that nobody described, only what the caller asked for is sent, under the usual names."""
+    assert wire.to_payload(outside(), 0) == {"prompt": "a fox", "num_images": 1}
+    assert wire.to_payload(outside(steps=9, guidance_scale=2.0, negative_prompt="rain"), 0) == {
         "prompt": "a fox",
         "num_images": 1,
-        "output_format": "png",
-        "image_size": {"width": 512, "height": 768},
-        "num_inference_steps": 12,
-        "guidance_scale": 3.5,
-        "seed": 0,
+        "num_inference_steps": 9,
+        "guidance_scale": 2.0,
+        "negative_prompt": "rain",
     }
+    assert wire.to_payload(outside(width=640, height=320), 0)["image_size"] == {"width": 640, "height": 320}
 
 
-def test_what_flux_pro_takes():
-    """U2, R1: flux-pro takes neither steps nor guidance."""
-    payload = wire.to_payload(order_of("flux-pro", steps=30, guidance_scale=5.0), 0)
-    assert payload.keys() == {"prompt", "num_images", "output_format", "image_size", "seed"}
+def test_one_side_alone_is_sent_alone():
+    """R1: what is told as applied arrives; fal fills a side that the order leaves open, with 512."""
+    payload = wire.to_payload(outside(width=640), 0)
+    assert payload["image_size"] == {"width": 640}
+    assert read_input("fal-ai/fast-sdxl", payload).size == (640, 512)
 
 
-def test_what_stable_cascade_takes():
-    """U2, R2: stable-cascade calls its steps otherwise, takes a negative prompt, and a guidance of zero is a value."""
-    payload = wire.to_payload(order_of("stable-cascade", negative_prompt="rain", steps=30, guidance_scale=0.0), 0)
-    assert (payload["first_stage_steps"], payload["guidance_scale"], payload["negative_prompt"]) == (30, 0.0, "rain")
-    assert "num_inference_steps" not in payload
-    assert "output_format" not in payload
+# ── Options ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+OPTIONS = {
+    "flux-schnell": {"acceleration": "high", "enable_safety_checker": False},
+    "flux-dev": {"acceleration": "regular", "enable_safety_checker": True},
+    "flux-pro": {"safety_tolerance": "5", "enhance_prompt": True},
+    "stable-cascade": {
+        "second_stage_steps": 12,
+        "second_stage_guidance_scale": 0.0,
+        "enable_safety_checker": False,
+    },
+    "aura-flow": {"expand_prompt": False},
+}
 
 
-def test_aura_flow_takes_no_size():
-    """U2, R1: aura-flow has one size, and is asked for none."""
-    assert "image_size" not in wire.to_payload(order_of("aura-flow", width=512, height=512), 0)
+def with_options(key, **options):
+    request = generation_pb2.GenerateRequest(prompt="a fox")
+    request.provider_options["fal"].update(options)
+    return order_of(key, provider_options=request.provider_options)
+
+
+@pytest.mark.parametrize("model", CATALOGUE.models, ids=lambda model: model.key)
+def test_options_go_along_under_fals_names(model):
+    """R1: every option that a model declares is sent as asked, and taken by a strict app; the rest is as without."""
+    asked = OPTIONS[model.key]
+    assert asked.keys() == model.options.keys()
+    payload = wire.to_payload(with_options(model.key, **asked), 0)
+    assert payload == {**wire.to_payload(order_of(model.key), 0), **asked}
+    read_input(model.upstream_model, payload)
+
+
+@pytest.mark.parametrize("model", CATALOGUE.models, ids=lambda model: model.key)
+def test_an_option_never_says_what_we_say(model):
+    """R1: no option changes prompt, size, seed, count or the way back, sent or not; and none is declared that would."""
+    order = order_of(model.key)
+    plain = wire.to_payload(order, 0)
+    assert plain.keys() <= wire.OURS
+    order.options = dict.fromkeys(wire.OURS, "evil")
+    assert wire.to_payload(order, 0) == plain
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"options": {"seed": Option(kind="integer")}}, "flux-dev.options.seed: imagegate says it itself"),
+        ({"options": {"sync_mode": Option(kind="boolean")}}, "flux-dev.options.sync_mode"),
+        ({"wire": {"dialect": "klingon"}}, "flux-dev.wire.dialect: is none of plain, flux, cascade, aura"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_said_is_refused(change, words):
+    """P1: an entry of which this provider cannot keep what it says stops the start and is named, outside ones too."""
+    wrong = CATALOGUE.find("flux-dev").model_copy(update=change)
+    for catalogue in ({"models": (wrong,)}, {"outside": wrong}):
+        with pytest.raises(CatalogueError) as caught:
+            wire.checked(CATALOGUE.model_copy(update=catalogue))
+        assert words in str(caught.value)
+
+
+# ── Seeds, and the way there ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_seed_of_each_picture():

@@ -8,7 +8,7 @@ from typing import Any
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.fitting import Value
-from imagegate.runtime.models import Catalogue, Model
+from imagegate.runtime.models import Catalogue, Model, nearest
 from imagegate.runtime.redaction import clip
 
 SAMPLERS = "/sdapi/v1/samplers"
@@ -19,6 +19,9 @@ OPTIONS = "/sdapi/v1/options"
 # Some keep thousands of them; a catalogue is read by people and goes over the wire whole.
 MAX_CHECKPOINTS = 200
 MAX_TITLE_CHARACTERS = 256
+# Of those that are compared with a name that it does not have, which takes time that grows with both.
+MAX_SAMPLERS = 200
+MAX_SAMPLER_CHARACTERS = 64
 # Seconds that a checkpoint takes to load before its first picture: several GB from a disk. Ours.
 LOADING_SECONDS = 20.0
 
@@ -55,6 +58,12 @@ class Samplers:
             if base != folded and base in self.samplers:
                 return Sampling(self.samplers[base], scheduler)
         return None
+
+    def nearest(self, asked: str) -> list[str]:
+        """The three samplers whose names look most like `asked`, best first, of those that can be told in a line."""
+        names = dict.fromkeys(self.samplers.values())
+        told = [name for name in names if name.isprintable() and len(name) <= MAX_SAMPLER_CHARACTERS]
+        return nearest(asked, told[:MAX_SAMPLERS])
 
 
 def to_samplers(samplers: Answer, schedulers: Answer | None) -> Samplers:

@@ -19,6 +19,7 @@ from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Delivery, Order
+from imagegate.runtime.redaction import clip, one_line
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
 from imagegate.v1 import generation_pb2
 
@@ -69,7 +70,7 @@ class Automatic1111Provider:
         self.disabled_reason = switched_off or settings.disabled_reason
         self._auth = auth
         self._webui = Webui(settings.api_url, auth)
-        self._stock = Stock(self._webui, catalogue, clock)
+        self._stock = Stock(self._webui, wire.checked(catalogue), clock)
         self._is_exclusive = settings.exclusive
         self._is_answering = True
         # Whether a submission was left alone: its caller left or its connection broke, and the webui goes on.
@@ -196,18 +197,24 @@ class Automatic1111Provider:
     async def _settle_sampler(self, order: Order) -> None:
         """Put the webui's own spelling of the sampler into the order.
 
-        Raises Failure(UNSUPPORTED) where that is a change and the request forbids it.
+        Raises Failure(UNSUPPORTED) for one that the webui does not have: it would use another one without a word.
         """
         asked = order.parameters.get("sampler")
         if asked is None:
             return
         known = await self._stock.samplers()
         found = known.find(str(asked))
-        if found is None:
-            default = order.model.parameters["sampler"].default
-            found = known.find(str(default))
-            why = "the webui has no such sampler"
-            order.adjust("sampler", asked, found.sampler if found else "", generation_pb2.ACTION_SUBSTITUTED, why)
+        if found is None and asked == order.model.parameters["sampler"].default:
+            why = "the webui has no such sampler, and takes its own usual one"
+            order.adjust("sampler", asked, "", generation_pb2.ACTION_DROPPED, why)
+        elif found is None:
+            names = known.nearest(str(asked))
+            raise Failure(
+                Reason.UNSUPPORTED,
+                f"the webui has no sampler {clip(one_line(str(asked)), 128)!r}",
+                remedy=f"one of {', '.join(names)}" if names else "",
+                dispatch=Dispatch.NOT_SENT,
+            )
         elif found.scheduler:
             applied = f"{found.sampler}, scheduler {found.scheduler}"
             why = "this webui takes sampler and scheduler apart"  # the same sampler: nothing that could be forbidden

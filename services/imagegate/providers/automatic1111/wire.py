@@ -9,6 +9,8 @@ from typing import Any
 
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.models import Catalogue
+from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Order, Picture
 from imagegate.runtime.redaction import one_line
 from imagegate.runtime.words import parsed, words
@@ -37,11 +39,29 @@ NAMES = {
 }
 # The pictures go back in the answer and nowhere else.
 CONSTANTS = {"send_images": True, "save_images": False, "do_not_save_samples": True, "do_not_save_grid": True}
+# What a request says in fields of its own, how pictures come back, and what would make the webui do something else than
+# a request says: no option of a model's may be one of these.
+OURS = frozenset({
+    "prompt", "negative_prompt", "n_iter", "batch_size", "seed", *NAMES.values(), *CONSTANTS, "sampler_index",
+    "override_settings", "override_settings_restore_afterwards", "script_name", "infotext", "hr_prompt",
+    "hr_negative_prompt",
+})  # fmt: skip
+
+
+def checked(catalogue: Catalogue) -> Catalogue:
+    """The catalogue, if none of its options is one that this module sets. Raises CatalogueError naming them."""
+    taken = [
+        f"{model.key}.options.{name}" for model in catalogue.models for name in sorted(OURS & model.options.keys())
+    ]
+    if taken:
+        raise CatalogueError(f"the catalogue of {catalogue.provider}: {', '.join(taken)}: imagegate says it itself")
+    return catalogue
 
 
 def to_payload(order: Order, checkpoint: str = "") -> dict[str, object]:
     """The body of one txt2img for all pictures of the order; `checkpoint` is a title, empty for what is loaded."""
-    payload: dict[str, object] = {"prompt": plain(order.prompt), "n_iter": order.count, "batch_size": 1, **CONSTANTS}
+    payload: dict[str, object] = {name: value for name, value in order.options.items() if name not in OURS}
+    payload |= {"prompt": plain(order.prompt), "n_iter": order.count, "batch_size": 1, **CONSTANTS}
     if "negative_prompt" in order.parameters:
         payload["negative_prompt"] = plain(str(order.parameters["negative_prompt"]))
     payload |= {theirs: order.parameters[ours] for ours, theirs in NAMES.items() if ours in order.parameters}

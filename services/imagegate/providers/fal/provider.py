@@ -97,7 +97,7 @@ class FalProvider:
     def __init__(
         self, *, catalogue: Catalogue, client: UpstreamClient, queue_url: str, key: Secret, enabled: bool
     ) -> None:
-        self.catalogue = catalogue
+        self.catalogue = wire.checked(catalogue)
         self.concurrency = CONCURRENCY
         self._client = client
         self._queue_url = queue_url

@@ -7,7 +7,7 @@ Two kinds of answers look alike and mean different things: a refused submission 
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
@@ -15,6 +15,8 @@ from typing import Any, Literal
 from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, REASONS_BY_STATUS, Answer
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.models import Catalogue, Model
+from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Order
 from imagegate.runtime.upstream import MAX_BODY_BYTES
 from imagegate.runtime.words import parsed, words, words_of
@@ -37,21 +39,49 @@ class Dialect:
     """How one family of models names what it takes; `constants` go along with every request."""
 
     steps: str = "num_inference_steps"
+    takes_size: bool = True
     constants: Mapping[str, str] = field(default_factory=dict)
 
 
-# The safety checker is left as fal has it: on. Only the FLUX family takes a format, and gives JPEG unless asked.
+# The safety checker is left as fal has it, on, unless an option says otherwise. Only the FLUX family takes a format,
+# and gives JPEG unless asked.
 DIALECTS = {
     "plain": Dialect(),
     "flux": Dialect(constants={"output_format": "png"}),
     "cascade": Dialect(steps="first_stage_steps"),
+    "aura": Dialect(takes_size=False),
 }
+# What a request says in fields of its own, and how a picture comes back: no option of a model's may be one of these.
+OURS = frozenset({
+    "prompt", "negative_prompt", "image_size", "guidance_scale", "seed", "num_images", "output_format", "format",
+    "sync_mode", *(dialect.steps for dialect in DIALECTS.values()),
+})  # fmt: skip
+
+
+def checked(catalogue: Catalogue) -> Catalogue:
+    """The catalogue, if all that it says can be said here. Raises CatalogueError with every problem."""
+    models = [*catalogue.models, *([catalogue.outside] if catalogue.outside else [])]
+    problems = [f"{model.key}.{problem}" for model in models for problem in _problems(model)]
+    if problems:
+        raise CatalogueError(f"the catalogue of {catalogue.provider}: {'; '.join(problems)}")
+    return catalogue
+
+
+def _problems(model: Model) -> Iterator[str]:
+    if _dialect_of(model) not in DIALECTS:
+        yield f"wire.dialect: is none of {', '.join(DIALECTS)}"
+    yield from (f"options.{name}: imagegate says it itself" for name in sorted(OURS & model.options.keys()))
+
+
+def _dialect_of(model: Model) -> str:
+    return model.wire.get("dialect", "plain")
 
 
 def to_payload(order: Order, index: int) -> dict[str, object]:
     """The model's input for picture `index` of the order: what the order holds, and nothing else."""
-    dialect = DIALECTS[order.model.wire.get("dialect", "plain")]
-    payload: dict[str, object] = {"prompt": order.prompt, "num_images": 1, **dialect.constants}
+    dialect = DIALECTS[_dialect_of(order.model)]
+    payload: dict[str, object] = {name: value for name, value in order.options.items() if name not in OURS}
+    payload |= {"prompt": order.prompt, "num_images": 1, **dialect.constants}
     for name, theirs in (
         ("negative_prompt", "negative_prompt"),
         ("steps", dialect.steps),
@@ -59,8 +89,10 @@ def to_payload(order: Order, index: int) -> dict[str, object]:
     ):
         if name in order.parameters:
             payload[theirs] = order.parameters[name]
-    if "width" in order.parameters and "height" in order.parameters:
-        payload["image_size"] = {"width": order.parameters["width"], "height": order.parameters["height"]}
+    # A side that is left open is left to fal.
+    size = {side: order.parameters[side] for side in ("width", "height") if side in order.parameters}
+    if size and dialect.takes_size:
+        payload["image_size"] = size
     seed = order.seed(index)
     if seed is not None:
         payload["seed"] = seed
