@@ -21,7 +21,18 @@ from imagegate.runtime.parameters import (
 from imagegate.runtime.sizing import fit_sides
 from imagegate.v1 import generation_pb2, terms_pb2
 
-__all__ = ["PRESETS", "SEEDS", "Adjustment", "Fitted", "Value", "fit", "forbidden", "leaves_seed_open", "text_of"]
+__all__ = [
+    "PRESETS",
+    "SEEDS",
+    "Adjustment",
+    "Fitted",
+    "Value",
+    "asked_fields",
+    "fit",
+    "forbidden",
+    "leaves_seed_open",
+    "text_of",
+]
 
 # What a quality stands for where the request leaves it open: pixels a side, and steps.
 PRESETS = {
@@ -86,6 +97,11 @@ def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjust
     refuse_all = request.on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
     changed = dict.fromkeys(adjustment.parameter for adjustment in adjustments)
     return [name for name in changed if refuse_all or name.partition(".")[0] in request.must_keep]
+
+
+def asked_fields(request: generation_pb2.GenerateRequest) -> frozenset[str]:
+    """The names of the fields to fit that the caller set."""
+    return frozenset(_asked(request))
 
 
 def leaves_seed_open(request: generation_pb2.GenerateRequest) -> bool:
