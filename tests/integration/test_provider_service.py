@@ -17,6 +17,7 @@ from imagegate.runtime.limits import Limits
 from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, UPSTREAM_ID
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models import Parameter
+from imagegate.runtime.options import Option
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import MESSAGE_OPTIONS, serving
@@ -173,6 +174,22 @@ async def test_prompts_are_logged_only_where_they_may_be(log_prompts: bool, logg
     assert line["parameters"].get("negative_prompt") == logged
     assert line.get("prompt") == ("p" * 100 if log_prompts else None)
     assert provider.orders[0].parameters["negative_prompt"] == "n" * 300
+    assert log_prompts or "nnn" not in str(logs)
+
+
+@pytest.mark.parametrize(("log_prompts", "logged"), [(True, "n" * 100), (False, None)])
+async def test_options_are_logged_as_they_were_sent(log_prompts: bool, logged: str | None) -> None:
+    """R6, R14: what goes along by the upstream's own names is logged; a free text is as private as a prompt."""
+    options = {"tiling": Option(kind="boolean"), "note": Option(kind="text")}
+    request = Request(prompt="p")
+    request.provider_options["scripted"].update({"tiling": True, "note": "n" * 200, "dropped": 1})
+    with capture_logs() as logs:
+        provider = ScriptedProvider(models=(SCRIPTED_MODEL.model_copy(update={"options": options}),))
+        async with a_house(provider, log_prompts=log_prompts) as house:
+            await house.call(request)
+    (line,) = attempt_lines(logs)
+    assert (line["parameters"]["tiling"], line["parameters"].get("note")) == (True, logged)
+    assert "dropped" not in line["parameters"]
     assert log_prompts or "nnn" not in str(logs)
 
 

@@ -102,7 +102,7 @@ async def test_what_a_model_does_not_take_never_reaches_it() -> None:
     assert set(sent) == {"width", "height", "num_inference_steps", "guidance_scale", "seed"}
     assert sent["width"] % 8 == 0
     changed = {a.parameter: a.action for a in result.adjustments}
-    assert changed == {"negative_prompt": "DROPPED", "width": "ROUNDED", "steps": "CLAMPED", "sampler": "DROPPED"}
+    assert changed == {"negative_prompt": "DROPPED", "width": "ROUNDED", "steps": "TRANSLATED", "sampler": "DROPPED"}
 
 
 async def test_every_image_call_of_every_provider_asks_for_an_image() -> None:

@@ -12,7 +12,6 @@ from imagegate.runtime.deadline import Deadline, HasTimeRemaining
 from imagegate.runtime.errors import Failure, Reason, invalid_request
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.server import Service
-from imagegate.runtime.validation import violations
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
 
@@ -71,7 +70,7 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         self, request: generation_pb2.GenerateRequest, context: HasTimeRemaining
     ) -> catalog_pb2.CostEstimate:
         """What the request costs at least and at most. Raises Failure where it could not be made."""
-        if wrong := violations(request, needs_prompt=False):
+        if wrong := self._router.violations(request, needs_prompt=False):
             raise invalid_request(wrong)
         now = self._router.clock()
         _, course = self._router.explain(request, Deadline.from_context(context, now=now))

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from imagegate.runtime import duration, strict_yaml
 
@@ -46,6 +55,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 CandidateName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*/[a-z0-9][a-z0-9_.-]*$")]
 
 
+Candidates = Annotated[list[CandidateName], Field(min_length=1)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,6 +77,28 @@ class ProviderConfig(ModelConfig):
     models: dict[Name, ModelConfig] = Field(default_factory=dict)
 
 
+class QualityRoute(_Strict):
+    """A route by quality: the candidates for pictures of each, and for those of any other quality, or of none."""
+
+    default: Candidates
+    sd: Candidates | None = None
+    hd: Candidates | None = None
+    ultra: Candidates | None = None
+    premium: Candidates | None = None
+
+    def candidates(self, quality: str) -> Sequence[str]:
+        """Those for `quality`, a name such as `hd`."""
+        own: list[str] | None = getattr(self, quality, None)
+        return own or self.default
+
+
+PLAIN, BY_QUALITY = "plain", "by quality"
+Route = Annotated[
+    Annotated[Candidates, Tag(PLAIN)] | Annotated[QualityRoute, Tag(BY_QUALITY)],
+    Discriminator(lambda route: BY_QUALITY if isinstance(route, Mapping | QualityRoute) else PLAIN),
+]
+
+
 class RouteOptions(_Strict):
     """What one route does differently.
 
@@ -78,15 +112,16 @@ class RouteOptions(_Strict):
 
 
 class RouterConfig(_Strict):
-    """The providers in fallback order, and the routes: a name and its candidates in order."""
+    """The providers in fallback order, and the routes: a name and its candidates in order, or these by quality."""
 
     providers: dict[Name, ProviderConfig] = Field(min_length=1)
-    routes: dict[Name, Annotated[list[CandidateName], Field(min_length=1)]]
+    routes: dict[Name, Route]
     route_options: dict[Name, RouteOptions] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> "RouterConfig":
-        problems = _inconsistencies(self.providers, self.routes, self.route_options)
+        routes = self.model_dump(include={"routes"}, exclude_none=True)["routes"]
+        problems = _inconsistencies(self.providers, routes, self.route_options)
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -169,33 +204,39 @@ def dump(config: RouterConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, width=100)
 
 
-def _written(
-    content: Mapping[str, Any],
-) -> tuple[Mapping[str, Any], Mapping[str, Sequence[str]], Mapping[str, Any]]:
+def _written(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The providers, routes and their options of a file that may be wrong in any way, as far as they can be read."""
-    providers, routes, options = (content.get(name) for name in ("providers", "routes", "route_options"))
-    listed = {
-        str(name): [candidate for candidate in candidates if isinstance(candidate, str)]
-        for name, candidates in (routes.items() if isinstance(routes, dict) else ())
-        if isinstance(candidates, list)
+    parts = (content.get(name) for name in ("providers", "routes", "route_options"))
+    return [{str(name): value for name, value in part.items()} if isinstance(part, dict) else {} for part in parts]
+
+
+def _lists(routes: Mapping[str, object]) -> Mapping[str, Sequence[str]]:
+    """Every list of candidates by its place: the route, or the route and its quality."""
+    places: dict[str, object] = {}
+    for name, route in routes.items():
+        places |= {f"{name}.{key}": own for key, own in route.items()} if isinstance(route, Mapping) else {name: route}
+    return {
+        place: [candidate for candidate in listed if isinstance(candidate, str)]
+        for place, listed in places.items()
+        if isinstance(listed, list)
     }
-    return providers if isinstance(providers, dict) else {}, listed, options if isinstance(options, dict) else {}
 
 
 def _inconsistencies(
-    providers: Mapping[str, object], routes: Mapping[str, Sequence[str]], options: Mapping[str, object]
+    providers: Mapping[str, object], routes: Mapping[str, object], options: Mapping[str, object]
 ) -> list[str]:
-    """Where providers, routes and their options do not fit together."""
+    """Where providers, routes and their options do not fit together; `routes` are lists, or lists by quality."""
+    lists = _lists(routes)
     problems = [
         f"routes.{route}: {candidate!r} names no configured provider{_did_you_mean(provider, providers)}"
-        for route, candidates in routes.items()
+        for route, candidates in lists.items()
         for candidate in candidates
         if (provider := candidate.partition("/")[0]) not in providers
     ]
     problems += [f"routes.{name}: a provider has this name too" for name in routes if name in providers]
     problems += [
         f"routes.{route}: lists a candidate twice"
-        for route, candidates in routes.items()
+        for route, candidates in lists.items()
         if len(set(candidates)) < len(candidates)
     ]
     problems += [
@@ -241,9 +282,10 @@ def _set(content: dict[str, Any], path: list[str], value: object) -> bool:
 def _problems(error: ValidationError) -> list[str]:
     found = []
     for detail in error.errors():
-        place = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+        parts = _place(detail["loc"])
+        place = ".".join(parts)
         if detail["type"] == "extra_forbidden":
-            known = _known_keys([str(part) for part in detail["loc"]])
+            known = _known_keys(parts)
             found.append(f"{place}: unknown key{_did_you_mean(str(detail['loc'][-1]), known)}")
         elif detail["type"] == "value_error" and not detail["loc"]:
             found += str(detail["ctx"]["error"]).split("\n")
@@ -252,11 +294,19 @@ def _problems(error: ValidationError) -> list[str]:
     return found
 
 
+def _place(loc: Sequence[int | str]) -> list[str]:
+    """Where in the file; pydantic also tells that it was a key, or which of its two shapes a route has."""
+    parts = [str(part) for part in loc if part != "[key]"]
+    return parts[:2] + parts[3:] if parts[:1] == ["routes"] and parts[2:3] in ([PLAIN], [BY_QUALITY]) else parts
+
+
 def _known_keys(place: Sequence[str]) -> Mapping[str, object]:
     """What could have stood where an unknown key was found."""
     match place:
         case [_]:
             return RouterConfig.model_fields
+        case ["routes", *_]:
+            return QualityRoute.model_fields
         case ["route_options", *_]:
             return RouteOptions.model_fields
         case ["providers", _, "models", *_]:

@@ -21,7 +21,6 @@ from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.server import Service
 from imagegate.runtime.stream_event import completed
-from imagegate.runtime.validation import violations
 from imagegate.v1 import error_pb2, generation_pb2
 
 log = structlog.get_logger()
@@ -98,7 +97,7 @@ class GenerationFace:
     async def _joined(
         self, request: generation_pb2.GenerateRequest, deadline: Deadline, entry: Remembered, tell: Tell | None
     ) -> Answered:
-        if wrong := violations(request):
+        if wrong := self._router.violations(request):
             raise invalid_request(wrong)
         order = _Order(self._router, self._history, request, deadline, entry, tell)
         if not request.idempotency_key:

@@ -17,13 +17,15 @@ from imagegate.router.events import ConfigLoaded, Listener, RequestFinished
 from imagegate.router.offers import Offered
 from imagegate.router.ranking import Entry, Obstacle, line_up
 from imagegate.router.repeats import RepeatBudget
-from imagegate.router.routes import Candidate, Resolution, resolve
+from imagegate.router.routes import Candidate, Resolution, resolve, unknown_providers
 from imagegate.router.warmup import Warmup
 from imagegate.runtime.deadline import Deadline
-from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REJECT_BLANK, REQUEST_ID_KEY
+from imagegate.runtime.errors import Dispatch, Failure, Reason, Violation
+from imagegate.runtime.fitting import SEEDS, leaves_seed_open
+from imagegate.runtime.metadata import ATTEMPT_NUMBER, DRAWN_SEED, FALLBACK_WAITS, REJECT_BLANK, REQUEST_ID_KEY
 from imagegate.runtime.prompts import without_prompts
-from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
+from imagegate.runtime.validation import violations
+from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2, terms_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,16 @@ class Answered:
 
 @dataclass(slots=True)
 class Journey:
-    """One request under way: what its model's name means, its course through the candidates, the seconds for which it
-    waited for others, and how many of those that were passed over its caller has heard of.
+    """One request under way: what its model's name means, its course through the candidates, the seed for those that
+    take one (None where the caller gave it), the seconds for which it waited for others, and how many of those that
+    were passed over its caller has heard of.
     """
 
     request_id: str
     resolution: Resolution
     course: Course
     began: float
+    drawn_seed: int | None = None
     waited: float = 0.0
     told_passed: int = 0
 
@@ -63,8 +67,8 @@ class Router:
         self.config: RouterConfig | None = None
         self.overrides = overrides
         self.catalogues = Catalogues(self._key_renewed, self._quota_left)
-        rng = random_source or random.Random()  # noqa: S311 jitter needs no secrecy
-        self.admission = Admission(emit, rng)
+        self._random = random_source or random.Random()  # noqa: S311 neither jitter nor seeds need secrecy
+        self.admission = Admission(emit, self._random)
         self.clock = clock
         self._emit = emit
         self._keep_prompts = keep_prompts  # in what providers say of failures, which is told to others and logged
@@ -117,8 +121,9 @@ class Router:
         """Set out. Raises Failure(MODEL_NOT_FOUND)."""
         now = self.clock()
         self._repeats.requested(now)
-        resolution = self.resolve(request.model)
-        return Journey(request_id, resolution, self._course(request, resolution, deadline), now)
+        resolution = self.resolve(request.model, request.quality)
+        seed = self._random.randrange(SEEDS) if leaves_seed_open(request) else None
+        return Journey(request_id, resolution, self._course(request, resolution, deadline), now, seed)
 
     async def generate(self, journey: Journey, tell: Tell | None = None) -> Answered:
         """The answer of the first candidate that delivers; `tell` hears what happens on the way. Raises Failure."""
@@ -139,12 +144,16 @@ class Router:
 
     def explain(self, request: generation_pb2.GenerateRequest, deadline: Deadline) -> tuple[Resolution, Course]:
         """What a request would set out with. Raises Failure(MODEL_NOT_FOUND)."""
-        resolution = self.resolve(request.model)
+        resolution = self.resolve(request.model, request.quality)
         return resolution, self._course(request, resolution, deadline)
 
-    def resolve(self, name: str) -> Resolution:
-        """The candidates that `name` means. Raises Failure(MODEL_NOT_FOUND)."""
-        return resolve(name, self.configured(), self.overrides, self.catalogues.known)
+    def violations(self, request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True) -> list[Violation]:
+        """Every bad field of a request; options for a provider that is not configured are a mistake, not ignored."""
+        return [*violations(request, needs_prompt=needs_prompt), *unknown_providers(request, self.configured())]
+
+    def resolve(self, name: str, quality: "terms_pb2.Quality.ValueType" = terms_pb2.QUALITY_UNSPECIFIED) -> Resolution:
+        """The candidates that `name` means for pictures of this quality. Raises Failure(MODEL_NOT_FOUND)."""
+        return resolve(name, self.configured(), self.overrides, self.catalogues.known, quality)
 
     async def check(self, candidate: Candidate) -> catalog_pb2.ModelCheck:
         """What the candidate's upstream says of it now, for free. Raises Failure where its provider does not tell."""
@@ -157,7 +166,7 @@ class Router:
         return self.config
 
     def is_available(self, route: str) -> bool:
-        """Whether any candidate of a route would be tried now."""
+        """Whether any candidate of a route would be tried now, for a request that names no quality."""
         entries = [self._entry(candidate, None, "") for candidate in self.resolve(route).candidates]
         turns = line_up(entries, self.admission, self.clock()).turns
         return any(not turn.trickles for turn in turns)  # one request a second makes nothing available
@@ -282,6 +291,8 @@ class Router:
         metadata = {REQUEST_ID_KEY: journey.request_id, ATTEMPT_NUMBER: str(attempt.number)}
         if attempt.fallback_waits:
             metadata[FALLBACK_WAITS] = "true"
+        if journey.drawn_seed is not None:
+            metadata[DRAWN_SEED] = str(journey.drawn_seed)
         if self._options(journey.resolution.route).reject_blank:
             metadata[REJECT_BLANK] = "true"
         request = generation_pb2.GenerateRequest()

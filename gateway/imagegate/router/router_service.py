@@ -12,7 +12,6 @@ from imagegate.router.status import Scoreboard, status_of
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Violation, invalid_request
 from imagegate.runtime.server import Service
-from imagegate.runtime.validation import violations
 from imagegate.v1 import generation_pb2, router_pb2, router_pb2_grpc
 
 # A changed status is told at most so often, an unchanged one at least so often. Seconds.
@@ -82,7 +81,7 @@ class RouterFace(router_pb2_grpc.RouterServiceServicer):
 
     async def Explain(self, request: generation_pb2.GenerateRequest, context: ExplainContext) -> router_pb2.Explanation:
         """What would become of this request now."""
-        if wrong := violations(request):
+        if wrong := self._router.violations(request):
             raise invalid_request(wrong)
         resolution, course = self._router.explain(request, Deadline.from_context(context, now=self._router.clock()))
         return explanation_of(resolution, course, self._router.clock())

@@ -156,8 +156,9 @@ class Attempt:
 
     def _parameters(self, order: Order) -> dict[str, object]:
         """What went to the model; of the caller's words as much as is logged of a prompt."""
-        logged: dict[str, object] = dict(order.parameters)
-        negative = logged.pop("negative_prompt", None)
-        if negative is not None and self._attempts.log_prompts:
-            logged["negative_prompt"] = str(negative)[:LOGGED_PROMPT_CHARACTERS]
-        return logged
+        sent: dict[str, object] = {**order.options, **order.parameters}
+        free = {name for name, option in order.model.options.items() if option.kind == "text" and not option.choices}
+        words = {name: str(sent.pop(name)) for name in ("negative_prompt", *free) if name in sent}
+        if self._attempts.log_prompts:
+            sent |= {name: text[:LOGGED_PROMPT_CHARACTERS] for name, text in words.items()}
+        return sent

@@ -1,16 +1,15 @@
 """Fit a request to a model: what is sent, and every change that this takes. Pure.
 
 Nothing that the model does not declare is ever sent, nothing the caller left out is sent unless the
-model's entry gives a default, and no change goes unrecorded.
+model's entry or the request's quality gives it, and no change goes unrecorded.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from google.protobuf import json_format
-
+from imagegate.runtime.adjustments import Adjustment, Value, adjusted, text_of
 from imagegate.runtime.models import Model
-from imagegate.runtime.options import OptionValue
+from imagegate.runtime.options import OptionValue, fit_options
 from imagegate.runtime.parameters import (
     FITTED_FIELDS,
     INTEGER_FIELDS,
@@ -19,16 +18,35 @@ from imagegate.runtime.parameters import (
     nearest_on_grid,
     shortest,
 )
-from imagegate.v1 import generation_pb2
+from imagegate.runtime.sizing import fit_sides
+from imagegate.v1 import generation_pb2, terms_pb2
 
-Value = int | float | str
-Adjustment = generation_pb2.Adjustment
+__all__ = [
+    "PRESETS",
+    "SEEDS",
+    "Adjustment",
+    "Fitted",
+    "Value",
+    "asked_fields",
+    "fit",
+    "forbidden",
+    "leaves_seed_open",
+    "text_of",
+]
 
-# The request's field for what only one provider understands.
-OPTIONS_FIELD = "provider_options"
+# What a quality stands for where the request leaves it open: pixels a side, and steps.
+PRESETS = {
+    terms_pb2.QUALITY_SD: (512, 30),
+    terms_pb2.QUALITY_HD: (1024, 50),
+    terms_pb2.QUALITY_ULTRA: (1024, 50),
+    terms_pb2.QUALITY_PREMIUM: (1024, 60),
+}
 
-# Of a longer text adjustments show the beginning, and its length.
-SHOWN_CHARACTERS = 256
+# Drawn seeds are below this: what every upstream takes, and exact as a number in every language.
+SEEDS = 2**32
+
+# A model that takes at most so many steps was distilled to them.
+MOST_DISTILLED_STEPS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +63,33 @@ class Fitted:
 def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) -> Fitted:
     """What `model` is sent for `request`.
 
-    `drawn_seed` (0 to 2^32 - 1) is used where the model takes a seed and the request leaves it
+    `drawn_seed` (0 to SEEDS - 1) is used where the model takes a seed and the request leaves it
     open. The request must be valid (`imagegate.runtime.validation`).
     """
     parameters: dict[str, Value] = {}
     adjustments: list[Adjustment] = []
-    asked = _asked(request)
+    asked, preset = _asked(request), _preset(request)
+    sides = fit_sides(asked, model, request.must_keep)
     for name in FITTED_FIELDS:
-        parameter = model.parameters.get(name)
-        if name not in asked:
-            value = _unasked(name, parameter, drawn_seed)
+        parameter, adjustment = model.parameters.get(name), None
+        value: Value | None
+        if name in sides:
+            value, adjustment = sides[name]
+        elif name not in asked:
+            value = _unasked(name, parameter, drawn_seed, preset.get(name))
         elif parameter is None:
-            if asked[name] != "":
-                adjustments.append(_dropped(name, asked[name], model))
-            continue
+            value, adjustment = _not_taken(name, asked[name], model)
         else:
             value, adjustment = _fit_one(name, asked[name], parameter)
-            if adjustment is not None:
-                adjustments.append(adjustment)
+        if adjustment is not None:
+            adjustments.append(adjustment)
         if value is not None and value != "":
             parameters[name] = value
-    options = _fit_options(request, model, adjustments)
-    return Fitted(parameters, tuple(adjustments), options)
+    told = request.provider_options.get(model.provider)
+    if told is None:
+        return Fitted(parameters, tuple(adjustments))
+    options, changed = fit_options(told, model.options, model.provider, model.display_name)
+    return Fitted(parameters, (*adjustments, *changed), options)
 
 
 def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjustment, ...]) -> list[str]:
@@ -76,15 +99,14 @@ def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjust
     return [name for name in changed if refuse_all or name.partition(".")[0] in request.must_keep]
 
 
-def text_of(value: Value | OptionValue) -> str:
-    """A parameter's value as adjustments and logs show it."""
-    text = f"{value:.10g}" if isinstance(value, float) else str(value)
-    if isinstance(value, bool):
-        text = text.lower()
-    if len(text) <= SHOWN_CHARACTERS:
-        return text
-    length = f"… ({len(text):,} characters)"
-    return text[: SHOWN_CHARACTERS - len(length)] + length
+def asked_fields(request: generation_pb2.GenerateRequest) -> frozenset[str]:
+    """The names of the fields to fit that the caller set."""
+    return frozenset(_asked(request))
+
+
+def leaves_seed_open(request: generation_pb2.GenerateRequest) -> bool:
+    """Whether any seed will do."""
+    return not request.HasField("seed") or request.seed == -1
 
 
 def _asked(request: generation_pb2.GenerateRequest) -> dict[str, Value]:
@@ -94,8 +116,8 @@ def _asked(request: generation_pb2.GenerateRequest) -> dict[str, Value]:
         for name in FITTED_FIELDS
         if name != "sampler" and request.HasField(name)  # type: ignore[arg-type]
     }
-    if asked.get("seed") == -1:
-        del asked["seed"]
+    if leaves_seed_open(request):
+        asked.pop("seed", None)
     if "guidance_scale" in asked:
         asked["guidance_scale"] = shortest(request.guidance_scale)
     if request.sampler:
@@ -103,14 +125,31 @@ def _asked(request: generation_pb2.GenerateRequest) -> dict[str, Value]:
     return asked
 
 
-def _unasked(name: str, parameter: Parameter | None, drawn_seed: int) -> Value | None:
+def _preset(request: generation_pb2.GenerateRequest) -> Mapping[str, int]:
+    """What the request's quality stands for, by request field."""
+    if request.quality not in PRESETS:
+        return {}
+    side, steps = PRESETS[request.quality]
+    return {"width": side, "height": side, "steps": steps}
+
+
+def _unasked(name: str, parameter: Parameter | None, drawn_seed: int, preset: int | None) -> Value | None:
     if parameter is None:
         return None
     if name == "seed":
         return _wrapped(drawn_seed, parameter)
+    if preset is not None and parameter.takes(preset):
+        return preset
     if isinstance(parameter.default, float) and name in INTEGER_FIELDS:
         return int(parameter.default)
     return parameter.default
+
+
+def _not_taken(name: str, value: Value, model: Model) -> tuple[None, Adjustment | None]:
+    if value == "":  # an empty text is not sent anywhere
+        return None, None
+    why = f"{model.display_name} does not take it"
+    return None, adjusted(name, value, "", generation_pb2.ACTION_DROPPED, why)
 
 
 def _fit_one(name: str, value: Value, parameter: Parameter) -> tuple[Value | None, Adjustment | None]:
@@ -127,20 +166,24 @@ def _fit_number(name: str, value: float, parameter: Parameter) -> tuple[Value, A
     result: Value = round(fitted) if whole else fitted
     if fitted == value:
         return result, None
-    requested: Value = round(value) if whole else value
-    if parameter.allows(value):
-        why = f"the model takes multiples of {parameter.multiple_of:g}"
-        return result, _adjustment(name, requested, result, generation_pb2.ACTION_ROUNDED, why)
-    why = f"the model takes {_range_of(parameter)}"
-    return result, _adjustment(name, requested, result, generation_pb2.ACTION_CLAMPED, why)
+    if why := _in_own_terms(name, value, parameter):
+        action = generation_pb2.ACTION_TRANSLATED
+    elif parameter.allows(value):
+        action, why = generation_pb2.ACTION_ROUNDED, f"the model takes multiples of {parameter.multiple_of:g}"
+    else:
+        action, why = generation_pb2.ACTION_CLAMPED, f"the model takes {parameter.range}"
+    return result, adjusted(name, round(value) if whole else value, result, action, why)
 
 
-def _range_of(parameter: Parameter) -> str:
-    if parameter.minimum is None:
-        return f"at most {parameter.maximum:.10g}"
-    if parameter.maximum is None:
-        return f"at least {parameter.minimum:.10g}"
-    return f"{parameter.minimum:.10g} to {parameter.maximum:.10g}"
+def _in_own_terms(name: str, value: float, parameter: Parameter) -> str:
+    """Why a model of this kind has no use for so large a number, which others do; empty where it is only too large."""
+    if parameter.maximum is None or value <= parameter.maximum:
+        return ""
+    if name == "guidance_scale" and parameter.maximum == 0:
+        return "the model works without guidance"
+    if name == "steps" and parameter.maximum <= MOST_DISTILLED_STEPS:
+        return f"the model is distilled to {parameter.range} steps"
+    return ""
 
 
 def _fit_text(name: str, value: str, parameter: Parameter) -> tuple[Value | None, Adjustment | None]:
@@ -151,7 +194,7 @@ def _fit_text(name: str, value: str, parameter: Parameter) -> tuple[Value | None
     if parameter.maximum is not None and len(value) > parameter.maximum:
         cut = value[: int(parameter.maximum)]
         why = f"the model takes {parameter.maximum:g} characters"
-        return cut, _adjustment(name, value, cut, generation_pb2.ACTION_CLAMPED, why)
+        return cut, adjusted(name, value, cut, generation_pb2.ACTION_CLAMPED, why)
     return value, None
 
 
@@ -162,8 +205,8 @@ def _choose(name: str, value: str, parameter: Parameter) -> tuple[Value | None, 
             return choice, None
     why = f"the model knows: {', '.join(parameter.choices)}"
     if isinstance(parameter.default, str):
-        return parameter.default, _adjustment(name, value, parameter.default, generation_pb2.ACTION_SUBSTITUTED, why)
-    return None, _adjustment(name, value, "", generation_pb2.ACTION_DROPPED, why)
+        return parameter.default, adjusted(name, value, parameter.default, generation_pb2.ACTION_SUBSTITUTED, why)
+    return None, adjusted(name, value, "", generation_pb2.ACTION_DROPPED, why)
 
 
 def _fit_seed(value: int, parameter: Parameter) -> tuple[Value, Adjustment | None]:
@@ -172,41 +215,8 @@ def _fit_seed(value: int, parameter: Parameter) -> tuple[Value, Adjustment | Non
     if wrapped == value:
         return value, None
     why = f"the model takes seeds up to {parameter.maximum:.0f}; this is the remainder"
-    return wrapped, _adjustment("seed", value, wrapped, generation_pb2.ACTION_TRANSLATED, why)
+    return wrapped, adjusted("seed", value, wrapped, generation_pb2.ACTION_TRANSLATED, why)
 
 
 def _wrapped(seed: int, parameter: Parameter) -> int:
     return seed if parameter.maximum is None else seed % (int(parameter.maximum) + 1)
-
-
-def _fit_options(
-    request: generation_pb2.GenerateRequest, model: Model, adjustments: list[Adjustment]
-) -> Mapping[str, OptionValue]:
-    """What of this provider's options goes along; every other change is added to `adjustments`."""
-    fitted: dict[str, OptionValue] = {}
-    if model.provider not in request.provider_options:
-        return fitted
-    for name, told in request.provider_options[model.provider].fields.items():
-        parameter, asked = f"{OPTIONS_FIELD}.{model.provider}.{name[:64]}", json_format.MessageToJson(told, indent=None)
-        option = model.options.get(name)
-        if option is None:
-            why = f"{model.display_name} does not let it through"
-            adjustments.append(_adjustment(parameter, asked, "", generation_pb2.ACTION_DROPPED, why))
-            continue
-        value, action, why = option.fit(told)
-        if action != generation_pb2.ACTION_UNSPECIFIED:
-            adjustments.append(_adjustment(parameter, asked, "" if value is None else value, action, why))
-        if value is not None:
-            fitted[name] = value
-    return fitted
-
-
-def _dropped(name: str, value: Value, model: Model) -> Adjustment:
-    why = f"{model.display_name} does not take it"
-    return _adjustment(name, value, "", generation_pb2.ACTION_DROPPED, why)
-
-
-def _adjustment(
-    name: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str
-) -> Adjustment:
-    return Adjustment(parameter=name, requested=text_of(requested), applied=text_of(applied), action=action, why=why)

@@ -16,11 +16,11 @@ import structlog
 from imagegate.runtime.attempt import Attempt, Attempts
 from imagegate.runtime.deadline import Deadline, kept_back
 from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
-from imagegate.runtime.fitting import fit, forbidden
+from imagegate.runtime.fitting import SEEDS, fit, forbidden
 from imagegate.runtime.inspection import Inspector
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.limits import Limits
-from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, REJECT_BLANK, UPSTREAM_ID
+from imagegate.runtime.metadata import ATTEMPT_NUMBER, DRAWN_SEED, FALLBACK_WAITS, REJECT_BLANK, UPSTREAM_ID
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.outbox import Bounds
 from imagegate.runtime.pricing import price
@@ -133,7 +133,7 @@ class GenerationFace:
         model = model_called(request.model, self._provider.catalogue)
         if off := why_off(self._provider, model):
             raise off
-        fitted = fit(request, model, self._random.randrange(2**32))
+        fitted = fit(request, model, self._drawn_seed(context))
         if refused := forbidden(request, fitted.adjustments):
             whys = "; ".join(f"{a.parameter}: {a.why}" for a in fitted.adjustments if a.parameter in refused)
             raise Failure(
@@ -160,6 +160,12 @@ class GenerationFace:
             watch=audience.watch,
             adjustments=list(fitted.adjustments),
         )
+
+    def _drawn_seed(self, context: AnyContext) -> int:
+        """The router's, so that a fallback uses the same one; our own where it tells none, or nonsense."""
+        told = _metadata(context, DRAWN_SEED)
+        seed = int(told) if told.isdecimal() and len(told) <= len(str(SEEDS)) else SEEDS
+        return seed if seed < SEEDS else self._random.randrange(SEEDS)
 
     async def _fulfil(self, order: Order, context: AnyContext) -> generation_pb2.GenerateResponse:
         patience = PATIENCE_SECONDS if _metadata(context, FALLBACK_WAITS) else None

@@ -10,5 +10,8 @@ UPSTREAM_ID = "imagegate-upstream-id"
 ATTEMPT_NUMBER = "imagegate-attempt"
 # From the router to a provider: another candidate waits, so answer BUSY instead of queueing for long.
 FALLBACK_WAITS = "imagegate-fallback-waits"
+# From the router to a provider: the seed to take where the request leaves it open, 0 to 2^32 - 1. All attempts of a
+# request are told the same one, so that a fallback draws what the first would have drawn as far as models are alike.
+DRAWN_SEED = "imagegate-drawn-seed"
 # From the router to a provider: a picture of one colour throughout is no picture (the route's `reject_blank`).
 REJECT_BLANK = "imagegate-reject-blank"

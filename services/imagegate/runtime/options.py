@@ -1,19 +1,27 @@
 """What a model lets through of a request's provider_options: declared, bounded, and nothing else. Pure."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from google.protobuf import struct_pb2
 from pydantic import BaseModel, ConfigDict, Field
 
+from imagegate.runtime.adjustments import Adjustment, adjusted
 from imagegate.runtime.parameters import Number
 from imagegate.v1 import catalog_pb2, generation_pb2
+
+# The request's field for what only one provider understands.
+OPTIONS_FIELD = "provider_options"
 
 MAX_OPTIONS = 64
 MAX_CHOICES = 128
 # The characters of a text for which the catalogue gives no maximum.
 MAX_TEXT_CHARACTERS = 256
+MAX_NAME_CHARACTERS = 64
+# Numbers travel as doubles, which know every whole number up to here.
+MAX_WHOLE = 2**53
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 OptionValue = bool | int | float | str
@@ -41,7 +49,12 @@ class Option(BaseModel):
             yield "only a text has choices"
         if self.kind == "text" and self.minimum is not None:
             yield "a text has no minimum"
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+        bounds = [bound for bound in (self.minimum, self.maximum) if bound is not None]
+        if self.kind in ("integer", "text") and any(bound % 1 for bound in bounds):
+            yield "minimum and maximum must be whole numbers"
+        if self.kind == "text" and self.maximum is not None and self.maximum < 1:
+            yield "maximum, the number of characters, must be above 0"
+        if bounds != sorted(bounds):
             yield "minimum is above maximum"
 
     def fit(self, told: struct_pb2.Value) -> tuple[OptionValue | None, "generation_pb2.Action.ValueType", str]:
@@ -51,7 +64,7 @@ class Option(BaseModel):
                 return told.bool_value, generation_pb2.ACTION_UNSPECIFIED, ""
             case "string_value", "text":
                 return self._text(told.string_value)
-            case "number_value", "integer" if told.number_value % 1 == 0:
+            case "number_value", "integer" if told.number_value % 1 == 0 and abs(told.number_value) <= MAX_WHOLE:
                 value, action, why = self._number(told.number_value)
                 return int(value), action, why
             case "number_value", "number" if abs(told.number_value) < float("inf"):
@@ -75,7 +88,46 @@ class Option(BaseModel):
         return fitted, generation_pb2.ACTION_CLAMPED, f"the model takes {bound}"
 
 
-_ARTICLES = {"boolean": "true or false", "integer": "a whole number", "number": "a number", "text": "a text"}
+_ARTICLES = {
+    "boolean": "true or false",
+    "integer": "a whole number up to 2^53",
+    "number": "a finite number",
+    "text": "a text",
+}
+
+
+def fit_options(
+    told: struct_pb2.Struct, options: Mapping[str, Option], provider: str, display_name: str
+) -> tuple[Mapping[str, OptionValue], list[Adjustment]]:
+    """What goes along of what a request tells `provider`, for a model that takes `options`; and every change."""
+    fitted: dict[str, OptionValue] = {}
+    adjustments: list[Adjustment] = []
+    for name, asked in sorted(told.fields.items()):  # by itself a map has another order in every process
+        value, action, why = None, generation_pb2.ACTION_DROPPED, f"{display_name} does not let it through"
+        if name in options:
+            value, action, why = options[name].fit(asked)
+        if action != generation_pb2.ACTION_UNSPECIFIED:
+            parameter = f"{OPTIONS_FIELD}.{provider}.{name[:MAX_NAME_CHARACTERS]}"
+            adjustments.append(adjusted(parameter, _shown(asked), "" if value is None else value, action, why))
+        if value is not None:
+            fitted[name] = value
+    return fitted, adjustments
+
+
+def _shown(told: struct_pb2.Value) -> str:
+    """The value as an adjustment shows it: a text in quotes, of lists and objects how much they hold."""
+    match told.WhichOneof("kind"):
+        case "bool_value":
+            return "true" if told.bool_value else "false"
+        case "number_value":
+            return repr(told.number_value).removesuffix(".0")
+        case "string_value":
+            return json.dumps(told.string_value, ensure_ascii=False)
+        case "list_value":
+            return f"[{len(told.list_value.values)} values]"
+        case "struct_value":
+            return f"{{{len(told.struct_value.fields)} fields}}"
+    return "null"
 
 
 def option_to_proto(name: str, option: Option) -> catalog_pb2.Option:

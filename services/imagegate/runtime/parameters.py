@@ -38,6 +38,19 @@ class Parameter(BaseModel):
         """Whether the range, not regarding the grid, has room for `value`."""
         return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
 
+    def takes(self, value: float) -> bool:
+        """Whether `value` lies in the range and on the grid."""
+        return nearest_on_grid(value, self) == value
+
+    @property
+    def range(self) -> str:
+        """The range in words; a number has at least one bound wherever somebody is told of it."""
+        if self.minimum is None:
+            return f"at most {self.maximum:.10g}"
+        if self.maximum is None:
+            return f"at least {self.minimum:.10g}"
+        return f"{self.minimum:.10g} to {self.maximum:.10g}"
+
     def problems(self, name: str) -> Iterator[str]:
         """What is wrong with this as the declaration of the request field `name`."""
         if None not in (low := self.minimum, high := self.maximum) and low > high:  # type: ignore[operator]
@@ -80,7 +93,7 @@ class Parameter(BaseModel):
             yield "no multiple of multiple_of lies between minimum and maximum"
         elif isinstance(self.default, str):
             yield "default must be a number"
-        elif self.default is not None and nearest_on_grid(self.default, self) != self.default:
+        elif self.default is not None and not self.takes(self.default):
             yield "default lies outside the range, or off the grid"
         elif name in INTEGER_FIELDS and self.default is not None and self.default % 1:
             yield "default must be a whole number"

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 
 from imagegate.runtime.errors import Violation
-from imagegate.runtime.fitting import OPTIONS_FIELD
 from imagegate.runtime.models import TIERS
+from imagegate.runtime.options import MAX_OPTIONS, OPTIONS_FIELD
 from imagegate.runtime.parameters import FITTED_FIELDS
 from imagegate.v1 import generation_pb2, terms_pb2
 
@@ -103,3 +103,5 @@ def _options(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
         yield Violation(OPTIONS_FIELD, f"names more than {MAX_OPTION_PROVIDERS} providers")
     elif sum(options.ByteSize() for options in request.provider_options.values()) > MAX_OPTIONS_BYTES:
         yield Violation(OPTIONS_FIELD, f"has more than {MAX_OPTIONS_BYTES // 1024} KiB")
+    elif any(len(options.fields) > MAX_OPTIONS for options in request.provider_options.values()):
+        yield Violation(OPTIONS_FIELD, f"has more than {MAX_OPTIONS} options for one provider")

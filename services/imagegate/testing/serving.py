@@ -115,7 +115,7 @@ async def serving_provider(
 @asynccontextmanager
 async def serving_router(
     targets: Mapping[str, str],
-    routes: Mapping[str, Sequence[str]],
+    routes: Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]],
     *,
     overrides: ModelOverrides | None = None,
     attempt_timeout: float | None = None,
@@ -127,10 +127,12 @@ async def serving_router(
     keep_prompts: bool = True,
 ) -> AsyncIterator[ServedRouter]:
     """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
-    config = RouterConfig(
-        providers={name: ProviderConfig(target=t, attempt_timeout=attempt_timeout) for name, t in targets.items()},
-        routes={name: list(candidates) for name, candidates in routes.items()},
-        route_options=dict(route_options or {}),
+    config = RouterConfig.model_validate(
+        {
+            "providers": {n: ProviderConfig(target=t, attempt_timeout=attempt_timeout) for n, t in targets.items()},
+            "routes": routes,
+            "route_options": route_options or {},
+        }
     )
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()

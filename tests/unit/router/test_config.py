@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from imagegate.router.config import PACKAGED, ConfigError, ModelOverrides, load
+from imagegate.router.config import PACKAGED, ConfigError, ModelOverrides, QualityRoute, dump, load
 
 GOOD = """
 providers:
@@ -233,3 +233,86 @@ def test_the_two_well_known_model_variables_replace_models() -> None:
     plain = ModelOverrides.read({"HF_IMAGE_MODEL": ""})
     assert plain.apply("huggingface", "default", in_route=True) == "black-forest-labs/FLUX.1-schnell"
     assert plain.apply("huggingface", "flux-dev", in_route=True) == "flux-dev"
+
+
+# ── Routes by quality ────────────────────────────────────────────────────────────────────────────────────────────────
+
+WITH_POSE = (
+    GOOD
+    + """
+  pose: {sd: [huggingface/sd15], hd: [fal/flux-dev, fal/flux-schnell], default: [huggingface/default]}
+route_options:
+  pose: {attempt_timeout: 45s}
+"""
+)
+
+
+def test_a_route_may_be_by_quality(tmp_path: Path) -> None:
+    """P2: a route may have one list of candidates per quality; `default` stands for the others, and for none."""
+    config = load(written(tmp_path, WITH_POSE))
+    pose = config.routes["pose"]
+    assert isinstance(pose, QualityRoute)
+    assert [list(pose.candidates(quality)) for quality in ("sd", "hd", "ultra", "")] == [
+        ["huggingface/sd15"], ["fal/flux-dev", "fal/flux-schnell"], ["huggingface/default"], ["huggingface/default"],
+    ]  # fmt: skip
+    assert config.attempt_timeout("fal", "flux-dev", "pose") == 45
+
+
+def test_a_route_by_quality_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    """P2: what is shown of a configuration loads again as the same, and another list makes another hash."""
+    config = load(written(tmp_path, WITH_POSE))
+    assert load(written(tmp_path, dump(config))) == config
+    other = load(written(tmp_path, WITH_POSE.replace("huggingface/sd15", "huggingface/sdxl")))
+    assert other.hash != config.hash
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("hd: [", "hdd: [", ["routes.pose.hdd: unknown key; did you mean 'hd'?"]),
+        (", default: [", ", else: [", ["routes.pose.default: Field required", "routes.pose.else: unknown key; "]),
+        ("[huggingface/sd15]", "[]", ["routes.pose.sd: List should have at least 1 item"]),
+        ("[huggingface/sd15]", "huggingface/sd15", ["routes.pose.sd: Input should be a valid list"]),
+        ("[huggingface/sd15]", "[sd15]", ["routes.pose.sd.0: String should match"]),
+        ("[huggingface/sd15]", "[hugingface/sd15]", ["routes.pose.sd: 'hugingface/sd15' names no configured provider"]),
+        ("fal/flux-schnell],", "fal/flux-dev],", ["routes.pose.hd: lists a candidate twice"]),
+        ("  pose: {sd", "  fal: {sd", ["routes.fal: a provider has this name too", "route_options.pose: no such"]),
+    ],
+)
+def test_a_wrong_route_by_quality_is_told_by_its_place(tmp_path: Path, right: str, wrong: str, told: list[str]) -> None:
+    """P2: the lists of a route by quality are checked as strictly as plain ones, each problem with its place."""
+    found = problems(tmp_path, WITH_POSE.replace(right, wrong, 1))
+    for beginning in told:
+        assert any(problem.startswith(beginning) for problem in found), found
+
+
+def test_mistakes_in_a_route_by_quality_are_told_beside_others(tmp_path: Path) -> None:
+    """A mistake elsewhere does not hide what is wrong with the candidates of a route by quality."""
+    found = problems(
+        tmp_path, WITH_POSE.replace("45s", "-1s").replace("huggingface/sd15", "hugingface/sd15").replace("hd:", "hdd:")
+    )
+    assert [problem.partition(":")[0] for problem in found] == [
+        "routes.pose.hdd", "route_options.pose.attempt_timeout", "routes.pose.sd",
+    ]  # fmt: skip
+
+
+def test_one_list_of_a_route_by_quality_can_be_overridden_by_a_variable(tmp_path: Path) -> None:
+    """R13: a variable names the route and the quality."""
+    config = load(written(tmp_path, WITH_POSE), {"IMAGEGATE_ROUTES__POSE__ULTRA": "[fal/flux-pro]"})
+    pose = config.routes["pose"]
+    assert isinstance(pose, QualityRoute)
+    assert (pose.ultra, pose.sd) == (["fal/flux-pro"], ["huggingface/sd15"])
+
+
+def test_the_packaged_pose_route_is_by_quality() -> None:
+    """P2: sd, hd and ultra are the three OpenPose models, premium is SD 3.5; each list ends with the local engine."""
+    pose = load(PACKAGED).routes["pose"]
+    assert isinstance(pose, QualityRoute)
+    firsts = {quality: pose.candidates(quality)[0] for quality in ("sd", "hd", "ultra", "premium")}
+    assert firsts == {
+        "sd": "huggingface/controlnet-openpose-sd15",
+        "hd": "huggingface/controlnet-openpose-sdxl",
+        "ultra": "huggingface/controlnet-openpose-sdxl-ultra",
+        "premium": "huggingface/sd35-controlnet-canny",
+    }
+    assert {pose.candidates(quality)[-1] for quality in (*firsts, "")} == {"automatic1111/local"}

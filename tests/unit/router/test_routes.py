@@ -3,10 +3,10 @@
 import pytest
 
 from imagegate.router.config import ModelOverrides, ProviderConfig, RouterConfig
-from imagegate.router.routes import resolve
+from imagegate.router.routes import Quality, resolve, unknown_providers
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.models import Catalogue, Model
-from imagegate.v1 import generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 CONFIG = RouterConfig(
     providers={name: ProviderConfig(target="x") for name in ("huggingface", "fal", "automatic1111")},
@@ -102,3 +102,87 @@ def test_a_provider_that_is_switched_off_does_not_offer_its_keys() -> None:
     config = CONFIG.model_copy(update={"providers": {**CONFIG.providers, "huggingface": off}})
     found = resolve("flux-schnell", config, ModelOverrides(), CATALOGUES)
     assert [str(candidate) for candidate in found.candidates] == ["fal/flux-schnell"]
+
+
+# ── Quality ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SD, HD, ULTRA, PREMIUM = (terms_pb2.Quality.Value(f"QUALITY_{name}") for name in ("SD", "HD", "ULTRA", "PREMIUM"))
+BY_QUALITY = RouterConfig.model_validate(
+    {
+        "providers": {name: {"target": "x"} for name in ("a", "b", "c")},
+        "routes": {
+            "default": ["a/one", "b/one", "c/two", "c/unread", "c/one"],
+            "pose": {"hd": ["c/two", "a/one"], "ultra": ["b/one"], "default": ["a/one", "c/one"]},
+        },
+    }
+)
+
+
+def graded(provider: str, **qualities: str) -> Catalogue:
+    models = [
+        Model(key=key, display_name=key, upstream_model=f"x/{key}", quality=quality)
+        for key, quality in qualities.items()
+    ]
+    return Catalogue(provider=provider, models=tuple(models))
+
+
+GRADED = {
+    "a": graded("a", one="sd"),
+    "b": graded("b", one="hd"),
+    "c": graded("c", one="sd", two="hd"),
+}
+
+
+@pytest.mark.parametrize(
+    ("requested", "quality", "candidates"),
+    [
+        ("", 0, "a/one b/one c/two c/unread c/one"),
+        ("", SD, "a/one c/one b/one c/two c/unread"),
+        ("", HD, "b/one c/two a/one c/unread c/one"),
+        ("", ULTRA, "a/one b/one c/two c/unread c/one"),
+        ("one", HD, "b/one a/one c/one"),
+        ("x/one", HD, "b/one a/one c/one"),
+        ("a/one", HD, "a/one"),
+        ("pose", 0, "a/one c/one"),
+        ("pose", SD, "a/one c/one"),
+        ("pose", HD, "c/two a/one"),
+        ("pose", ULTRA, "b/one"),
+        ("pose", PREMIUM, "a/one c/one"),
+    ],
+)
+def test_the_quality_chooses_among_the_candidates(requested: str, quality: Quality, candidates: str) -> None:
+    """P2: candidates of exactly the quality come first, in their order; a route by quality has a list for it, or takes
+    its default; a model that is named exactly stays.
+    """
+    found = resolve(requested, BY_QUALITY, ModelOverrides(), GRADED, quality)
+    assert [str(candidate) for candidate in found.candidates] == candidates.split()
+
+
+def test_the_environments_models_stand_in_lists_by_quality_too() -> None:
+    """R13, P2: FLUX_MODEL takes the place of huggingface/flux-dev in every list of a route."""
+    config = RouterConfig.model_validate(
+        {
+            "providers": {"huggingface": {"target": "x"}},
+            "routes": {"default": {"hd": ["huggingface/flux-dev"], "default": ["huggingface/default"]}},
+        }
+    )
+    overrides = ModelOverrides(flux_model="someone/flux-tuned")
+    for quality, asked in ((HD, "someone/flux-tuned"), (SD, "black-forest-labs/FLUX.1-schnell")):
+        assert [each.asked for each in resolve("", config, overrides, {}, quality).candidates] == [asked]
+
+
+# ── Provider options ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_options_for_providers_that_are_not_configured() -> None:
+    """P12: options for a provider that is not configured are a mistake, told with the nearest names."""
+    request = generation_pb2.GenerateRequest(prompt="a")
+    request.provider_options["fal"].update({"anything": 1})
+    assert unknown_providers(request, CONFIG) == []
+    request.provider_options["hugingface"].update({"anything": 1})
+    [told] = unknown_providers(request, CONFIG)
+    assert told.field == "provider_options"
+    assert told.description == "names 'hugingface'; known here: huggingface, fal, automatic1111"
+    for number in range(4):
+        request.provider_options[f"x{number}"].update({})
+    assert "names 'hugingface', 'x0', 'x1' and 2 others;" in unknown_providers(request, CONFIG)[0].description

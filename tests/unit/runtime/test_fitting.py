@@ -1,4 +1,4 @@
-"""What is sent for a request, and that every change is told (R1, R2)."""
+"""What is sent for a request, and that every change is told (R1, R2, R3, P2, P4). Sizes: see test_sizing."""
 
 import struct
 from typing import Any
@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagegate.runtime.fitting import Fitted, Value, fit, forbidden, text_of
+from imagegate.providers.fal.provider import create as create_fal
+from imagegate.providers.huggingface.provider import create as create_huggingface
+from imagegate.runtime.fitting import PRESETS, Fitted, Value, fit, forbidden, text_of
 from imagegate.runtime.models import Model
 from imagegate.runtime.parameters import FITTED_FIELDS, INTEGER_FIELDS, Parameter
 from imagegate.runtime.validation import violations
-from imagegate.v1 import generation_pb2
+from imagegate.v1 import generation_pb2, terms_pb2
 
 Request = generation_pb2.GenerateRequest
 SAMPLERS = ("Euler a", "DPM++ 2M Karras", "LMS")
@@ -74,7 +76,21 @@ DECLARATIONS: dict[str, st.SearchStrategy[Parameter]] = {
     "seed": st.builds(Parameter, minimum=st.none() | st.just(0), maximum=st.none() | st.integers(0, 2**53)),
     "sampler": samplers(),
 }
-MODELS = st.fixed_dictionaries({}, optional=DECLARATIONS).map(lambda parameters: model(**parameters))
+SIZES = st.lists(st.tuples(st.integers(64, 4096), st.integers(64, 4096)), min_size=1, max_size=8)
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Model:
+    """A model with ranges, or one that makes some sizes only."""
+    parameters = draw(st.fixed_dictionaries({}, optional=DECLARATIONS))
+    if {"width", "height"} & parameters.keys() or draw(st.booleans()):
+        return model(**parameters)
+    return Model(
+        key="m", display_name="The model", upstream_model="u/m", parameters=parameters, sizes=tuple(draw(SIZES))
+    )
+
+
+MODELS = models()
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "negative_prompt": st.text(max_size=500) | st.just(""),
     "width": st.integers(64, 4096),
@@ -83,6 +99,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "guidance_scale": st.floats(0, 50, width=32) | st.sampled_from([0.0, 0.1, 3.5, 7.1]),
     "seed": st.integers(-1, 2**63 - 1) | st.just(0),
     "sampler": st.sampled_from(["", "euler a", "LMS", "no such", *SAMPLERS]),
+    "quality": st.sampled_from([0, *PRESETS]),
     "on_unsupported": st.sampled_from([0, 1, 2]),
     "must_keep": st.lists(st.sampled_from(FITTED_FIELDS), max_size=3),
 }
@@ -123,27 +140,36 @@ def is_multiple(value: float, grid: float) -> bool:
 @given(requests(), MODELS, st.integers(0, 2**32 - 1))
 def test_only_what_the_model_declares_is_sent(request: Request, of: Model, drawn: int) -> None:
     """R1: whatever the request and the model, nothing is sent that the model does not declare."""
-    assert set(fit(request, of, drawn).parameters) <= set(of.parameters)
+    assert set(fit(request, of, drawn).parameters) <= set(of.parameters) | ({"width", "height"} if of.sizes else set())
 
 
 @given(requests(), MODELS, st.integers(0, 2**32 - 1))
 def test_nothing_empty_and_nothing_unasked(request: Request, of: Model, drawn: int) -> None:
-    """R2: nothing empty is sent, and nothing left out except the entry's defaults and a seed."""
+    """R2, P2: nothing empty is sent, and nothing left out except what the quality stands for where the model takes
+    exactly that, the entry's defaults, and a seed.
+    """
     asked = asked_for(request)
     sent = fit(request, of, drawn).parameters
     assert all(value is not None and value != "" for value in sent.values())
     for name in of.parameters.keys() - asked.keys():
+        declared = of.parameters[name]
+        side, steps = PRESETS.get(request.quality, (None, None))
+        preset = {"width": side, "height": side, "steps": steps}.get(name)
         if name == "seed":
-            limit = of.parameters["seed"].maximum
-            assert sent["seed"] == (drawn if limit is None else drawn % (int(limit) + 1))
+            assert sent["seed"] == (drawn if declared.maximum is None else drawn % (int(declared.maximum) + 1))
+        elif preset is not None and declared.takes(preset):
+            assert sent[name] == preset
         else:
-            assert sent.get(name) == of.parameters[name].default
+            assert sent.get(name) == declared.default
 
 
 @given(requests(), MODELS, st.integers(0, 2**32 - 1))
 def test_within_range_and_on_grid(request: Request, of: Model, drawn: int) -> None:
     """P4: every number sent lies in the model's range and on its grid, as a whole number where it must be one."""
-    for name, value in fit(request, of, drawn).parameters.items():
+    sent = dict(fit(request, of, drawn).parameters)
+    if of.sizes:
+        assert (sent.pop("width"), sent.pop("height")) in of.sizes
+    for name, value in sent.items():
         declared = of.parameters[name]
         if isinstance(value, str):
             assert not declared.choices or value in declared.choices
@@ -265,6 +291,73 @@ def test_open_seed_is_drawn(ask: Request) -> None:
     assert fitted(ask, seed=Parameter(maximum=99)).parameters == {"seed": DRAWN % 100}
     assert fitted(ask).parameters == {}
     assert fitted(ask).adjustments == ()
+
+
+@pytest.mark.parametrize(
+    ("quality", "sent"),
+    [
+        (terms_pb2.QUALITY_SD, {"width": 512, "height": 512, "steps": 30}),
+        (terms_pb2.QUALITY_HD, {"width": 1024, "height": 1024, "steps": 50}),
+        (terms_pb2.QUALITY_ULTRA, {"width": 1024, "height": 1024, "steps": 50}),
+        (terms_pb2.QUALITY_PREMIUM, {"width": 1024, "height": 1024, "steps": 60}),
+    ],
+)
+def test_a_quality_fills_in_what_was_left_open(quality: "terms_pb2.Quality.ValueType", sent: dict[str, int]) -> None:
+    """P2: a quality stands for a size and steps where the request names none; what it names stays, and none is told."""
+    sides = {side: Parameter(minimum=256, maximum=2048, multiple_of=8, default=768) for side in ("width", "height")}
+    steps = Parameter(minimum=1, maximum=100, default=20)
+    result = fitted(Request(prompt="a", quality=quality), steps=steps, **sides)
+    assert (result.parameters, result.adjustments) == (sent, ())
+    asked = fitted(Request(prompt="a", quality=quality, width=640, steps=7), steps=steps, **sides)
+    assert (asked.parameters, asked.adjustments) == ({**sent, "width": 640, "steps": 7}, ())
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        Parameter(minimum=1, maximum=4, default=4),
+        Parameter(minimum=40, default=41),
+        Parameter(multiple_of=4, default=8),
+    ],
+)
+def test_what_a_quality_stands_for_is_no_wish(steps: Parameter) -> None:
+    """P2: where the model does not take exactly what a quality stands for, its own usual number is sent, unadjusted."""
+    result = fitted(Request(prompt="a", quality=terms_pb2.QUALITY_SD), steps=steps)
+    assert (result.parameters, result.adjustments) == ({"steps": steps.default}, ())
+    assert fitted(Request(prompt="a", quality=terms_pb2.QUALITY_SD)).parameters == {}
+
+
+def test_a_distilled_model_is_asked_in_its_own_terms() -> None:
+    """R3: what was meant for FLUX.1 [dev] becomes FLUX.1 [schnell]'s 4 steps, guidance 0 and no negative prompt."""
+    schnell = create_huggingface({}, lambda _: None).catalogue.find("flux-schnell")
+    assert schnell is not None
+    result = fit(Request(prompt="a", steps=28, guidance_scale=3.5, negative_prompt="blur", seed=7), schnell, DRAWN)
+    assert result.parameters == {"width": 1024, "height": 1024, "steps": 4, "guidance_scale": 0, "seed": 7}
+    assert told(result) == [
+        ("negative_prompt", "blur", "", "DROPPED"),
+        ("steps", "28", "4", "TRANSLATED"),
+        ("guidance_scale", "3.5", "0", "TRANSLATED"),
+    ]
+    assert [each.why for each in result.adjustments[1:]] == [
+        "the model is distilled to 1 to 4 steps", "the model works without guidance",
+    ]  # fmt: skip
+
+
+def test_out_of_range_is_not_another_familys_terms() -> None:
+    """P4: what is too much, or too little, for a model of the caller's own family is clamped."""
+    declared = {"steps": Parameter(maximum=50), "guidance_scale": Parameter(maximum=20)}
+    many = fitted(Request(prompt="a", steps=90, guidance_scale=30), **declared)
+    few = fitted(Request(prompt="a", steps=1), steps=Parameter(minimum=2, maximum=4))
+    assert [action for *_, action in told(many) + told(few)] == ["CLAMPED"] * 3
+
+
+def test_flux_pro_as_it_was_documented_once() -> None:
+    """R1: flux-pro takes neither the 28 steps nor the guidance of 3.5 that it was documented with: both are dropped."""
+    pro = create_fal({}, lambda _: None).catalogue.find("flux-pro")
+    assert pro is not None
+    result = fit(Request(prompt="a", steps=28, guidance_scale=3.5), pro, DRAWN)
+    assert told(result) == [("steps", "28", "", "DROPPED"), ("guidance_scale", "3.5", "", "DROPPED")]
+    assert not {"steps", "guidance_scale"} & result.parameters.keys()
 
 
 def test_samplers() -> None:

@@ -1,0 +1,98 @@
+"""Width and height depend on each other: the shape of a picture comes before its number of pixels. Pure."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
+
+from imagegate.runtime.adjustments import Adjustment, Value, adjusted
+from imagegate.runtime.models import Model
+from imagegate.runtime.parameters import Parameter, nearest_on_grid
+from imagegate.v1 import generation_pb2
+
+SIDES = ("width", "height")
+# A model may make 64 sizes; so many are named where another one is asked for.
+NAMED_SIZES = 12
+
+Size = tuple[int, int]
+# By request field: what is sent, and the adjustment where that is a change.
+FittedSides = dict[str, tuple[int, Adjustment | None]]
+
+
+def fit_sides(asked: Mapping[str, Value], model: Model, kept: Collection[str]) -> FittedSides:
+    """The sides that are fitted together, in pixels; empty where each is fitted by itself.
+
+    A model with `sizes` makes the nearest of them, its usual one where none is asked for. One with ranges is sent both
+    sides moved into them together where one is out. A side that is `kept` is not changed for the other's sake.
+    """
+    if model.sizes:
+        size = nearest_size([_whole(asked.get(side)) for side in SIDES], _keeping(asked, model.sizes, kept))
+        why = f"the model makes {_named(model.sizes)} only"
+        return {
+            side: (own, _told(side, asked.get(side), own, generation_pb2.ACTION_TRANSLATED, why))
+            for side, own in zip(SIDES, size, strict=True)
+        }
+    ranges = [model.parameters[side] for side in SIDES if side in model.parameters and side in asked]
+    if len(ranges) < len(SIDES) or not set(SIDES).isdisjoint(kept):
+        return {}
+    sides = [int(asked[side]) for side in SIDES]
+    if all(own.allows(side) for own, side in zip(ranges, sides, strict=True)):
+        return {}
+    shaped = zip(SIDES, sides, in_shape(sides, ranges), ranges, strict=True)
+    return {name: (sent, _moved(name, side, sent, own)) for name, side, sent, own in shaped}
+
+
+def nearest_size(asked: Sequence[int | None], sizes: Sequence[Size]) -> Size:
+    """The one of `sizes` that is nearest to the asked width and height: by shape, then by pixels.
+
+    Where one side is left open the other alone decides; the first of equals is taken, so the usual one where both are.
+    """
+    width, height = asked
+    if width is None or height is None:
+        return min(sizes, key=lambda size: sum(abs(own - side) for own, side in zip(size, asked, strict=True) if side))
+    return min(sizes, key=lambda size: (_distortion((width, height), size), abs(math.prod(size) - width * height)))
+
+
+def in_shape(sides: Sequence[int], ranges: Sequence[Parameter]) -> list[int]:
+    """Both sides made larger or smaller by one factor, as little as their ranges ask for, and then put on their grids.
+
+    Where no factor fits both ranges each side ends at a bound, as near to the shape as that allows.
+    """
+    least = max((own.minimum or 0) / side for own, side in zip(ranges, sides, strict=True))
+    most = min(math.inf if own.maximum is None else own.maximum / side for own, side in zip(ranges, sides, strict=True))
+    factor = min(max(1.0, least), most)
+    return [round(nearest_on_grid(side * factor, own)) for own, side in zip(ranges, sides, strict=True)]
+
+
+def _keeping(asked: Mapping[str, Value], sizes: Sequence[Size], kept: Collection[str]) -> Sequence[Size]:
+    """The sizes that leave the sides alone that are `kept`; all where there is none, which is refused elsewhere."""
+    held = [(place, asked[side]) for place, side in enumerate(SIDES) if side in kept and side in asked]
+    return [size for size in sizes if all(size[place] == side for place, side in held)] or sizes
+
+
+def _distortion(one: Size, other: Size) -> Fraction:
+    """How many times wider or narrower one is than the other: from 1, exactly, so that equals stay equal."""
+    ratio = Fraction(one[0] * other[1], one[1] * other[0])
+    return max(ratio, 1 / ratio)
+
+
+def _moved(name: str, side: int, sent: int, own: Parameter) -> Adjustment | None:
+    if own.allows(side):
+        why = "the other side is out of the model's range; the shape is kept as far as possible"
+        return _told(name, side, sent, generation_pb2.ACTION_TRANSLATED, why)
+    why = f"the model takes {own.range}; the shape is kept as far as possible"
+    return _told(name, side, sent, generation_pb2.ACTION_CLAMPED, why)
+
+
+def _told(
+    name: str, side: Value | None, sent: int, action: "generation_pb2.Action.ValueType", why: str
+) -> Adjustment | None:
+    return None if side is None or side == sent else adjusted(name, side, sent, action, why)
+
+
+def _named(sizes: Sequence[Size]) -> str:
+    named = ", ".join(f"{width}x{height}" for width, height in sizes[:NAMED_SIZES])
+    return named if len(sizes) <= NAMED_SIZES else f"{named} and {len(sizes) - NAMED_SIZES} others"
+
+
+def _whole(side: Value | None) -> int | None:
+    return None if side is None else int(side)
