@@ -76,6 +76,11 @@ def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjust
     return [name for name in changed if refuse_all or name.partition(".")[0] in request.must_keep]
 
 
+def asked_fields(request: generation_pb2.GenerateRequest) -> frozenset[str]:
+    """The names of the fields to fit that the caller set."""
+    return frozenset(_asked(request))
+
+
 def text_of(value: Value | OptionValue) -> str:
     """A parameter's value as adjustments and logs show it."""
     text = f"{value:.10g}" if isinstance(value, float) else str(value)
