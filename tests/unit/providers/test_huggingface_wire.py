@@ -462,7 +462,7 @@ FLAGGED = "All generated images contained NSFW content. Try running it again wit
         ({"status": "failed", "error": FLAGGED, "output": []}, Reason.CONTENT_REJECTED, False),
         ({"status": "canceled", "output": ["https://x/y.png"]}, Reason.UPSTREAM_ERROR, None),
         ({"status": "aborted", "error": None}, Reason.UPSTREAM_ERROR, False),
-        ({"status": "starting", "output": None}, Reason.MODEL_LOADING, None),
+        ({"status": "starting", "output": None}, Reason.TIMEOUT, None),
         ({"status": "processing"}, Reason.TIMEOUT, None),
         ({"status": "succeeded", "output": None}, Reason.BAD_OUTPUT, True),
         ({"status": "succeeded", "output": []}, Reason.BAD_OUTPUT, True),
@@ -472,7 +472,7 @@ FLAGGED = "All generated images contained NSFW content. Try running it again wit
     ],
 )
 def test_a_prediction_without_a_picture(body, reason, billed):
-    """R5, R8: how a prediction ended, or that its model starts or works yet, by its own word."""
+    """R5: how a prediction ended, or that its model starts or works yet, by its own word."""
     with pytest.raises(Failure) as failed:
         replicate.to_output(answer(201, body), order_for(), 0)
     failure = failed.value

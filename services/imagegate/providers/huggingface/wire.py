@@ -136,7 +136,10 @@ SAYINGS: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.MODEL_LOADING: ("is loading {model}", "try again when it is loaded"),
     Reason.OVERLOADED: ("is overloaded", "try again later"),
-    Reason.TIMEOUT: ("had not finished the picture by {model} when it answered", "try again, or with fewer steps"),
+    Reason.TIMEOUT: (
+        "had not finished the picture by {model} when it answered",
+        "try again: it may have been starting",
+    ),
     Reason.UPSTREAM_ERROR: ("failed", "look at https://status.huggingface.co"),
     Reason.BAD_OUTPUT: ("answered success, but not with a picture", "try again"),
 }

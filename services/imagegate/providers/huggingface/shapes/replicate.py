@@ -110,12 +110,12 @@ def to_output(answer: Answer, order: Order, index: int) -> Output:
 
 
 # By the state of a prediction: what it means that there is no picture, and whether it is charged. One that is not
-# finished goes on, and is charged when it is.
+# finished goes on, and is charged when it is: a model that only starts is no reason to ask for another one meanwhile.
 WITHOUT_PICTURE: Mapping[str, tuple[Reason, bool | None]] = {
     "failed": (Reason.UPSTREAM_ERROR, False),
     "canceled": (Reason.UPSTREAM_ERROR, None),  # is charged for the time that it ran
     "aborted": (Reason.UPSTREAM_ERROR, False),
-    "starting": (Reason.MODEL_LOADING, None),
+    "starting": (Reason.TIMEOUT, None),
     "processing": (Reason.TIMEOUT, None),
 }
 FILTERED = re.compile(r"\bnsfw\b", re.IGNORECASE)
