@@ -16,7 +16,7 @@ import structlog
 from imagegate.runtime.attempt import Attempt, Attempts
 from imagegate.runtime.deadline import Deadline, kept_back
 from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
-from imagegate.runtime.fitting import SEEDS, fit, forbidden
+from imagegate.runtime.fitting import SEEDS, asked_fields, fit, forbidden
 from imagegate.runtime.inspection import Inspector
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.limits import Limits
@@ -154,6 +154,7 @@ class GenerationFace:
             count=request.count or 1,
             options=fitted.options,
             request_id=current_request_id(),
+            asked=asked_fields(request),
             kept=None if refuse else frozenset(request.must_keep),
             reject_blank=bool(_metadata(context, REJECT_BLANK)),
             tell_upstream_id=audience.tell_upstream_id,

@@ -79,6 +79,8 @@ class Order:
     # What goes along by the upstream's own names, as the model lets it through.
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     request_id: str = ""
+    # Names of the request fields that the caller set; all other parameters are the catalogue's defaults, or drawn.
+    asked: frozenset[str] = frozenset()
     # Names of request fields that may not be changed any more; None forbids every change.
     kept: frozenset[str] | None = frozenset()
     tell_upstream_id: Callable[[str], Awaitable[None]] = _tell_nobody
@@ -157,6 +159,31 @@ class Order:
         still hears of it.
         """
         return min(longest, LAST_WORD_SHARE * (self.deadline.remaining() + self.reserve))
+
+    def change(
+        self,
+        parameter: str,
+        applied: Value | None,
+        action: "generation_pb2.Action.ValueType",
+        why: str,
+        *,
+        is_the_same: bool = False,
+    ) -> None:
+        """Send `applied`, or nothing where it is None, in the place of what was fitted, before anything is sent.
+
+        It is told where the caller asked for the parameter, once, from what was asked to what is sent; `is_the_same`
+        says that it is the same in other words, which is no reason to refuse. Raises Failure as `adjust` does.
+        """
+        requested: Value = self.parameters[parameter]
+        rest = {name: value for name, value in self.parameters.items() if name != parameter}
+        self.parameters = rest if applied is None else {**rest, parameter: applied}
+        if parameter not in self.asked:
+            return
+        for told in [each for each in self.adjustments if each.parameter == parameter]:
+            requested = told.requested
+            self.adjustments.remove(told)
+        record = self.note if is_the_same else self.adjust
+        record(parameter, requested, "" if applied is None else applied, action, why)
 
     def adjust(
         self, parameter: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str

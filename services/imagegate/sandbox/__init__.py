@@ -2,31 +2,33 @@
 
 Start one with ``python -m imagegate.sandbox``, or inside a test with ``imagegate.sandbox.app.serving()``.
 
-========================  =====================================================================
-``app``                   everything behind one port: ``make_app``, ``serving``, ``Sandbox``
-``control``               ``/_faults``, ``/_requests``, ``/_billing``: how a test scripts and asks
-``call``                  one call to an upstream, and what every stand-in offers: ``Upstream``
-``faults``                the rules, and which of them a call meets
-``spoiling``              what a fault does to an answer
-``ledger``                what was asked and what was made, in bounded memory
-``pictures``              drawings from prompt and seed: the same request gives the same bytes
+=========================  ====================================================================
+``app``                    everything behind one port: ``make_app``, ``serving``, ``Sandbox``
+``control``                ``/_faults``, ``/_requests``, ``/_billing``: how a test scripts and asks
+``call``                   one call to an upstream, and what every stand-in offers: ``Upstream``
+``faults``                 the rules, and which of them a call meets
+``spoiling``               what a fault does to an answer
+``ledger``                 what was asked and what was made, in bounded memory
+``pictures``               drawings from prompt and seed: the same request gives the same bytes
 
-``huggingface``           the inference router: hf-inference, and fal-ai through it
-``huggingface_endpoint``  dedicated endpoints
-``huggingface_hub``       the Hub: who serves a model, whose key this is
-``huggingface_key``       what a key may do
-``huggingface_models``    which models are served, by world
-``huggingface_pipeline``  what a diffusers pipeline accepts, and how it complains
+``huggingface``            the inference router: hf-inference, and four others through it
+``huggingface_endpoint``   dedicated endpoints
+``huggingface_inline``     together and nscale, whose pictures come in their answers
+``huggingface_replicate``  Replicate's predictions, whose pictures lie at URLs
+``huggingface_hub``        the Hub: who serves a model, whose key this is
+``huggingface_key``        what a key may do
+``huggingface_models``     which models are served, by world
+``huggingface_pipeline``   what a diffusers pipeline accepts, and how it complains
 
-``fal``                   queue, synchronous calls and CDN
-``fal_inputs``            what each app takes
-``fal_jobs``              the queue
-``fal_cdn``               finished pictures at public URLs
+``fal``                    queue, synchronous calls and CDN
+``fal_inputs``             what each app takes
+``fal_jobs``               the queue
+``fal_cdn``                finished pictures at public URLs
 
-``automatic1111``         the self-hosted webui's API
-``webui``                 what is installed in it
-``webui_request``         what txt2img takes
-``webui_engine``          one generation at a time
-``webui_progress``        how far it is
-========================  =====================================================================
+``automatic1111``          the self-hosted webui's API
+``webui``                  what is installed in it
+``webui_request``          what txt2img takes
+``webui_engine``           one generation at a time
+``webui_progress``         how far it is
+=========================  ====================================================================
 """

@@ -32,9 +32,10 @@ UPSTREAMS: web.AppKey[list[Upstream]] = web.AppKey("upstreams", list)
 
 @dataclass(frozen=True)
 class Pace:
-    """How long the upstreams work, in seconds: for a picture, or for one step of one."""
+    """How long the upstreams work, in seconds: for a picture, for one step of one, or for the start of an endpoint."""
 
     huggingface: float = 0.0
+    huggingface_start: float = 0.3
     fal_queue: float = 0.05
     fal_run: float = 0.05
     automatic1111_step: float = 0.002
@@ -97,7 +98,7 @@ def make_app(
     upstreams: list[Upstream] = [
         HuggingFace(world, fal, pace.huggingface),
         HuggingFaceHub(world),
-        HuggingFaceEndpoint(pace.huggingface),
+        HuggingFaceEndpoint(pace.huggingface, pace.huggingface_start),
         fal,
         Automatic1111(pace.automatic1111_step, webui_auth),
     ]

@@ -23,9 +23,10 @@ class StoredFile(NamedTuple):
 
 
 class Cdn:
-    """Files by name. No key is needed here; one that is sent all the same shows in the ledger."""
+    """Files by name, below `path`. No key is needed here; one that is sent all the same shows in the ledger."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = FILES_PATH) -> None:
+        self._path = path
         self._files: OrderedDict[str, StoredFile] = OrderedDict()
 
     def store(self, model: str, picture: Picture) -> str:
@@ -34,10 +35,10 @@ class Cdn:
         self._files[name] = StoredFile(model, picture)
         while len(self._files) > MAX_FILES:
             self._files.popitem(last=False)
-        return FILES_PATH + name
+        return self._path + name
 
     def find(self, path: str) -> StoredFile | None:
-        return self._files.get(path.removeprefix(FILES_PATH))
+        return self._files.get(path.removeprefix(self._path))
 
     async def serve(self, request: web.Request) -> web.Response:
         stored = self.find(request.path)

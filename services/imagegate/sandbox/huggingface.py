@@ -1,4 +1,5 @@
-"""Hugging Face's inference router: hf-inference itself, and fal-ai through it. Nothing else is played.
+"""Hugging Face's inference router: hf-inference itself, and through it fal-ai, together, replicate and nscale. Nothing
+else is played.
 
 https://huggingface.co/docs/inference-providers
 """
@@ -11,12 +12,16 @@ from aiohttp import web
 from imagegate.sandbox.call import CALL, RefusedError, Target, answer_of
 from imagegate.sandbox.fal import Fal
 from imagegate.sandbox.faults import UpstreamName
+from imagegate.sandbox.huggingface_inline import generate
 from imagegate.sandbox.huggingface_key import account_for_inference
-from imagegate.sandbox.huggingface_models import HubModel, World, find_by_fal_app, find_model
+from imagegate.sandbox.huggingface_models import HubModel, World, find_by_fal_app, find_elsewhere, find_model
 from imagegate.sandbox.huggingface_pipeline import draw_for, image_format, picture_of, read_parameters
+from imagegate.sandbox.huggingface_replicate import DELIVERY_PATH, Replicate
 
 MODELS_PATH = "/huggingface/hf-inference/models/"
 FAL_PATH = "/huggingface/fal-ai/"
+REPLICATE_PATH = "/huggingface/replicate/v1/"
+INLINE_PATHS = {f"/huggingface/{name}/v1/images/generations": name for name in ("together", "nscale")}
 OTHER_PROVIDERS = frozenset(
     {"baseten", "cerebras", "cohere", "deepinfra", "featherless-ai", "fireworks-ai", "groq", "novita", "nscale"}
     | {"openai", "ovhcloud", "publicai", "replicate", "scaleway", "together", "wavespeed", "zai-org"}
@@ -24,7 +29,7 @@ OTHER_PROVIDERS = frozenset(
 
 
 class HuggingFace:
-    """The router host. `seconds` is how long hf-inference takes for a picture."""
+    """The router host. `seconds` is how long a picture takes but for fal's."""
 
     name: UpstreamName = "huggingface"
     prefixes: tuple[str, ...] = ("/huggingface",)
@@ -33,11 +38,16 @@ class HuggingFace:
         self._world = world
         self._fal = fal
         self._seconds = seconds
+        self._replicate = Replicate(seconds)
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
             web.post(MODELS_PATH + "{model:.+}", self._hf_inference),
             web.post(FAL_PATH + "{app:.+}", self._fal_ai),
+            web.post(REPLICATE_PATH + "models/{model:.+}/predictions", self._predict),
+            web.post(REPLICATE_PATH + "predictions", self._predict),
+            web.get(DELIVERY_PATH + "{name:.+}", self._replicate.delivery.serve),
+            *(web.post(path, self._inline) for path in INLINE_PATHS),
             web.route("*", "/huggingface/{provider}{rest:(/.*)?}", self._not_played),
         ]
 
@@ -50,6 +60,12 @@ class HuggingFace:
             app = path.removeprefix(FAL_PATH)
             model = find_by_fal_app(app)
             return Target(model.id if model else app, has_picture=True)
+        if method == "POST" and (provider := _elsewhere(path)):
+            called = _called(path, body)
+            model = find_elsewhere(provider, called)
+            return Target(model.id if model else called, has_picture=True)
+        if stored := self._replicate.delivery.find(path):
+            return Target(stored.model, has_picture=stored.picture.spoilt is None)
         return Target()
 
     def stamp(self, headers: MutableMapping[str, str], seconds: float) -> None:
@@ -99,12 +115,43 @@ class HuggingFace:
         _refuse_free(model, kind)
         return await self._fal.answer_now(request, app)
 
+    async def _predict(self, request: web.Request) -> web.Response:
+        return await self._replicate.predict(request, _served_elsewhere(request))
+
+    async def _inline(self, request: web.Request) -> web.Response:
+        model = _served_elsewhere(request)
+        return await generate(request, INLINE_PATHS[request.path], model, self._seconds)
+
     async def _not_played(self, request: web.Request) -> web.Response:
         provider = request.match_info["provider"]
         if provider in OTHER_PROVIDERS:
             unsupported = f"The requested model is not supported by provider {provider}"
             return answer_of(400, {"error": unsupported})
         return answer_of(404, "Not Found")
+
+
+def _elsewhere(path: str) -> str:
+    """Which of the others has this path; none for any other path."""
+    return "replicate" if path.startswith(REPLICATE_PATH) else INLINE_PATHS.get(path, "")
+
+
+def _called(path: str, body: object) -> str:
+    """What the caller calls the model: in the path, or in the body."""
+    if path.startswith(REPLICATE_PATH + "models/"):
+        return path.removeprefix(REPLICATE_PATH + "models/").removesuffix("/predictions")
+    named = body.get("version" if path.startswith(REPLICATE_PATH) else "model") if isinstance(body, dict) else None
+    return named if isinstance(named, str) else ""
+
+
+def _served_elsewhere(request: web.Request) -> HubModel:
+    """The model that is asked for, by a key that may. Raises RefusedError."""
+    kind, called = account_for_inference(request), _called(request.path, request[CALL].body)
+    model = find_elsewhere(_elsewhere(request.path), called)
+    if model is None:
+        unsupported = f"The requested model '{called}' is not supported by any provider you have enabled."
+        raise RefusedError(400, {"error": unsupported})
+    _refuse_free(model, kind)
+    return model
 
 
 def _refuse_free(model: HubModel, account: str) -> None:

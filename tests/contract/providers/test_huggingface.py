@@ -7,11 +7,13 @@ from time import monotonic
 import pytest
 from aiohttp import web
 
+from imagegate.providers.huggingface.endpoints import with_endpoints
 from imagegate.providers.huggingface.provider import HuggingFaceProvider, HuggingFaceSettings, create
 from imagegate.runtime import images
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.fitting import fit
+from imagegate.runtime.fitting import asked_fields, fit
+from imagegate.runtime.models import Model
 from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Order
 from imagegate.runtime.settings import Secret, SettingsError
@@ -57,8 +59,11 @@ class Heard(list):
 def an_order(provider, name="", count=1, **fields):
     model = provider.catalogue.find(name) or provider.catalogue.find_outside(name)
     request = generation_pb2.GenerateRequest(prompt="a fox", **{"width": 256, "height": 256, "seed": 7, **fields})
-    parameters = fit(request, model, drawn_seed=1).parameters
-    return Order(model, "a fox", parameters, Deadline.after(20), count=count, tell_upstream_id=Heard().tell)
+    fitted = fit(request, model, drawn_seed=1)
+    order = Order(model, "a fox", fitted.parameters, Deadline.after(20), count=count, asked=asked_fields(request))
+    order.adjustments.extend(fitted.adjustments)
+    order.tell_upstream_id = Heard().tell
+    return order
 
 
 async def generate(provider, order):
@@ -196,6 +201,15 @@ async def test_a_model_that_cannot_be_had(provider, name, exists):
     assert (check.failure.reason, check.exists, check.key_accepted) == (Reason.MODEL_NOT_FOUND, exists, True)
 
 
+async def test_who_serves_a_model_instead_is_told(sandbox):
+    """R12: a model that is served, but not by the one that was set, says by whom, and what to set."""
+    async with a_provider(sandbox.environment, HUGGINGFACE_INFERENCE_PROVIDER="replicate") as provider:
+        check = await checked(provider, "sdxl")
+    assert (check.failure.reason, check.exists) == (Reason.MODEL_NOT_FOUND, True)
+    assert "fal-ai, nscale" in check.failure.message
+    assert "HUGGINGFACE_INFERENCE_PROVIDER=fal-ai" in check.failure.remedy
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -275,6 +289,113 @@ async def test_a_picture_by_fal(sandbox, provider):
     assert [each["headers"]["accept"] for each in (submission, download)] == ["image/png", "image/png"]
 
 
+PLAYGROUND = "playgroundai/playground-v2.5-1024px-aesthetic"
+DELIVERY = {"upstream": "huggingface", "method": "GET", "path": "/replicate-delivery/*"}
+
+
+@pytest.mark.parametrize(
+    ("name", "who", "seed"),
+    [
+        ("Lykon/DreamShaper", "together", 7),
+        (PLAYGROUND, "replicate", 7),
+        ("ByteDance/SDXL-Lightning", "nscale", None),
+    ],
+)
+async def test_a_picture_by_the_others(sandbox, provider, name, who, seed):
+    """U1, R4, R14: who alone serves a model makes its picture, asked for an image and, for a download, without the
+    key; what it cannot take is told.
+    """
+    order = an_order(provider, name, width=512)
+    delivery = await generate(provider, order)
+    (picture,) = delivery.pictures
+    seen = images.inspect(picture.data)
+    assert (seen.width, seen.height, picture.seed) == (512, 256, seed)
+    assert (delivery.upstream_provider, delivery.sandbox) == (who, True)
+    (submission,) = asked(sandbox, "/huggingface/")
+    assert submission["headers"]["accept"] == "image/png"
+    assert [each.parameter for each in order.adjustments] == (["seed"] if seed is None else [])
+    for download in asked(sandbox, "/replicate-delivery/", "GET"):
+        assert "authorization" not in download["headers"]
+    assert (delivery.download_seconds is not None) is (who == "replicate")
+
+
+@pytest.mark.parametrize(
+    ("who", "applied", "told"),
+    [
+        ("hf-inference", {"num_inference_steps": 30, "guidance_scale": 12, "seed": 7, "width": 600, "height": 400}, {}),
+        ("fal-ai", {"num_inference_steps": 30, "guidance_scale": 12, "seed": 7}, {}),
+        ("together", {"steps": 30, "guidance_scale": 12, "seed": 7, "width": 600, "height": 400}, {}),
+        (
+            "replicate",
+            {"num_inference_steps": 30, "guidance": 10, "seed": 7, "aspect_ratio": "3:2", "megapixels": "0.25"},
+            {"width": "608", "height": "416", "guidance_scale": "10"},
+        ),
+    ],
+)
+async def test_what_is_sent_is_what_is_told(sandbox, who, applied, told):
+    """U1, R1: of the same request each is sent what it takes, and every difference is an adjustment."""
+    key = {"HUGGINGFACE_API_KEY": "hf_pro0123456789"}
+    async with a_provider(sandbox.environment, **key, HUGGINGFACE_INFERENCE_PROVIDER=who) as provider:
+        order = an_order(provider, "flux-dev", width=600, height=400, steps=30, guidance_scale=12)
+        delivery = await generate(provider, order)
+    (submission,) = asked(sandbox, "/huggingface/")
+    body = submission["body"]
+    sent = body.get("parameters") or body.get("input") or body
+    assert {name: sent[name] for name in applied} == applied
+    assert {each.parameter: each.applied for each in order.adjustments} == told
+    seen = images.inspect(delivery.pictures[0].data)
+    assert (seen.width, seen.height) == (int(told.get("width", 600)), int(told.get("height", 400)))
+
+
+async def test_no_guidance_is_told_as_none(sandbox):
+    """R1: where FLUX.1-schnell is sent no guidance, the caller is told of none, and not of a 0 that nobody got."""
+    for who in ("fal-ai", "together", "replicate", "nscale"):
+        async with a_provider(sandbox.environment, HUGGINGFACE_INFERENCE_PROVIDER=who) as provider:
+            order = an_order(provider, guidance_scale=7.5, width=512, height=512)
+            await generate(provider, order)
+        assert "guidance" not in str(asked(sandbox, "/huggingface/")[-1]["body"])
+        assert ("guidance_scale", "7.5", "") in {(a.parameter, a.requested, a.applied) for a in order.adjustments}
+
+
+@pytest.mark.parametrize("kept", [None, frozenset({"width"})])
+async def test_a_size_that_may_not_change_is_not_sent(sandbox, kept):
+    """R1: where the request forbids what its inference provider would need, nothing is sent."""
+    async with a_provider(sandbox.environment, HUGGINGFACE_INFERENCE_PROVIDER="replicate") as provider:
+        order = an_order(provider, width=640, height=400)
+        order.kept = kept
+        failure = await the_failure(provider, order)
+    assert (failure.reason, failure.dispatch) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT)
+    assert not asked(sandbox, "/huggingface/")
+
+
+async def test_pictures_without_a_seed(sandbox):
+    """R2: where no seed is taken several pictures are made, and none of them has one."""
+    async with a_provider(sandbox.environment, HUGGINGFACE_INFERENCE_PROVIDER="nscale") as provider:
+        delivery = await generate(provider, an_order(provider, count=2))
+    assert [picture.seed for picture in delivery.pictures] == [None, None]
+
+
+@pytest.mark.parametrize("times", [2, 3])
+async def test_replicates_download_is_tried_three_times(sandbox, provider, times):
+    """Fetching what replicate has finished is free too; the prediction is never made again."""
+    sandbox.faults([{**DELIVERY, "fault": "reset_mid_body", "times": times}])
+    order = an_order(provider, PLAYGROUND)
+    if times == 2:
+        assert (await generate(provider, order)).pictures
+    else:
+        failure = await the_failure(provider, order)
+        assert (failure.reason, failure.dispatch) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED)
+    assert len(asked(sandbox, "/huggingface/replicate/")) == 1
+
+
+async def test_a_picture_that_replicate_has_left_out(sandbox, provider):
+    """R5: where the safety checker leaves nothing, the prediction has failed, and its words say why."""
+    sandbox.faults([{**SUBMISSION, "fault": "black"}])
+    failure = await the_failure(provider, an_order(provider, PLAYGROUND))
+    assert (failure.reason, failure.dispatch, failure.billed) == (Reason.CONTENT_REJECTED, Dispatch.ACCEPTED, False)
+    assert "NSFW" in failure.upstream_message
+
+
 async def test_an_alias_and_a_model_outside_the_catalogue(sandbox, provider):
     """U1: any text-to-image model of the Hub can be named; nothing is sent to it that was not asked for."""
     outside = an_order(provider, "stabilityai/stable-diffusion-3-medium-diffusers")
@@ -308,6 +429,115 @@ async def test_fals_flag_goes_along(sandbox, provider):
     """A picture that fal's safety check blanked is marked as such."""
     sandbox.faults([{**SUBMISSION, "fault": "black"}])
     assert (await generate(provider, an_order(provider, "sdxl"))).pictures[0].filtered
+
+
+# ── Dedicated endpoints ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def an_endpoint(sandbox, name="mine", model="sdxl"):
+    """A provider whose `model` has an endpoint."""
+    address = f"{sandbox.url}/huggingface-endpoint/{name}"
+    async with a_provider(sandbox.environment, HUGGINGFACE_ENDPOINTS=f" {model}={address}/ ,") as provider:
+        yield provider
+
+
+async def test_a_picture_by_an_endpoint(sandbox):
+    """U6, R1, R4: a model with an endpoint is asked there, with the key, for an image, and the Hub is not asked."""
+    async with an_endpoint(sandbox) as provider:
+        delivery = await generate(provider, an_order(provider, "sdxl", negative_prompt="cats", steps=20))
+    assert (delivery.upstream_provider, delivery.sandbox, delivery.pictures[0].seed) == ("endpoint", True, 7)
+    (submission,) = sandbox.requests()
+    assert submission["path"] == "/huggingface-endpoint/mine"
+    assert submission["body"] == {
+        "inputs": "a fox",
+        "parameters": {
+            "negative_prompt": "cats",
+            "num_inference_steps": 20,
+            "guidance_scale": 7.5,
+            "seed": 7,
+            "width": 256,
+            "height": 256,
+        },
+    }
+    assert submission["headers"]["accept"] == "image/png"
+    assert submission["headers"]["authorization"] == "Bearer ***"
+    assert int(submission["headers"]["x-scale-up-timeout"]) in range(1, 6)  # of 20 s, a picture takes 15
+
+
+async def test_an_endpoints_square_is_told(sandbox):
+    """U6, R1: the standard container refuses unequal sides, so a square is sent, and told."""
+    async with an_endpoint(sandbox) as provider:
+        order = an_order(provider, "sdxl", width=512, height=1152)
+        delivery = await generate(provider, order)
+        seen = images.inspect(delivery.pictures[0].data)
+        assert (seen.width, seen.height) == (768, 768)
+        assert {(each.parameter, each.applied) for each in order.adjustments} == {("width", "768"), ("height", "768")}
+        order = an_order(provider, "sdxl", width=512, height=1152)
+        order.kept = None
+        assert (await the_failure(provider, order)).reason is Reason.UNSUPPORTED
+
+
+async def test_other_models_are_asked_where_they_were(sandbox):
+    """U6: an endpoint serves its own model only."""
+    async with an_endpoint(sandbox) as provider:
+        assert (await generate(provider, an_order(provider))).upstream_provider == "hf-inference"
+
+
+async def test_an_endpoint_that_sleeps_is_waited_for():
+    """U6, R8: the proxy holds the request until a replica has started, as long as there is time."""
+    async with serving(pace=Pace(huggingface_start=0.2)) as sandbox, an_endpoint(sandbox, "cold") as provider:
+        assert (await generate(provider, an_order(provider, "sdxl"))).pictures
+        assert len(asked(sandbox, "/huggingface-endpoint/")) == 1
+
+
+async def test_an_endpoint_that_does_not_wake_in_time():
+    """U6, R8: a 503 is a model that loads, without an estimate; it is no failure, and the check says so too."""
+    async with serving(pace=Pace(huggingface_start=60)) as sandbox, an_endpoint(sandbox, "cold") as provider:
+        order = an_order(provider, "sdxl")
+        order.deadline = Deadline.after(10)  # less than a picture takes: nothing to wait for
+        failure = await the_failure(provider, order)
+        assert (failure.reason, failure.dispatch) == (Reason.MODEL_LOADING, Dispatch.REFUSED)
+        assert failure.retry_after is None
+        check = await checked(provider, "sdxl")
+        assert (check.failure, check.exists, check.loaded, check.key_accepted) == (None, True, False, True)
+
+
+async def test_an_endpoint_is_checked_for_free(sandbox):
+    """U6, R12: its health is asked, with the key; nothing is made."""
+    async with an_endpoint(sandbox) as provider:
+        check = await checked(provider, "sdxl")
+        assert (check.failure, check.exists, check.loaded, check.key_accepted) == (None, True, True, True)
+        assert "endpoint" in check.message
+        assert sandbox.billing() == []
+        sandbox.faults([{"upstream": "huggingface-endpoint", "fault": "status", "code": 404}])
+        check = await checked(provider, "sdxl")
+        assert (check.failure.reason, check.exists) == (Reason.MODEL_NOT_FOUND, False)
+        assert "HUGGINGFACE_ENDPOINTS" in check.failure.remedy
+
+
+async def test_an_endpoint_that_is_not_there(sandbox, unused_tcp_port):
+    """U6, R10: nobody at the endpoint's address is told with the variable that says where it is."""
+    nowhere = f"sdxl=http://127.0.0.1:{unused_tcp_port}"
+    async with a_provider(sandbox.environment, HUGGINGFACE_ENDPOINTS=nowhere) as provider:
+        failure = await the_failure(provider, an_order(provider, "sdxl"))
+    assert (failure.reason, failure.dispatch) == (Reason.UNREACHABLE, Dispatch.NOT_SENT)
+    assert "HUGGINGFACE_ENDPOINTS" in failure.remedy
+
+
+def test_a_model_comes_alive_with_an_endpoint():
+    """P1, U6: what nobody serves is switched on by its endpoint, also where it was only coming; others stay off."""
+    catalogue = create({}, lambda _: None).catalogue
+    off = {"enabled": False, "disabled_reason": "needs a dedicated endpoint"}
+    models = tuple(model.model_copy(update={**off, "coming_soon": model.key == "sdxl"}) for model in catalogue.models)
+    asleep = catalogue.model_copy(update={"models": models})
+    alive = with_endpoints(asleep, {"sdxl": "https://x", "sd15": "https://y"})
+    assert {model.key for model in alive.models if model.enabled} == {"sdxl", "sd15"}
+    assert alive.find("sdxl").disabled_reason == ""
+    assert alive.find("flux-dev").disabled_reason == "needs a dedicated endpoint"
+    for model in alive.models:
+        assert Model.from_proto(model.to_proto()).enabled is model.enabled
+    assert alive.revision != asleep.revision
 
 
 # ── Who serves the model ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -582,6 +812,12 @@ async def test_without_a_key_it_is_off_and_says_why(tmp_path):
         {"HUGGINGFACE_BASE_URL": "router.huggingface.co"},
         {"HUGGINGFACE_HUB_URL": "https://user:pass@huggingface.co"},
         {"HUGGINGFACE_INFERENCE_PROVIDER": "nebius"},
+        {"HUGGINGFACE_ENDPOINTS": "sdxl"},
+        {"HUGGINGFACE_ENDPOINTS": "https://me:pass@h/"},
+        {"HUGGINGFACE_ENDPOINTS": "https://me:pass@h/=sdxl"},
+        {"HUGGINGFACE_ENDPOINTS": "sdxl=https://me:pass@h"},
+        {"HUGGINGFACE_ENDPOINTS": "sdxl=ftp://h"},
+        {"HUGGINGFACE_ENDPOINTS": "sdxl=https://h,sdxl=https://i"},
     ],
 )
 def test_wrong_settings_are_named(wrong):
@@ -589,6 +825,14 @@ def test_wrong_settings_are_named(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))) as caught:
         create(wrong, lambda _: None)
     assert next(iter(wrong.values())) not in str(caught.value)
+    assert "pass" not in str(caught.value).replace("password", "")
+
+
+def test_an_endpoint_of_no_model_is_named():
+    """U6: a key that the catalogue does not have stops the start, with those that it has."""
+    with pytest.raises(SettingsError, match=r"no model sdxll; known: .*sdxl") as caught:
+        create({"HUGGINGFACE_ENDPOINTS": "sdxll=https://x,sdxl=https://y"}, lambda _: None)
+    assert "HUGGINGFACE_ENDPOINTS" in str(caught.value)
 
 
 def test_a_pin_to_nobody_known_is_refused():

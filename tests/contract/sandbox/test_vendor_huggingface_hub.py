@@ -21,6 +21,8 @@ def outcome(provider, model, token="hf_free", **parameters):
         return InferenceClient(provider=provider, token=token).text_to_image("a fox", model=model, **parameters).size
     except HfHubHTTPError as error:
         return [type(error).__name__, error.response.status_code, error.server_message]
+    except ValueError as error:  # the Hub's mapping does not name it
+        return type(error).__name__
 
 schnell, dev, sdxl = (
     "black-forest-labs/FLUX.1-schnell", "black-forest-labs/FLUX.1-dev", "stabilityai/stable-diffusion-xl-base-1.0"
@@ -30,6 +32,12 @@ print(json.dumps({
     "fal-ai": outcome("fal-ai", schnell, width=512, height=256),
     "fal-ai sdxl": outcome("fal-ai", sdxl),
     "auto": outcome("auto", sdxl),
+    "together": outcome("together", schnell, width=512, height=256, num_inference_steps=4, seed=1),
+    "nscale": outcome("nscale", schnell, width=512, height=256, num_inference_steps=4),
+    "replicate": outcome("replicate", schnell, num_inference_steps=4, seed=1),
+    "replicate bad field": outcome("replicate", schnell, width=512),
+    "replicate by version": outcome("auto", "playgroundai/playground-v2.5-1024px-aesthetic", width=512, height=256),
+    "not there": outcome("together", "stabilityai/stable-diffusion-xl-base-1.0"),
     "fal-ai bad field": outcome("fal-ai", schnell, scheduler="Euler"),
     "free": outcome("hf-inference", dev),
     "pro": outcome("hf-inference", dev, token="hf_pro"),
@@ -96,6 +104,7 @@ async def test_full_path(sandbox, run_script):
     output = await run_script(FULL_PATH, sandbox.url, HF_ENDPOINT=f"{sandbox.url}/huggingface-hub", HF_TOKEN="hf_free")
     outcomes = json.loads(output)
     assert outcomes.pop("fal-ai bad field")[:2] == ["HfHubHTTPError", 422]
+    assert outcomes.pop("replicate bad field")[:2] == ["HfHubHTTPError", 422]
     assert outcomes.pop("free") == ["BadRequestError", 400, "Model requires PRO subscription"]
     assert outcomes.pop("deprecated")[:2] == ["HfHubHTTPError", 410]
     assert outcomes.pop("unknown")[1] in (401, 404)
@@ -104,6 +113,19 @@ async def test_full_path(sandbox, run_script):
         "fal-ai": [512, 256],
         "fal-ai sdxl": [1024, 1024],
         "auto": [1024, 1024],
+        "together": [512, 256],
+        "nscale": [512, 256],
+        "replicate": [1024, 1024],
+        "replicate by version": [512, 256],
+        "not there": "ValueError",
         "pro": [1024, 1024],
         "is pro": True,
     }
+
+
+async def test_an_endpoint(sandbox):
+    """U6: the same client against an endpoint's address; what is no square is refused in the container's words."""
+    at = InferenceClient(f"{sandbox.url}/huggingface-endpoint/mine", token="hf_free")
+    assert (await asyncio.to_thread(at.text_to_image, "a fox", width=512, height=512, seed=1)).size == (512, 512)
+    with pytest.raises(BadRequestError, match="either both must have a value or both must be None"):
+        await asyncio.to_thread(at.text_to_image, "a fox", width=512, height=256)

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from imagegate.sandbox.app import serving
+from imagegate.sandbox.app import Pace, serving
 
 SCHNELL = "black-forest-labs/FLUX.1-schnell"
 DEV = "black-forest-labs/FLUX.1-dev"
@@ -114,6 +114,9 @@ async def test_other_inference_providers(sandbox):
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer hf_pro"}) as http:
         for path, status in (
             ("replicate/v1/models/x/predictions", 400),
+            ("replicate/v1/predictions", 400),
+            ("together/v1/images/generations", 400),
+            ("wavespeed/x", 400),
             ("nobody/x", 404),
             ("fal-ai/fal-ai/flux/dev/image-to-image", 400),
         ):
@@ -135,3 +138,60 @@ async def test_endpoint(sandbox):
         async with http.post(url, json={"inputs": "a fox", "parameters": {"width": 64}}) as answer:
             assert answer.status == 400
     assert {entry["model"] for entry in sandbox.billing()} == {"mine"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        ("replicate/v1/models/black-forest-labs/flux-schnell/predictions", {"input": {}}, 422, "input.prompt"),
+        (
+            "replicate/v1/models/black-forest-labs/flux-schnell/predictions",
+            {"input": {"prompt": "a fox", "width": 512}},
+            422,
+            "additional_property_not_allowed",
+        ),
+        (
+            "replicate/v1/models/black-forest-labs/flux-schnell/predictions",
+            {"input": {"prompt": "a fox"}},
+            201,
+            '"starting"',  # nobody asked it to wait
+        ),
+        (
+            "together/v1/images/generations",
+            {"model": SCHNELL, "prompt": "a fox", "response_format": "base64", "num_inference_steps": 4},
+            400,
+            "num_inference_steps",
+        ),
+        (
+            "nscale/v1/images/generations",
+            {"model": SCHNELL, "prompt": "a fox", "response_format": "b64_json", "seed": 1},
+            400,
+            "seed",
+        ),
+    ],
+)
+async def test_the_others_are_strict(sandbox, path, body, status, words):
+    """R1: what one of the others does not take is refused with the field's name, and nothing is made."""
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": "Bearer hf_free"}) as http,
+        http.post(f"{sandbox.url}/huggingface/{path}", json=body) as answer,
+    ):
+        assert (answer.status, words in await answer.text()) == (status, True)
+    assert sandbox.billing() == []
+
+
+async def test_an_endpoint_that_sleeps():
+    """R8, U6: asleep it answers 503 to everybody until it has started, but to who asks the proxy to wait for that."""
+    async with serving(pace=Pace(huggingface_start=0.3)) as sandbox:
+        url = f"{sandbox.url}/huggingface-endpoint/cold"
+        key = {"Authorization": "Bearer hf_free", "Accept": "image/png"}
+        async with aiohttp.ClientSession(headers=key) as http:
+            body = {"inputs": "a fox", "parameters": {"width": 64, "height": 64}}
+            async with http.get(f"{url}/health") as answer:
+                assert answer.status == 503
+            async with http.post(url, json=body) as answer:
+                assert answer.status == 503
+            async with http.post(url, json=body, headers={"X-Scale-Up-Timeout": "30"}) as answer:
+                assert (answer.status, answer.content_type) == (200, "image/png")
+            async with http.get(f"{url}/health") as answer:
+                assert answer.status == 200

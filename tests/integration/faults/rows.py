@@ -212,6 +212,70 @@ OF_THE_NETWORK = [
     *(unknown("F9", each, "stale connection", front=forgetting, asked=0, made=0) for each in ALL),
 ]
 
+# Hugging Face's router, where Replicate or together makes the picture.
+REPLICATED = {"HUGGINGFACE_INFERENCE_PROVIDER": "replicate"}
+TOGETHER = {"HUGGINGFACE_INFERENCE_PROVIDER": "together"}
+DELIVERED = {"upstream": HF, "method": "GET", "path": "/replicate-delivery/*"}
+FLAGGED = "All generated images contained NSFW content. Try running it again with a different prompt."
+
+
+def predicted(id: str, what: str, reason: Reason, code: int, effect: Effect, body: object, **more: object) -> Row:
+    """Replicate took the work, and says how it stands without a picture."""
+    rules = submission(HF, "json_200", code=201, body=body, executed=False)
+    told = refused(id, HF, what, reason, code, effect, rules=rules, environ=REPLICATED, dispatch=Dispatch.ACCEPTED)
+    return replace(told, **more)
+
+
+BEHIND_THE_ROUTER = [
+    unknown(
+        "F5",
+        HF,
+        "reset in replicate's picture",
+        rules=[{**DELIVERED, "fault": "reset_mid_body"}],
+        environ=REPLICATED,
+        dispatch=Dispatch.ACCEPTED,
+    ),
+    delivered(
+        "F5",
+        HF,
+        "reset in replicate's picture twice",
+        rules=[{**DELIVERED, "fault": "reset_mid_body", "times": 2}],
+        environ=REPLICATED,
+    ),
+    predicted(
+        "F10",
+        "a prediction that failed",
+        Reason.UPSTREAM_ERROR,
+        UNAVAILABLE,
+        Effect.COUNTS,
+        {"status": "failed", "error": "CUDA error", "output": None},
+    ),
+    predicted(
+        "F10",
+        "a prediction that starts",
+        Reason.TIMEOUT,
+        TOO_LATE,
+        Effect.COUNTS,
+        {"status": "starting", "error": None, "output": None},
+        billed=None,
+        goes_on=GoesOn.UNLESS_ONCE,
+    ),
+    bad_output("F11", HF, "HTML by replicate", rules=submission(HF, "html"), environ=REPLICATED),
+    bad_output("F11", HF, "HTML as replicate's picture", rules=[{**DELIVERED, "fault": "html"}], environ=REPLICATED),
+    bad_output("F10", HF, "an error at 200 by together", rules=submission(HF, "json_200"), environ=TOGETHER),
+    bad_output("F12", HF, "half a picture by together", rules=submission(HF, "truncate"), environ=TOGETHER),
+    bad_output("F18", HF, "bomb by together", rules=submission(HF, "bomb"), environ=TOGETHER),
+    predicted(
+        "F31",
+        "flagged by replicate",
+        Reason.CONTENT_REJECTED,
+        INVALID,
+        Effect.NEUTRAL,
+        {"status": "failed", "error": FLAGGED, "output": []},
+        goes_on=GoesOn.NO,
+    ),
+]
+
 OF_THE_ANSWER = [
     refused(
         "F10",
@@ -392,4 +456,4 @@ OF_THE_REQUEST = [
     status("F31", FAL, 422, CONTENT, INVALID, Effect.NEUTRAL, body=POLICY, goes_on=GoesOn.NO),
 ]
 
-ROWS = [*OF_THE_NETWORK, *OF_THE_ANSWER, *OF_THE_UPSTREAM, *OF_OUR_ACCOUNT, *OF_THE_REQUEST]
+ROWS = [*OF_THE_NETWORK, *BEHIND_THE_ROUTER, *OF_THE_ANSWER, *OF_THE_UPSTREAM, *OF_OUR_ACCOUNT, *OF_THE_REQUEST]

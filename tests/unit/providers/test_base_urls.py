@@ -86,3 +86,11 @@ def test_every_provider_checks_its_addresses(module, variable, url):
     """R10, R13: a wrong address stops the start of every provider, naming its variable."""
     with pytest.raises(SettingsError, match=variable):
         module.create({variable: url}, lambda _: None)
+
+
+@pytest.mark.parametrize("url", WRONG)
+def test_every_endpoint_is_an_address(url):
+    """U6, R13, R14: an endpoint's address is checked as all others are, and not repeated."""
+    with pytest.raises(SettingsError, match="HUGGINGFACE_ENDPOINTS") as caught:
+        huggingface.create({"HUGGINGFACE_ENDPOINTS": f"sdxl={url}"}, lambda _: None)
+    assert "pass" not in str(caught.value).replace("password", "")

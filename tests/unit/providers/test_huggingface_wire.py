@@ -7,10 +7,11 @@ import pytest
 from multidict import CIMultiDict
 
 from imagegate.providers.huggingface import hub, wire
+from imagegate.providers.huggingface.shapes import BY_ROUTER, endpoint, fal, hf_inference, nscale, replicate, together
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.fitting import fit
+from imagegate.runtime.fitting import asked_fields, fit
 from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Order
 from imagegate.runtime.words import MAX_WORDS_BYTES
@@ -31,10 +32,27 @@ NO_SCOPE = (
 GATED = f"Access to model {DEV} is restricted and you are not in the authorized list."
 
 
-def order_for(name: str = "", **fields) -> Order:
+def order_for(name: str = "", *, kept: frozenset[str] | None = frozenset(), **fields) -> Order:
     request = generation_pb2.GenerateRequest(prompt="a fox", **fields)
     model = CATALOGUE.find(name) or CATALOGUE.find_outside(name)
-    return Order(model, request.prompt, fit(request, model, 7).parameters, Deadline.after(20))
+    fitted = fit(request, model, 7)
+    order = Order(model, request.prompt, fitted.parameters, Deadline.after(20), asked=asked_fields(request), kept=kept)
+    order.adjustments.extend(fitted.adjustments)
+    return order
+
+
+def sent(shape, order: Order, model: str = "x/y", index: int = 0) -> dict:
+    """The payload of an order that was brought to the shape."""
+    shape.fit(order, model)
+    return shape.to_payload(order, index, model)
+
+
+def told(order: Order) -> set[tuple[str, str, str, str]]:
+    """The changes that the caller is told of."""
+    return {
+        (each.parameter, each.requested, each.applied, generation_pb2.Action.Name(each.action).removeprefix("ACTION_"))
+        for each in order.adjustments
+    }
 
 
 def answer(status, body=b"", **headers) -> Answer:
@@ -80,7 +98,7 @@ def test_sd15_is_found_by_the_name_it_had_before_it_moved():
 def test_hf_inference_is_sent_what_the_model_takes_and_nothing_else():
     """R1, R2: only declared parameters leave, whatever a caller asks for, under the upstream's names; 0 is a value."""
     order = order_for("flux-dev", guidance_scale=0.0, negative_prompt="cats", sampler="LMS", steps=30)
-    assert wire.to_payload(order, 0, wire.HF_INFERENCE) == {
+    assert sent(hf_inference, order) == {
         "inputs": "a fox",
         "parameters": {"width": 1024, "height": 1024, "num_inference_steps": 30, "guidance_scale": 0, "seed": 7},
     }
@@ -88,7 +106,7 @@ def test_hf_inference_is_sent_what_the_model_takes_and_nothing_else():
 
 def test_nothing_is_sent_that_nobody_asked_for():
     """R2: a model of which nothing is known gets the prompt and a seed, nothing empty."""
-    assert wire.to_payload(order_for("a/b", negative_prompt=""), 0, wire.HF_INFERENCE) == {
+    assert sent(hf_inference, order_for("a/b", negative_prompt="")) == {
         "inputs": "a fox",
         "parameters": {"seed": 7},
     }
@@ -97,14 +115,14 @@ def test_nothing_is_sent_that_nobody_asked_for():
 def test_each_picture_has_its_own_seed():
     """R2: picture i is made with seed + i, which is sent and returned."""
     order = order_for("sdxl", seed=2**32 - 1)
-    payloads = [wire.to_payload(order, index, wire.HF_INFERENCE) for index in (0, 1)]
+    payloads = [sent(hf_inference, order, index=index) for index in (0, 1)]
     assert [payload["parameters"]["seed"] for payload in payloads] == [2**32 - 1, 0]
 
 
 def test_fal_is_sent_its_own_words():
     """U1: through fal-ai the payload is flat and sizes stand together."""
     order = order_for("sdxl", width=512, negative_prompt="cats")
-    assert wire.to_payload(order, 0, wire.FAL) == {
+    assert sent(fal, order) == {
         "prompt": "a fox",
         "negative_prompt": "cats",
         "num_inference_steps": 30,
@@ -114,16 +132,159 @@ def test_fal_is_sent_its_own_words():
     }
 
 
-def test_fal_is_sent_no_guidance_for_a_model_without():
-    """R1: FLUX.1-schnell has no guidance, and fal refuses the 0 that says so elsewhere."""
-    assert "guidance_scale" not in wire.to_payload(order_for("flux-schnell"), 0, wire.FAL)
+@pytest.mark.parametrize("shape", [fal, together, replicate, nscale], ids=lambda shape: shape.NAME)
+def test_no_guidance_is_sent_for_a_model_without(shape):
+    """R1: FLUX.1-schnell has no guidance, and only hf-inference takes the 0 that says so: told as it is sent."""
+    order = order_for("flux-schnell", guidance_scale=7.5)
+    assert "guidance" not in str(sent(shape, order))
+    assert ("guidance_scale", "7.5", "", "DROPPED") in told(order)
+    unasked = order_for("flux-schnell")
+    sent(shape, unasked)
+    assert told(unasked) == set()
 
 
-def test_fal_takes_both_sides_or_none():
+def test_no_guidance_is_the_same_as_a_guidance_of_0():
+    """R1: a request that insists on the guidance of 0 of FLUX.1-schnell is not refused for leaving it out."""
+    order = order_for("flux-schnell", guidance_scale=0, kept=None)
+    assert "guidance_scale" not in sent(fal, order)
+    assert told(order) == {("guidance_scale", "0", "", "DROPPED")}
+
+
+@pytest.mark.parametrize("shape", [fal, nscale], ids=lambda shape: shape.NAME)
+def test_some_take_both_sides_or_none(shape):
     """R1: the side that a caller left open is as long as the one that was asked for."""
-    assert "image_size" not in wire.to_payload(order_for("a/b"), 0, wire.FAL)
-    payload = wire.to_payload(order_for("a/b", height=640), 0, wire.FAL)
-    assert payload["image_size"] == {"width": 640, "height": 640}
+    assert "size" not in str(sent(shape, order_for("a/b")))
+    order = order_for("a/b", height=640)
+    payload = sent(shape, order)
+    assert payload.get("image_size") == {"width": 640, "height": 640} or payload["size"] == "640x640"
+    assert told(order) == set()
+
+
+def test_together_is_sent_its_own_words():
+    """U1, R1: through together steps have another name, and the model stands in the payload."""
+    order = order_for("sdxl", width=512, negative_prompt="cats", steps=20)
+    assert sent(together, order, "stabilityai/sdxl") == {
+        "prompt": "a fox",
+        "model": "stabilityai/sdxl",
+        "response_format": "base64",
+        "negative_prompt": "cats",
+        "steps": 20,
+        "guidance_scale": 7.5,
+        "seed": 7,
+        "width": 512,
+        "height": 1024,
+    }
+    assert told(order) == set()
+
+
+def test_nscale_is_sent_what_it_takes_and_the_rest_is_told():
+    """U1, R1, R2: nscale takes a prompt and a size; what a caller asked for beyond that is told, the seed too."""
+    order = order_for("sdxl", width=512, height=768, negative_prompt="cats", steps=20, seed=3)
+    payload = sent(nscale, order, "x")
+    assert payload == {"prompt": "a fox", "model": "x", "response_format": "b64_json", "size": "512x768"}
+    assert told(order) == {
+        ("negative_prompt", "cats", "", "DROPPED"),
+        ("steps", "20", "", "DROPPED"),
+        ("seed", "3", "", "DROPPED"),
+    }
+    assert order.seed(0) is None
+
+
+@pytest.mark.parametrize("insists", [frozenset({"seed"}), None])
+def test_a_change_that_is_forbidden_is_refused(insists):
+    """R1: where the request forbids it, nothing is sent and the parameter is named; defaults were not asked for."""
+    with pytest.raises(Failure, match="seed") as failed:
+        nscale.fit(order_for("sdxl", seed=3, kept=insists), "x")
+    assert (failed.value.reason, failed.value.dispatch) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT)
+    nscale.fit(order_for("sdxl", kept=insists), "x")
+
+
+SCHNELL_AT_REPLICATE, DEV_AT_REPLICATE = "black-forest-labs/flux-schnell", "black-forest-labs/flux-dev"
+
+
+def test_replicates_flux_is_sent_a_ratio():
+    """U1, R1: in place of a size an aspect ratio and megapixels, and the size that comes of it is told."""
+    order = order_for("flux-dev", width=1280, height=720, guidance_scale=15)
+    assert sent(replicate, order, DEV_AT_REPLICATE) == {
+        "input": {
+            "prompt": "a fox",
+            "num_inference_steps": 30,
+            "guidance": 10,
+            "seed": 7,
+            "aspect_ratio": "16:9",
+            "megapixels": "1",
+            "output_format": "png",
+        }
+    }
+    assert told(order) == {
+        ("width", "1280", "1344", "TRANSLATED"),
+        ("height", "720", "768", "TRANSLATED"),
+        ("guidance_scale", "15", "10", "CLAMPED"),
+    }
+    assert wire.sides(order) == {"width": 1344, "height": 768}
+
+
+@pytest.mark.parametrize(
+    ("asked", "ratio", "megapixels", "made"),
+    [
+        ((1024, 1024), "1:1", "1", (1024, 1024)),
+        ((512, 512), "1:1", "0.25", (512, 512)),
+        ((2048, 2048), "1:1", "1", (1024, 1024)),
+        ((256, 256), "1:1", "0.25", (512, 512)),
+        ((768, 1344), "9:16", "1", (768, 1344)),
+        ((600, 400), "3:2", "0.25", (608, 416)),
+        ((2048, 256), "21:9", "1", (1536, 640)),
+        ((256, 1024), "9:21", "0.25", (320, 768)),
+    ],
+)
+def test_the_ratio_comes_before_the_pixels(asked, ratio, megapixels, made):
+    """R1: of the sizes that replicate's FLUX makes the nearest by shape is taken, then the nearest by pixels."""
+    order = order_for("flux-schnell", width=asked[0], height=asked[1])
+    payload = sent(replicate, order, SCHNELL_AT_REPLICATE)["input"]
+    assert (payload["aspect_ratio"], payload["megapixels"]) == (ratio, megapixels)
+    assert tuple(wire.sides(order).values()) == made
+    assert {name for name, *_ in told(order)} == {
+        name for name, was, now in zip(("width", "height"), asked, made, strict=True) if was != now
+    }
+
+
+def test_replicates_other_models_are_sent_the_clients_words():
+    """U1: a model of which nothing is known is sent the words of Hugging Face's own client, by its version."""
+    payload = sent(replicate, order_for("a/b", width=512, height=768, steps=20), "owner/name:0123abcd")
+    assert payload == {
+        "version": "0123abcd",
+        "input": {"prompt": "a fox", "num_inference_steps": 20, "seed": 7, "width": 512, "height": 768},
+    }
+    assert replicate.url("https://r", "owner/name:0123abcd") == "https://r/replicate/v1/predictions"
+    assert replicate.url("https://r", "owner/name") == "https://r/replicate/v1/models/owner/name/predictions"
+    assert replicate.headers(order_for()) == {"Prefer": "wait"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "side", "changes"),
+    [
+        ({}, 1024, set()),
+        ({"width": 512}, 512, set()),
+        ({"width": 512, "height": 512}, 512, set()),
+        ({"width": 512, "height": 2048}, 1024, {("width", "512"), ("height", "2048")}),
+        ({"width": 512, "height": 600}, 552, {("width", "512"), ("height", "600")}),
+    ],
+)
+def test_an_endpoint_makes_squares(asked, side, changes):
+    """U6, R1: the standard container wants both sides equal; what a caller asked for otherwise is told."""
+    order = order_for("sdxl", **asked)
+    payload = sent(endpoint, order)
+    assert payload["parameters"]["width"] == payload["parameters"]["height"] == side
+    assert {(name, requested) for name, requested, *_ in told(order)} == changes
+
+
+def test_an_endpoint_holds_a_request_as_long_as_there_is_time_for_a_picture():
+    """U6, R8: the proxy is asked to wait for a replica, and not beyond the time in which a picture can be made."""
+    order = order_for("flux-schnell")  # its usual time begins at 3 s
+    order.deadline = Deadline.after(60)
+    assert endpoint.headers(order) == {"X-Scale-Up-Timeout": "56"}
+    order.deadline = Deadline.after(3.5)
+    assert endpoint.headers(order) == {}
 
 
 # ── Who serves a model ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,8 +293,8 @@ LIVE = {"status": "live", "task": "text-to-image"}
 
 
 def served(mapping, wanted=hub.AUTO) -> hub.Served:
-    told = answer(200, {"id": DEV, "inferenceProviderMapping": mapping})
-    return hub.choose(hub.to_mapping(told, DEV), DEV, wanted)
+    seen = answer(200, {"id": DEV, "inferenceProviderMapping": mapping})
+    return hub.choose(hub.to_mapping(seen, DEV), DEV, wanted)
 
 
 @pytest.mark.parametrize("as_list", [False, True])
@@ -141,8 +302,8 @@ def test_the_mapping_is_read_in_both_of_its_shapes(as_list):
     """U1: an object by provider and a list of the same say the same; hf-inference is preferred."""
     mapping = {"fal-ai": {**LIVE, "providerId": "fal-ai/flux/dev"}, "hf-inference": {**LIVE, "providerId": DEV}}
     told = [{"provider": name, **entry} for name, entry in mapping.items()] if as_list else mapping
-    assert served(told) == hub.Served("hf-inference", f"/hf-inference/models/{DEV}")
-    assert served(told, "fal-ai") == hub.Served("fal-ai", "/fal-ai/fal-ai/flux/dev")
+    assert served(told) == hub.Served("hf-inference", DEV)
+    assert served(told, "fal-ai") == hub.Served("fal-ai", "fal-ai/flux/dev")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +324,7 @@ def test_only_what_is_live_for_the_task_is_asked(useless):
     assert served(mapping).inference_provider == "fal-ai"
 
 
-@pytest.mark.parametrize("foreign", ["../whoami-v2", "fal-ai/flux?x=1", "a//b", "/etc", "", None, ["x"]])
+@pytest.mark.parametrize("foreign", ["../whoami-v2", "fal-ai/flux?x=1", "a//b", "/etc", "", None, ["x"], "a:b/c", "a:"])
 def test_a_foreign_name_that_is_no_path_is_not_asked(foreign):
     """R14: what the Hub calls a model elsewhere can steer the key to no other path."""
     with pytest.raises(Failure) as failed:
@@ -174,11 +335,27 @@ def test_a_foreign_name_that_is_no_path_is_not_asked(foreign):
 def test_who_serves_it_instead_is_told():
     """R7, R10: a model that nobody serves whom we can ask is not found, and the error says where it is."""
     with pytest.raises(Failure) as failed:
-        served({"replicate": {**LIVE, "providerId": "x"}, "together": {**LIVE, "providerId": "y"}})
+        served({"wavespeed": {**LIVE, "providerId": "x"}, "novita": {**LIVE, "providerId": "y"}})
     failure = failed.value
     assert (failure.reason, failure.dispatch) == (Reason.MODEL_NOT_FOUND, Dispatch.NOT_SENT)
-    assert "replicate, together" in failure.message
+    assert "novita, wavespeed" in failure.message
     assert "dedicated endpoint" in failure.remedy
+
+
+def test_who_could_be_asked_instead_is_the_remedy():
+    """R12: where another one that is spoken serves the model, the remedy names the variable and that one."""
+    with pytest.raises(Failure) as failed:
+        served({"replicate": {**LIVE, "providerId": "x"}, "together": {**LIVE, "providerId": "y"}}, "fal-ai")
+    assert "replicate, together" in failed.value.message
+    assert "HUGGINGFACE_INFERENCE_PROVIDER=together" in failed.value.remedy
+
+
+def test_the_first_that_is_spoken_is_taken():
+    """U1: hf-inference before fal-ai, together, replicate and nscale, whatever the Hub's order."""
+    left = {name: {**LIVE, "providerId": f"{name}/x"} for name in reversed(BY_ROUTER)}
+    for name in ("hf-inference", "fal-ai", "together", "replicate", "nscale"):
+        assert served(left).inference_provider == name
+        del left[name]
 
 
 @pytest.mark.parametrize("mapping", [{}, [], None, "x", {"fal-ai": "x"}, [None, 3]])
@@ -194,7 +371,7 @@ def test_a_mapping_of_any_other_shape_names_nobody(mapping):
 
 def test_the_seed_that_was_sent_is_returned():
     """R2: hf-inference reports no seed, so the picture carries the one that was sent."""
-    picture = wire.to_picture(answer(200, b"\x89PNG...", Content_Type="image/png"), order_for(), 1)
+    picture = hf_inference.to_output(answer(200, b"\x89PNG...", Content_Type="image/png"), order_for(), 1)
     assert (picture.data, picture.seed) == (b"\x89PNG...", 8)
 
 
@@ -202,20 +379,21 @@ def test_the_seed_that_was_sent_is_returned():
 def test_fals_picture_is_at_a_url(reported, seed):
     """U1, R2: fal names a URL, the seed where it reports one, and whether its safety check blanked the picture."""
     body = {"images": [{"url": "https://v3.fal.media/x.png"}], "seed": reported, "has_nsfw_concepts": [True]}
-    assert wire.to_file(answer(200, body), order_for(), 0) == wire.File("https://v3.fal.media/x.png", seed, True)
+    output = fal.to_output(answer(200, body), order_for(), 0)
+    assert (output.url, output.seed, output.filtered) == ("https://v3.fal.media/x.png", seed, True)
 
 
 @pytest.mark.parametrize("body", [b"", b"null", {"images": []}, {"images": [{"url": 3}]}, {"images": "x"}, [1]])
 def test_an_answer_of_fals_without_a_picture_is_bad_output(body):
     """A success that names no picture was taken, and may have to be paid."""
     with pytest.raises(Failure) as failed:
-        wire.to_file(answer(200, body), order_for(), 0)
+        fal.to_output(answer(200, body), order_for(), 0)
     failure = failed.value
     assert (failure.reason, failure.dispatch, failure.billed) == (Reason.BAD_OUTPUT, Dispatch.ACCEPTED, True)
 
 
 @pytest.mark.parametrize(
-    ("told", "reason", "words"),
+    ("seen", "reason", "words"),
     [
         (answer(200, b"<html><title>x</title><body>Sorry</body></html>"), Reason.BAD_OUTPUT, "Sorry"),
         (answer(200, b"<html>Sorry</html>", Content_Type="image/png"), Reason.BAD_OUTPUT, "Sorry"),
@@ -226,14 +404,81 @@ def test_an_answer_of_fals_without_a_picture_is_bad_output(body):
         (answer(200, {"error": NO_CREDIT}), Reason.OUT_OF_CREDIT, "credits"),
     ],
 )
-def test_a_success_without_a_picture_is_read_by_its_words(told, reason, words):
+def test_a_success_without_a_picture_is_read_by_its_words(seen, reason, words):
     """R5: text in the place of a picture is an error that says so, else bad output."""
     with pytest.raises(Failure) as failed:
-        wire.to_picture(told, order_for(), 0)
+        hf_inference.to_output(seen, order_for(), 0)
     failure = failed.value
     assert (failure.reason, failure.dispatch) == (reason, Dispatch.ACCEPTED)
     assert words in failure.upstream_message
     assert failure.billed is (reason is Reason.BAD_OUTPUT)
+
+
+@pytest.mark.parametrize("shape", [together, nscale], ids=lambda shape: shape.NAME)
+def test_a_picture_in_base64(shape):
+    """U1, R2: together and nscale answer with the picture itself; only where a seed was sent there is one."""
+    output = shape.to_output(answer(200, {"data": [{"b64_json": "iVBORw=="}]}), order_for(), 1)
+    assert (output.data, output.seed) == (b"\x89PNG", 8 if shape is together else None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        [],
+        {"data": {}},
+        {"data": []},
+        {"data": ["x"]},
+        {"data": [{}]},
+        {"data": [{"b64_json": 3}]},
+        {"data": [{"b64_json": ""}]},
+        {"data": [{"b64_json": "not base64!"}]},
+        {"data": [{"b64_json": "aé=="}]},
+    ],
+)
+def test_an_answer_without_a_picture_in_base64_is_bad_output(body):
+    """A success that holds no picture was taken, and may have to be paid; none of the base64 is told on."""
+    with pytest.raises(Failure) as failed:
+        together.to_output(answer(200, body), order_for(), 0)
+    failure = failed.value
+    assert (failure.reason, failure.dispatch, failure.billed) == (Reason.BAD_OUTPUT, Dispatch.ACCEPTED, True)
+
+
+@pytest.mark.parametrize("output", ["https://replicate.delivery/x.png", ["https://replicate.delivery/x.png", "y"]])
+@pytest.mark.parametrize("status", ["succeeded", "processing"])
+def test_a_predictions_picture_is_at_a_url(output, status):
+    """U1: the output is a URL or a list of them, and may be there before the state says so."""
+    found = replicate.to_output(answer(201, {"status": status, "output": output}), order_for(), 1)
+    assert (found.url, found.seed) == ("https://replicate.delivery/x.png", 8)
+
+
+FLAGGED = "All generated images contained NSFW content. Try running it again with a different prompt."
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "billed"),
+    [
+        ({"status": "failed", "error": "CUDA error"}, Reason.UPSTREAM_ERROR, False),
+        ({"status": "failed", "error": FLAGGED, "output": []}, Reason.CONTENT_REJECTED, False),
+        ({"status": "canceled", "output": ["https://x/y.png"]}, Reason.UPSTREAM_ERROR, None),
+        ({"status": "aborted", "error": None}, Reason.UPSTREAM_ERROR, False),
+        ({"status": "starting", "output": None}, Reason.TIMEOUT, None),
+        ({"status": "processing"}, Reason.TIMEOUT, None),
+        ({"status": "succeeded", "output": None}, Reason.BAD_OUTPUT, True),
+        ({"status": "succeeded", "output": []}, Reason.BAD_OUTPUT, True),
+        ({"status": {}, "output": {"a": 1}}, Reason.BAD_OUTPUT, True),
+        ([], Reason.BAD_OUTPUT, True),
+        (b"<html>Sorry</html>", Reason.BAD_OUTPUT, True),
+    ],
+)
+def test_a_prediction_without_a_picture(body, reason, billed):
+    """R5: how a prediction ended, or that its model starts or works yet, by its own word."""
+    with pytest.raises(Failure) as failed:
+        replicate.to_output(answer(201, body), order_for(), 0)
+    failure = failed.value
+    assert (failure.reason, failure.dispatch, failure.billed) == (reason, Dispatch.ACCEPTED, billed)
+    assert failure.remedy
+    assert "{" not in failure.message + failure.remedy
 
 
 # ── What an error means ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -330,3 +575,38 @@ def test_hostile_bodies_are_only_words(body):
     failure = wire.to_error(answer(500, body), DEV)
     assert failure.reason is Reason.UPSTREAM_ERROR
     assert len(failure.upstream_message.encode()) <= MAX_WORDS_BYTES
+
+
+UNEQUAL = "Provided `height=512` and `width=1024`, but either both must have a value or both must be None."
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (400, {"error": UNEQUAL}, Reason.UPSTREAM_REJECTED_INPUT),
+        (400, {"error": UNEXPECTED}, Reason.UPSTREAM_REJECTED_INPUT),
+        (400, {"error": "CUDA out of memory. Tried to allocate 20.00 MiB"}, Reason.UPSTREAM_ERROR),
+        (400, {"error": "Bad Request: Invalid state"}, Reason.MODEL_NOT_FOUND),
+        (401, b"Unauthorized", Reason.CREDENTIALS_REJECTED),
+        (404, b"Not Found", Reason.MODEL_NOT_FOUND),
+        (429, b"", Reason.RATE_LIMITED),
+        (500, b"Internal Server Error", Reason.UPSTREAM_ERROR),
+        (502, BAD_GATEWAY, Reason.UPSTREAM_ERROR),
+        (503, b"503 Service Unavailable", Reason.MODEL_LOADING),
+    ],
+)
+def test_what_an_endpoint_refuses(status, body, reason):
+    """U6, R5, R8: every exception of the container comes as 400, so its words count; 503 is a replica that starts."""
+    failure = endpoint.to_error(answer(status, body), DEV)
+    assert failure.reason is reason
+    assert failure.message.startswith("the dedicated endpoint ")
+    assert failure.remedy
+    assert failure.dispatch is (Dispatch.UNKNOWN if status == 502 else Dispatch.REFUSED)
+    assert failure.retry_after is None
+
+
+def test_a_picture_that_came_as_json_is_no_picture():
+    """R4, U6: what the container answers to a forgotten image type is not taken for a picture."""
+    with pytest.raises(Failure) as failed:
+        endpoint.to_output(answer(200, "iVBORw0KGgo="), order_for(), 0)
+    assert (failed.value.reason, failed.value.billed) == (Reason.BAD_OUTPUT, True)

@@ -130,3 +130,44 @@ async def test_an_id_is_told_with_the_progress_there_was():
     order.tell(generation_pb2.PHASE_QUEUED, queue_position=3)
     await order.accepted("up-1")
     assert [(each.queue_position, each.upstream_id) for each in told] == [(3, ""), (3, "up-1")]
+
+
+def a_fitted_order(asked, kept=frozenset()):
+    order = an_order()
+    order.parameters, order.asked, order.kept = {"steps": 4, "seed": 7}, frozenset(asked), kept
+    return order
+
+
+def test_a_change_is_told_where_it_was_asked_for():
+    """R1: what is sent in another's place is told to who asked for it, and to nobody else."""
+    order = a_fitted_order({"steps"})
+    order.change("steps", 2, generation_pb2.ACTION_CLAMPED, "why")
+    order.change("seed", None, generation_pb2.ACTION_DROPPED, "why")
+    assert order.parameters == {"steps": 2}
+    assert order.seed() is None
+    (told,) = order.adjustments
+    assert (told.parameter, told.requested, told.applied) == ("steps", "4", "2")
+
+
+def test_a_second_change_is_told_as_one():
+    """R1: an adjustment leads from what was asked to what is sent, whoever made how many changes between."""
+    order = a_fitted_order({"steps"})
+    order.note("steps", 50, 4, generation_pb2.ACTION_CLAMPED, "the model takes 1 to 4")
+    order.note("width", 3000, 2048, generation_pb2.ACTION_CLAMPED, "another")
+    order.change("steps", None, generation_pb2.ACTION_DROPPED, "why")
+    assert [(each.parameter, each.requested, each.applied) for each in order.adjustments] == [
+        ("width", "3000", "2048"),
+        ("steps", "50", ""),
+    ]
+
+
+@pytest.mark.parametrize("kept", [None, frozenset({"steps"})])
+def test_a_forbidden_change_is_refused_unless_it_says_the_same(kept):
+    """R1: a request may forbid changes, but not that the same is said in other words."""
+    with pytest.raises(Failure, match="steps") as refused:
+        a_fitted_order({"steps"}, kept).change("steps", 2, generation_pb2.ACTION_CLAMPED, "why")
+    assert (refused.value.reason, refused.value.dispatch) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT)
+    a_fitted_order((), kept).change("steps", 2, generation_pb2.ACTION_CLAMPED, "why")
+    order = a_fitted_order({"steps"}, kept)
+    order.change("steps", None, generation_pb2.ACTION_DROPPED, "why", is_the_same=True)
+    assert len(order.adjustments) == 1

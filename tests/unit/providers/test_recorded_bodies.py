@@ -12,6 +12,7 @@ from imagegate.providers.automatic1111 import wire as automatic1111
 from imagegate.providers.fal import wire as fal
 from imagegate.providers.huggingface import hub
 from imagegate.providers.huggingface import wire as huggingface
+from imagegate.providers.huggingface.shapes import hf_inference, replicate
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
@@ -37,7 +38,7 @@ def fals_status(answer: Answer) -> None:
 def huggingfaces(answer: Answer) -> None:
     if answer.status >= 300:
         raise huggingface.to_error(answer, MODEL)
-    huggingface.to_picture(answer, order_of(huggingface), 0)
+    hf_inference.to_output(answer, order_of(huggingface), 0)
 
 
 def automatic1111s(answer: Answer) -> None:
@@ -50,6 +51,7 @@ def automatic1111s(answer: Answer) -> None:
 # contract tests.
 READERS: dict[tuple[str, str], Callable[[Answer], object]] = {
     ("huggingface", "submission"): huggingfaces,
+    ("huggingface", "prediction"): lambda answer: replicate.to_output(answer, order_of(huggingface), 0),
     ("huggingface", "mapping"): lambda answer: hub.choose(hub.to_mapping(answer, MODEL), MODEL),
     ("fal", "submission"): fal.to_job,
     ("fal", "status"): fals_status,

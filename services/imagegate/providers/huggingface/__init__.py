@@ -2,8 +2,10 @@
 
 - Documentation: https://huggingface.co/docs/inference-providers, who serves which model:
   https://huggingface.co/docs/inference-providers/hub-api.
-- Who makes the picture is decided per model: the Hub's mapping names the inference providers that serve it now. Two
-  are spoken here, each with its own payload and answer: `hf-inference` (Hugging Face's own) and `fal-ai`.
+- Who makes the picture is decided per model: the Hub's mapping names the inference providers that serve it now. Five
+  are spoken here, each with its own payload and answer: `hf-inference` (Hugging Face's own), `fal-ai`, `together`,
+  `replicate` and `nscale`. What one of them cannot take is told as an adjustment.
+- A model may have a dedicated endpoint (https://huggingface.co/docs/inference-endpoints): it is asked for there.
 - What is served changes without notice; a model that was warm yesterday may be answered 404 or 410 today.
 - hf-inference takes a seed but does not report it, and reads any unknown parameter as an error (400).
 - One picture per call; there is no queue, no progress, and leaving is the only way to cancel.

@@ -12,7 +12,8 @@ from typing import Any
 
 import structlog
 
-from imagegate.providers.huggingface.wire import FAL, HF_INFERENCE, SAYINGS, to_error
+from imagegate.providers.huggingface.shapes import BY_ROUTER, hf_inference
+from imagegate.providers.huggingface.wire import SAYINGS, to_error
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.redaction import clip, one_line
@@ -22,8 +23,8 @@ from imagegate.runtime.words import parsed
 log = structlog.get_logger()
 
 AUTO = "auto"
-# The first that serves a model is taken: with Hugging Face's own there is no second host to download from.
-SPOKEN = (HF_INFERENCE, FAL)
+# The first that serves a model is taken.
+SPOKEN = tuple(BY_ROUTER)
 
 # Seconds. The Hub itself checks its mappings every 6 hours; ours may be a little behind.
 BELIEVED_SECONDS = 600.0
@@ -37,10 +38,10 @@ MAX_REMEMBERED = 512
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Who makes a model's pictures, and the path below the router's address at which to ask."""
+    """Who makes a model's pictures, and what that one calls the model."""
 
     inference_provider: str
-    path: str
+    model: str
 
 
 class Hub:
@@ -59,7 +60,7 @@ class Hub:
         nobody spoken serves the model, CREDENTIALS_REJECTED by the Hub's word, UPSTREAM_ERROR where `wanted` needs a
         mapping that is not to be had.
         """
-        if wanted == HF_INFERENCE:
+        if wanted == hf_inference.NAME:
             return by_hf_inference(hub_id)
         known = await self._mapping(hub_id)
         if known is not None:
@@ -120,7 +121,7 @@ class Hub:
 
 def by_hf_inference(hub_id: str) -> Served:
     """A model at Hugging Face's own inference provider, which needs no mapping."""
-    return Served(HF_INFERENCE, f"/hf-inference/models/{hub_id}")
+    return Served(hf_inference.NAME, hub_id)
 
 
 def mapping_path(hub_id: str) -> str:
@@ -161,22 +162,27 @@ def choose(mapping: Mapping[str, str], hub_id: str, wanted: str = AUTO) -> Serve
     """
     candidates = SPOKEN if wanted == AUTO else (wanted,)
     for name in candidates:
-        if name == HF_INFERENCE and name in mapping:
+        if name == hf_inference.NAME and name in mapping:
             return by_hf_inference(hub_id)
         if name in mapping and _PROVIDER_ID.fullmatch(mapping[name]):
-            return Served(name, f"/{name}/{mapping[name]}")
+            return Served(name, mapping[name])
+    able = [name for name in SPOKEN if name in mapping and name not in candidates]
     others = clip(one_line(", ".join(sorted(mapping))), 128) or "nobody"
     raise Failure(
         Reason.MODEL_NOT_FOUND,
         f"{hub_id} is not served by {' or '.join(candidates)} now; the Hub's mapping names {others}",
-        remedy=SAYINGS[Reason.MODEL_NOT_FOUND][1],
+        remedy=ASK_ANOTHER.format(name=able[0]) if able else SAYINGS[Reason.MODEL_NOT_FOUND][1],
         phase="submit",
         dispatch=Dispatch.NOT_SENT,
     )
 
 
-# Foreign text that becomes a path: no part of it may begin with a dot.
-_PROVIDER_ID = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)
+# Of a model's own entry the pin outweighs the setting.
+ASK_ANOTHER = (
+    "set HUGGINGFACE_INFERENCE_PROVIDER={name} (or auto), or the inference_provider in the model's entry if it has one"
+)
+# Foreign text that becomes a path: no part of it may begin with a dot. Replicate's may name a version.
+_PROVIDER_ID = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*(?::\w+)?", re.ASCII)
 
 
 def _is_usable(entry: Any) -> bool:

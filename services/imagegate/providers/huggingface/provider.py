@@ -1,4 +1,7 @@
-"""The conversation with Hugging Face: ask the Hub who serves the model, ask that one for each picture."""
+"""The conversation with Hugging Face: ask the Hub who serves the model, ask that one for each picture.
+
+A model with a dedicated endpoint is asked for there, and the Hub is not.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,9 +11,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagegate.providers.huggingface import wire
+from imagegate.providers.huggingface import endpoints, wire
 from imagegate.providers.huggingface.account import Account
+from imagegate.providers.huggingface.endpoints import Endpoints, with_endpoints
 from imagegate.providers.huggingface.hub import AUTO, SPOKEN, Hub, Served, choose
+from imagegate.providers.huggingface.shapes import BY_ROUTER, ENDPOINT, Output, Shape, endpoint
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Failure, Reason
@@ -31,9 +36,10 @@ class HuggingFaceSettings(EnvironmentSettings):
 
     base_url: BaseUrl = Field(default="https://router.huggingface.co", alias="HUGGINGFACE_BASE_URL")
     hub_url: BaseUrl = Field(default="https://huggingface.co", alias="HUGGINGFACE_HUB_URL")
-    inference_provider: Literal["auto", "hf-inference", "fal-ai"] = Field(
+    inference_provider: Literal["auto", "hf-inference", "fal-ai", "together", "replicate", "nscale"] = Field(
         default="auto", alias="HUGGINGFACE_INFERENCE_PROVIDER"
     )
+    endpoints: Endpoints = Field(default_factory=dict, alias=endpoints.VARIABLE)
 
 
 @dataclass(slots=True)
@@ -46,9 +52,10 @@ class _Record:
 
 
 class HuggingFaceProvider:
-    """Hugging Face's router. `clock` gives seconds and only decides when the Hub is asked again.
+    """Hugging Face's router and endpoints. `clock` gives seconds and only decides when the Hub is asked again.
 
-    Raises CatalogueError for a catalogue that names an inference provider which is not spoken.
+    Raises CatalogueError for a catalogue that names an inference provider which is not spoken, SettingsError for an
+    endpoint of a model that the catalogue does not have.
     """
 
     def __init__(
@@ -61,13 +68,15 @@ class HuggingFaceProvider:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         _check_pins(catalogue)
-        self.catalogue = catalogue
+        self.catalogue = with_endpoints(catalogue, settings.endpoints)
         self.concurrency = CONCURRENCY
         self._base_url = settings.base_url.rstrip("/")
+        self._endpoints = {key: url.rstrip("/") for key, url in settings.endpoints.items()}
         self._wanted = settings.inference_provider
         self._key = key
         self._switched_off = switched_off
-        self._client = UpstreamClient((settings.base_url, settings.hub_url), self._authorization)
+        trusted = (settings.base_url, settings.hub_url, *self._endpoints.values())
+        self._client = UpstreamClient(trusted, self._authorization)
         self._hub = Hub(self._client, settings.hub_url.rstrip("/"), clock)
         self._account = Account(self._client, settings.hub_url.rstrip("/"), key, clock)
 
@@ -92,7 +101,8 @@ class HuggingFaceProvider:
         """Nothing to do: the catalogue is ours."""
 
     async def check(self, model: Model) -> Check:
-        """The Hub's word on the key, on who serves the model, and on whether it is warm.
+        """The Hub's word on the key, on who serves the model, and on whether it is warm; of a model with an endpoint
+        the endpoint's own, which begins to wake it where it sleeps.
 
         Whether the account has credit, and whether the model wants a PRO one, only a paid call tells.
         """
@@ -100,6 +110,9 @@ class HuggingFaceProvider:
         exists: bool | None = None
         try:
             accepted = await self._account.accepts_key()
+            if model.key in self._endpoints:
+                health = await self._client.json_call("GET", self._endpoints[model.key] + endpoint.HEALTH)
+                return endpoint.to_check(health, model.upstream_model, accepted)
             mapping, warm = await self._hub.look_up(model.upstream_model)
             exists = True
             served = choose(mapping, model.upstream_model, self._wanted_for(model))
@@ -119,11 +132,13 @@ class HuggingFaceProvider:
 
         Raises Failure with any reason of an upstream; leaving breaks off the calls, which is how they are cancelled.
         """
-        served = await self._hub.served(order.model.upstream_model, self._wanted_for(order.model))
+        served = await self._served(order.model)
+        shape = endpoint if served.inference_provider == ENDPOINT else BY_ROUTER[served.inference_provider]
+        shape.fit(order, served.model)
         record = _Record()
 
         async def make(index: int) -> Picture:
-            return await self._make(order, index, served, record)
+            return await self._make(order, index, served, shape, record)
 
         pictures = await one_by_one(order, make)
         return Delivery(
@@ -138,46 +153,52 @@ class HuggingFaceProvider:
         """Give back the connections."""
         await self._client.close()
 
+    async def _served(self, model: Model) -> Served:
+        if model.key in self._endpoints:
+            return Served(ENDPOINT, self._endpoints[model.key])
+        return await self._hub.served(model.upstream_model, self._wanted_for(model))
+
     def _wanted_for(self, model: Model) -> str:
         return model.wire.get("inference_provider", self._wanted)
 
     # ── One picture ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _make(self, order: Order, index: int, served: Served, record: _Record) -> Picture:
+    async def _make(self, order: Order, index: int, served: Served, shape: Shape, record: _Record) -> Picture:
         began = monotonic()
-        answer = await self._submit(order, index, served)
+        answer = await self._submit(order, index, served, shape)
         record.run_seconds = max(record.run_seconds or 0.0, monotonic() - began)
         record.sandbox = record.sandbox or answer.sandbox
-        if served.inference_provider == wire.HF_INFERENCE:
-            return wire.to_picture(answer, order, index)
-        return await self._fetch(order, wire.to_file(answer, order, index), record)
+        output = shape.to_output(answer, order, index)
+        data = await self._fetch(order, output, record) if output.data is None else output.data
+        return Picture(data, output.seed, output.filtered)
 
-    async def _submit(self, order: Order, index: int, served: Served) -> Answer:
+    async def _submit(self, order: Order, index: int, served: Served, shape: Shape) -> Answer:
         """The one submission of a picture: it is never sent twice."""
-        payload = wire.to_payload(order, index, served.inference_provider)
+        url, headers = shape.url(self._base_url, served.model), shape.headers(order)
+        payload = shape.to_payload(order, index, served.model)
         order.sending()
         order.phase = "run"  # nobody says when the upstream begins: it answers when it has finished
         order.tell(generation_pb2.PHASE_RUNNING)
         try:
-            answer = await self._client.picture_call("POST", self._base_url + served.path, json=payload)
+            answer = await self._client.picture_call("POST", url, json=payload, headers=headers)
         except Failure as failure:
-            wire.explain(failure)
+            wire.explain(failure, endpoints.VARIABLE if shape is endpoint else "HUGGINGFACE_BASE_URL")
             raise
         if answer.status >= 300:
-            refusal = wire.to_error(answer, order.model.upstream_model)
+            refusal = shape.to_error(answer, order.model.upstream_model)
             if refusal.reason is Reason.MODEL_NOT_FOUND:
                 self._hub.forget(order.model.upstream_model)
             raise refusal
         await order.accepted(answer.headers.get(wire.REQUEST_ID_HEADER, ""))
         return answer
 
-    async def _fetch(self, order: Order, file: wire.File, record: _Record) -> Picture:
+    async def _fetch(self, order: Order, output: Output, record: _Record) -> bytes:
         order.phase = "download"
         order.tell(generation_pb2.PHASE_DOWNLOADING)
         began = monotonic()
-        data = await fetched_picture(self._client, file.url)
+        data = await fetched_picture(self._client, output.url)
         record.download_seconds = max(record.download_seconds or 0.0, monotonic() - began)
-        return Picture(data, file.seed, file.filtered)
+        return data
 
     def _authorization(self) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self._key.value()}"}

@@ -1,94 +1,87 @@
-"""Hugging Face's words: what its router is sent, and what its answers mean. Pure.
+"""Hugging Face's words, as far as its inference providers share them: what is sent, what an error means. Pure.
 
-Behind the router stand inference providers with payloads of their own. Two are spoken here: `hf-inference`, which
-answers with the picture, and `fal-ai`, which answers where it lies. Which one it is: see `hub`.
+Behind the router stand several inference providers with payloads and answers of their own: see `shapes`.
 """
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from base64 import b64decode
+from collections.abc import Collection, Mapping
 
 from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, REASONS_BY_STATUS, Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.order import Order, Picture
+from imagegate.runtime.order import Order
 from imagegate.runtime.words import parsed, words
-
-HF_INFERENCE = "hf-inference"
-FAL = "fal-ai"
+from imagegate.v1 import generation_pb2
 
 REQUEST_ID_HEADER = "X-Request-Id"
-# Our wire carries seeds as int64.
-MAX_SEED = 2**63 - 1
 
 # ── What is sent ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-# Ours and theirs. Nothing else ever leaves: hf-inference refuses the whole request for one unknown parameter.
-NAMES = {"negative_prompt": "negative_prompt", "steps": "num_inference_steps", "guidance_scale": "guidance_scale"}
 
-
-def to_payload(order: Order, index: int, inference_provider: str) -> dict[str, object]:
-    """The request body for picture `index` of the order: what the order holds, and nothing else."""
-    return _to_fal(order, index) if inference_provider == FAL else _to_hf_inference(order, index)
-
-
-def _to_hf_inference(order: Order, index: int) -> dict[str, object]:
-    sizes = {name: order.parameters[name] for name in ("width", "height") if name in order.parameters}
-    return {"inputs": order.prompt, "parameters": _named(order, index) | sizes}
-
-
-def _to_fal(order: Order, index: int) -> dict[str, object]:
-    payload = {"prompt": order.prompt, **_named(order, index)}
-    guidance = order.model.parameters.get("guidance_scale")
-    if guidance is not None and guidance.maximum == 0:
-        payload.pop("guidance_scale", None)  # the model has none to scale, and fal takes no 0
-    width, height = order.parameters.get("width"), order.parameters.get("height")
-    if width or height:  # fal takes both or none: the side that was left open is ours to choose
-        payload["image_size"] = {"width": width or height, "height": height or width}
-    return payload
-
-
-def _named(order: Order, index: int) -> dict[str, object]:
-    named: dict[str, object] = {
-        theirs: order.parameters[ours] for ours, theirs in NAMES.items() if ours in order.parameters
+def named(
+    order: Order, index: int, *, steps: str = "num_inference_steps", guidance: str = "guidance_scale"
+) -> dict[str, object]:
+    """What the order holds but for its size, as most call it. Nothing else ever leaves: hf-inference refuses the whole
+    request for one unknown parameter.
+    """
+    names = {"negative_prompt": "negative_prompt", "steps": steps, "guidance_scale": guidance}
+    found: dict[str, object] = {
+        theirs: order.parameters[ours] for ours, theirs in names.items() if ours in order.parameters
     }
     seed = order.seed(index)
-    return named if seed is None else {**named, "seed": seed}
+    return found if seed is None else {**found, "seed": seed}
+
+
+def sides(order: Order) -> dict[str, int]:
+    """The size in pixels, as far as there is one."""
+    return {name: int(order.parameters[name]) for name in ("width", "height") if name in order.parameters}
+
+
+def close_open_side(order: Order) -> None:
+    """For those who take both sides or none: the side that was left open is as long as the other."""
+    found = sides(order)
+    if len(found) == 1:
+        order.parameters = {**order.parameters, **dict.fromkeys(("width", "height"), *found.values())}
+
+
+def drop(order: Order, name: str, why: str, *, is_the_same: bool = False) -> None:
+    """Leave out a parameter that this inference provider does not take. Raises Failure as `Order.change` does."""
+    if name in order.parameters:
+        order.change(name, None, generation_pb2.ACTION_DROPPED, why, is_the_same=is_the_same)
+
+
+def drop_idle_guidance(order: Order) -> None:
+    """For those who take no guidance of 0, which elsewhere says that a model has none to scale."""
+    guidance = order.model.parameters.get("guidance_scale")
+    if guidance is not None and guidance.maximum == 0:
+        drop(order, "guidance_scale", f"{order.model.display_name} has no guidance to scale", is_the_same=True)
 
 
 # ── What comes back ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def to_picture(answer: Answer, order: Order, index: int) -> Picture:
-    """The picture of an answer of success by hf-inference; the seed is the one that was sent, it reports none.
+def to_inline(answer: Answer, order: Order) -> bytes:
+    """The picture that an answer of success holds in base64, as OpenAI's do; no longer than an answer may be.
 
-    Raises Failure: what an error that came as a success says, or BAD_OUTPUT for any other text.
+    Raises Failure: what an error that came as a success says, or BAD_OUTPUT.
     """
-    if not answer.content_type.startswith("image/") or answer.body.lstrip()[:1] in (b"{", b"[", b"<", b""):
-        raise to_error(answer, order.model.upstream_model)
-    return Picture(answer.body, order.seed(index))
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """Where fal put a finished picture, the seed that makes it again, and whether its safety check blanked it."""
-
-    url: str
-    seed: int | None
-    filtered: bool
-
-
-def to_file(answer: Answer, order: Order, index: int) -> File:
-    """The picture that an answer of success by fal names. Raises Failure as `to_picture` does."""
     body = parsed(answer)
-    images = body.get("images") if isinstance(body, dict) else None
-    first = images[0] if isinstance(images, list) and images else None
-    if not isinstance(first, dict) or not isinstance(first.get("url"), str):
+    data = body.get("data") if isinstance(body, dict) else None
+    first = data[0] if isinstance(data, list) and data else None
+    encoded = first.get("b64_json") if isinstance(first, dict) else None
+    if not isinstance(encoded, str) or not encoded:
         raise to_error(answer, order.model.upstream_model, body)
-    seed = body.get("seed")
-    is_reported = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= MAX_SEED
-    flags = body.get("has_nsfw_concepts")
-    filtered = isinstance(flags, list) and flags[:1] == [True]
-    return File(first["url"], seed if is_reported else order.seed(index), filtered)
+    try:
+        return b64decode(encoded, validate=True)
+    except ValueError as error:
+        raise Failure(
+            Reason.BAD_OUTPUT,
+            "Hugging Face answered success, but its picture is not base64",
+            upstream_status=answer.status,
+            upstream_id=answer.headers.get(REQUEST_ID_HEADER, ""),
+            dispatch=Dispatch.ACCEPTED,
+            billed=True,
+        ) from error
 
 
 # ── What an error means ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,7 +101,8 @@ BY_WORDS: tuple[tuple[Collection[int], re.Pattern[str], Reason], ...] = tuple(
             Reason.OUT_OF_CREDIT,
         ),
         ((400,), r"not supported by (?:any )?provider", Reason.MODEL_NOT_FOUND),
-        ((400, 422), r"content_policy_violation", Reason.CONTENT_REJECTED),
+        ((422,), r"\bversion does not exist\b", Reason.MODEL_NOT_FOUND),
+        ((400, 422), r"content_policy_violation|\bnsfw content\b", Reason.CONTENT_REJECTED),
         ((401,), r"\brepo(?:sitory )?not ?found\b", Reason.MODEL_NOT_FOUND),
     )
 )
@@ -116,7 +110,7 @@ BY_WORDS: tuple[tuple[Collection[int], re.Pattern[str], Reason], ...] = tuple(
 GIVEN_UP = frozenset({502, 504, 520, 524})
 
 # What a reason is called in a sentence that begins with "Hugging Face", and what to do about it.
-SAYINGS = {
+SAYINGS: Mapping[Reason, tuple[str, str]] = {
     Reason.CREDENTIALS_REJECTED: (
         "does not accept the key",
         "get a key that may call Inference Providers at https://huggingface.co/settings/tokens "
@@ -142,6 +136,10 @@ SAYINGS = {
     ),
     Reason.MODEL_LOADING: ("is loading {model}", "try again when it is loaded"),
     Reason.OVERLOADED: ("is overloaded", "try again later"),
+    Reason.TIMEOUT: (
+        "had not finished the picture by {model} when it answered",
+        "try again: it may have been starting",
+    ),
     Reason.UPSTREAM_ERROR: ("failed", "look at https://status.huggingface.co"),
     Reason.BAD_OUTPUT: ("answered success, but not with a picture", "try again"),
 }
@@ -149,21 +147,30 @@ LEGACY_HOST = re.compile(r"api-inference\.huggingface\.co is no longer supported
 LEGACY_REMEDY = "set HUGGINGFACE_BASE_URL=https://router.huggingface.co"
 
 
-def to_error(answer: Answer, model: str, body: object = ...) -> Failure:
-    """What an answer without a picture means; `model` is its id on the Hub, `body` the answer's JSON where it is known.
+def to_error(
+    answer: Answer,
+    model: str,
+    body: object = ...,
+    *,
+    reason: Reason | None = None,
+    sayings: Mapping[Reason, tuple[str, str]] = SAYINGS,
+    who: str = "Hugging Face",
+) -> Failure:
+    """What an answer without a picture means; `model` is its id on the Hub, `body` the answer's JSON where it is known,
+    `reason` the one where it is. `sayings` are told of `who`.
 
     From 400 on nothing was taken, unless an ingress gave up waiting. At a success the work was taken: an error that is
     told is not charged, anything else may be.
     """
     body = parsed(answer) if body is ... else body
-    reason = _reason(answer, body)
-    saying, remedy = (text.format(model=model) for text in SAYINGS[reason])
+    reason = reason or _reason(answer, body)
+    saying, remedy = (text.format(model=model) for text in sayings[reason])
     told = words(answer, body)
     is_success = answer.status < 300
     refused = Dispatch.UNKNOWN if answer.status in GIVEN_UP else Dispatch.REFUSED
     return Failure(
         reason,
-        f"Hugging Face {saying} ({answer.status})",
+        f"{who} {saying} ({answer.status})",
         remedy=LEGACY_REMEDY if LEGACY_HOST.search(told) else remedy,
         retry_after=_retry_after(answer, body, reason),
         upstream_status=answer.status,
@@ -175,10 +182,10 @@ def to_error(answer: Answer, model: str, body: object = ...) -> Failure:
     )
 
 
-def explain(failure: Failure) -> None:
-    """Say what to do about a connection that could not be made."""
+def explain(failure: Failure, variable: str) -> None:
+    """Say what to do about a connection that could not be made to the address in `variable`."""
     if failure.reason is Reason.UNREACHABLE:
-        failure.remedy = "check the network, and HUGGINGFACE_BASE_URL if it is set"
+        failure.remedy = f"check the network, and {variable} if it is set"
         failure.phase = "submit"
 
 
