@@ -6,7 +6,7 @@ import pytest
 
 from imagegate.client import Image
 
-OURS = Image(b"a picture", "image/png", 64, 48, None, "")
+OURS = Image(b"a picture", "image/png", 64, 48, None, "", 9)
 
 
 def test_save_writes_the_bytes_and_gives_the_path(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_save_never_overwrites_unless_asked(tmp_path: Path) -> None:
 
 def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     """The file is there whole or not at all: no empty one, no part."""
-    broken = Image("not bytes", "image/png", 64, 48, None, "")  # type: ignore[arg-type]
+    broken = Image("not bytes", "image/png", 64, 48, None, "", 9)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         broken.save(tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
