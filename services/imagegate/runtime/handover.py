@@ -41,7 +41,7 @@ class _Piece:
 
 
 class Handover:
-    """Packs the pictures of orders, decoding one at a time: one takes up to 500 MB."""
+    """Packs the pictures of orders, decoding one at a time: a large one takes hundreds of megabytes."""
 
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(1)

@@ -35,7 +35,7 @@ MARGIN = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One way to encode a picture: at `quality` (1 to 100; a PNG has none), its sides times `scale` (above 0, up to 1)."""
+    """One way to encode a picture: at `quality` (1 to 100; a PNG has none), its sides times `scale` (above 0, to 1)."""
 
     quality: int = QUALITIES[0]
     scale: float = 1.0

@@ -35,6 +35,16 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_not_there_is_not_saved(tmp_path: Path) -> None:
+    """A picture that was asked for with delivery NONE says so when it is wanted, and leaves no empty file."""
+    known = Image(b"", "image/png", 64, 48, 7, "ab", 1234)
+    for use in (lambda: known.save(tmp_path / "a.png"), known.pil):
+        with pytest.raises(ValueError, match='delivery="NONE"'):
+            use()
+    assert list(tmp_path.iterdir()) == []
+    assert known._repr_mimebundle_() == {}
+
+
 def test_repr_does_not_hold_the_picture() -> None:
     """A result in a log or a notebook is short."""
     assert "a picture" not in repr(OURS)
