@@ -208,7 +208,7 @@ def test_what_is_wrong_with_an_answer(changes: dict[str, object], problem: str) 
 
 
 def test_pictures_that_are_handed_over_as_nobody_asked() -> None:
-    """S1: another format, too many bytes, a picture where none was wanted are found, unless an adjustment tells of it."""
+    """S1: another format, too many bytes, a picture where none was wanted: found, unless an adjustment tells of it."""
     jpeg = generation_pb2.Output(format=generation_pb2.FORMAT_JPEG)
     assert "JPEG was asked for and no adjustment says so" in problems_of(delivered(an_answer()), output=jpeg)
     told = an_answer()
