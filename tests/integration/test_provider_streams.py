@@ -285,7 +285,8 @@ async def test_a_large_answer_reaches_a_reader() -> None:
     """R9: an answer of many megabytes is one event, and arrives whole."""
     large = picture(1024, 1024)
     delivery = Delivery([Picture(large, seed) for seed in range(3)])
-    request = Request(prompt="a fox", width=1024, height=1024, count=3)
+    output = generation_pb2.Output(max_bytes=56_000_000)
+    request = Request(prompt="a fox", width=1024, height=1024, count=3, output=output)
     async with a_house(ScriptedProvider(replies=[delivery])) as house:
         events = await rest(house.stream(request))
     assert [image.data for image in events[-1].completed.images] == [large] * 3

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Image:
     """One picture. `width` and `height` are pixels, `sha256` is of `data` in hexadecimal; `seed` makes the
-    picture again and is None where the model takes none.
+    picture again and is None where the model takes none. With `delivery="NONE"` `data` is empty, and `size_bytes` and
+    `sha256` are those of the picture.
     """
 
     data: bytes = field(repr=False)
@@ -28,12 +29,15 @@ class Image:
     height: int
     seed: int | None
     sha256: str
+    size_bytes: int
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the picture to `path` and return it. The file is there whole or not at all.
 
-        Raises FileExistsError where the path is taken, unless `overwrite`; OSError where it cannot be written.
+        Raises FileExistsError where the path is taken, unless `overwrite`; OSError where it cannot be written;
+        ValueError where the picture itself was not asked for.
         """
+        self._check_data()
         target = Path(path)
         part = target.with_name(f".{uuid.uuid4().hex}.part")
         if not overwrite:
@@ -49,16 +53,23 @@ class Image:
         return target
 
     def pil(self) -> "PillowImage":
-        """The picture, decoded, as a Pillow image."""
+        """The picture, decoded, as a Pillow image. Raises ValueError where the picture itself was not asked for."""
         from PIL import Image as pillow  # noqa: PLC0415 - only who decodes pays for the import
 
+        self._check_data()
         picture = pillow.open(io.BytesIO(self.data))
         picture.load()
         return picture
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, bytes]:
-        """How a notebook shows it."""
-        return {self.mime_type: self.data}
+        """How a notebook shows it; nothing where the picture itself was not asked for."""
+        return {self.mime_type: self.data} if self.data else {}
+
+    def _check_data(self) -> None:
+        if not self.data:
+            raise ValueError(
+                'the answer holds what is known of the picture, not the picture: delivery="NONE" was asked'
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,4 +200,5 @@ def image_of(proto: generation_pb2.Image) -> Image:
         height=proto.height,
         seed=proto.seed if proto.HasField("seed") else None,
         sha256=proto.sha256,
+        size_bytes=proto.size_bytes or len(proto.data),  # a preview tells of its data only
     )

@@ -19,6 +19,7 @@ from imagegate.runtime.errors import (
 )
 from imagegate.runtime.metadata import REASON_KEY, REQUEST_ID_KEY
 from imagegate.runtime.models import Model
+from imagegate.runtime.output import FORMATS
 from imagegate.v1 import generation_pb2
 
 # Seconds by which a time to come back may differ from the one that the upstream gave.
@@ -179,17 +180,31 @@ def _pictures(
     if not response.images:
         yield "there is no picture"
     for index, image in enumerate(response.images):
+        only_told = request.output.delivery == generation_pb2.DELIVERY_NONE
         problems = [
-            *_whole(image),
+            *(_told(image) if only_told else _whole(image)),
             *_as_asked(image, request, adjusted),
             *_seed(image, index, request, model, adjusted),
         ]
         yield from (f"picture {index + 1}: {problem}" for problem in problems)
+    together = sum(image.size_bytes for image in response.images)
+    if request.output.HasField("max_bytes") and together > request.output.max_bytes:
+        yield f"{together:,} bytes came, output.max_bytes is {request.output.max_bytes:,}"
+
+
+def _told(image: generation_pb2.Image) -> Iterator[str]:
+    """What is known of a picture that is not there itself."""
+    if image.data:
+        yield "it is there, and output.delivery is NONE"
+    if not image.size_bytes or not image.sha256 or not image.mime_type:
+        yield "size_bytes, sha256 and mime_type are not all told"
 
 
 def _whole(image: generation_pb2.Image) -> Iterator[str]:
     if hashlib.sha256(image.data).hexdigest() != image.sha256:
         yield "sha256 is not that of the data"
+    if len(image.data) != image.size_bytes:
+        yield f"it has {len(image.data):,} bytes, and size_bytes is {image.size_bytes:,}"
     try:
         seen = images.inspect(image.data)
     except images.NotAPicture as error:
@@ -208,6 +223,9 @@ def _as_asked(
         asked = getattr(request, name)
         if asked and asked != getattr(image, name) and name not in adjusted:
             yield f"{name} is {getattr(image, name)}, {asked} was asked for and no adjustment says so"
+    kind = FORMATS.get(request.output.format)
+    if kind is not None and image.mime_type != f"image/{kind.lower()}" and "output.format" not in adjusted:
+        yield f"it is {image.mime_type!r}, {kind} was asked for and no adjustment says so"
 
 
 def _seed(

@@ -17,6 +17,7 @@ from imagegate.conformance.row import Finding
 from imagegate.conformance.told import OK, Told
 from imagegate.runtime.errors import Reason
 from imagegate.runtime.fitting import Value
+from imagegate.runtime.validation import MIN_OUTPUT_BYTES
 from imagegate.v1 import generation_pb2
 
 SEED = 7
@@ -56,6 +57,23 @@ async def count(bench: Bench) -> Finding:
     return Finding(_came(told), problems)
 
 
+async def handover(bench: Bench) -> Finding:
+    """A picture comes in the format and within the bytes that were asked for."""
+    request = bench.request("handover", fields=_seed(bench))
+    request.output.format = generation_pb2.FORMAT_JPEG
+    request.output.max_bytes = MIN_OUTPUT_BYTES
+    told = await bench.generate(request).told()
+    return Finding(_came(told), answer_problems(told, request, bench.model, bench.provider))
+
+
+async def handover_of_nothing(bench: Bench) -> Finding:
+    """What is known of a picture comes without it."""
+    request = bench.request("handover/none", fields=_seed(bench))
+    request.output.delivery = generation_pb2.DELIVERY_NONE
+    told = await bench.generate(request).told()
+    return Finding(_came(told), answer_problems(told, request, bench.model, bench.provider))
+
+
 async def stream(bench: Bench) -> Finding:
     """The same told while it happens: the answer comes as `completed`, and nothing after it."""
     request = bench.request("stream", fields=_seed(bench))
@@ -88,6 +106,8 @@ FIRST = Duty("picture", "a whole picture with its size, type, checksum, seed and
 DUTIES = (
     Duty("adjustment", "the changed parameter in `adjustments`; the drawn seed in the picture", adjustment),
     Duty("count", "two pictures, of seed and seed + 1", count),
+    Duty("handover", f"a JPEG of at most {MIN_OUTPUT_BYTES:,} bytes", handover),
+    Duty("handover/none", "size, type, checksum and seed without the picture", handover_of_nothing),
     Duty("stream", "events, `completed` last", stream),
     Duty("stream/failure", "INVALID_ARGUMENT INVALID_REQUEST, told as by Generate", failing_stream),
 )

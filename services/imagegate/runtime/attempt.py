@@ -140,9 +140,11 @@ class Attempt:
             "upstream_id": order.upstream_id if order else "",
             "parameters": self._parameters(order) if order else {},
             "outcome": reason or "ok",
-            "bytes": sum(len(image.data) for image in pictures),
+            "bytes": sum(image.size_bytes for image in pictures),
             "duration_ms": round((monotonic() - self._began) * 1000),
         }
+        if order is not None and order.recoded:
+            line["recoded"] = order.recoded
         if self._attempts.log_prompts:
             line["prompt"] = self._request.prompt[:LOGGED_PROMPT_CHARACTERS]
         if failure is not None:

@@ -1,7 +1,8 @@
 """GenerationService in front of one provider: what all of them have in common, done once.
 
-Validate, fit, keep the limits, end the attempt in time, check that what came back is a picture, tell the truth about it
-and log one line. `GenerateStream` does the same work as `Generate` and tells of it while it happens.
+Validate, fit, keep the limits, end the attempt in time, check that what came back is a picture, hand it over as it was
+asked for, tell the truth about it and log one line. `GenerateStream` does the same work as `Generate` and tells of it
+while it happens.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from imagegate.runtime.attempt import Attempt, Attempts
 from imagegate.runtime.deadline import Deadline, kept_back
 from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
 from imagegate.runtime.fitting import SEEDS, asked_fields, fit, forbidden
+from imagegate.runtime.handover import Handover
 from imagegate.runtime.inspection import Inspector
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.limits import Limits
@@ -66,6 +68,7 @@ class GenerationFace:
         self._random = random_source
         self._bounds = bounds
         self._inspector = Inspector()
+        self._handover = Handover()
 
     async def generate(
         self, request: generation_pb2.GenerateRequest, context: Context
@@ -153,6 +156,7 @@ class GenerationFace:
             reserve=reserve,
             count=request.count or 1,
             options=fitted.options,
+            output=request.output,
             request_id=current_request_id(),
             asked=asked_fields(request),
             kept=None if refuse else frozenset(request.must_keep),
@@ -189,7 +193,7 @@ class GenerationFace:
 
     async def _answer(self, order: Order, delivery: Delivery) -> generation_pb2.GenerateResponse:
         """The answer, if there is a picture in it."""
-        checked = await self._inspector.inspect(order, delivery)
+        checked = await self._handover.pack(order, await self._inspector.inspect(order, delivery))
         response = generation_pb2.GenerateResponse(
             images=checked,
             provider=self._provider.catalogue.provider,

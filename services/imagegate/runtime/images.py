@@ -99,6 +99,21 @@ def needs_decoding(info: Inspected, size_in_bytes: int) -> bool:
     return size_in_bytes < DECODE_BELOW * info.pixels
 
 
+def decode(data: bytes | memoryview, info: Inspected) -> Image.Image:
+    """The pixels of the picture that `inspect` found, in whichever mode Pillow gives them.
+
+    As slow as `look`, and as large: call it in a thread. Raises NotAPicture as `look` does.
+    """
+    try:
+        with _open(data, info) as picture:
+            picture.load()
+            return picture
+    except NotAPicture:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever hostile bytes make them raise
+        raise _undecodable(info) from error
+
+
 def look(data: bytes | memoryview, info: Inspected) -> Appearance:
     """Decode the picture that `inspect` found and say whether anything can be seen on it.
 
@@ -112,13 +127,11 @@ def look(data: bytes | memoryview, info: Inspected) -> Appearance:
         # verify() alone misses a truncated body, load() alone a missing end; verify() spoils the object.
         with _open(data, info) as picture:
             picture.verify()
-        with _open(data, info) as picture:
-            picture.load()
-            return _appearance(picture)
+        return _appearance(decode(data, info))
     except NotAPicture:
         raise
-    except Exception as error:  # Pillow's decoders raise whatever hostile bytes make them raise
-        raise NotAPicture(f"a {info.format} that does not decode") from error
+    except Exception as error:  # as in `decode`
+        raise _undecodable(info) from error
 
 
 def _inspected(kind: Format, width: int, height: int) -> Inspected:
@@ -395,6 +408,10 @@ def _name(head: bytes) -> str:
 
 
 # ── Decoding ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _undecodable(info: Inspected) -> NotAPicture:
+    return NotAPicture(f"a {info.format} that does not decode")
 
 
 def _open(data: bytes | memoryview, info: Inspected) -> Image.Image:

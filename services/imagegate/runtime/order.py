@@ -78,6 +78,8 @@ class Order:
     count: int = 1
     # What goes along by the upstream's own names, as the model lets it through.
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+    # How the pictures are handed over, whatever the upstream makes of it.
+    output: generation_pb2.Output = field(default_factory=generation_pb2.Output)
     request_id: str = ""
     # Names of the request fields that the caller set; all other parameters are the catalogue's defaults, or drawn.
     asked: frozenset[str] = frozenset()
@@ -90,6 +92,8 @@ class Order:
     reject_blank: bool = False
     adjustments: list[generation_pb2.Adjustment] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    # Pictures that were encoded again.
+    recoded: int = 0
     phase: str = "submit"
     dispatch: Dispatch = Dispatch.NOT_SENT
     upstream_id: str = ""

@@ -9,6 +9,7 @@
 | serving_provider, serving_router | the real services around them, on real sockets of this process |
 | sandboxed, fronts | the real providers in front of the sandbox, and what may stand between them |
 | House | a router over several scripted providers |
+| HeldThreads | the threads of an event loop, until a test lets them go |
 | picture | a picture such as an upstream returns |
 """
 
@@ -18,6 +19,7 @@ from imagegate.testing.pictures import picture
 from imagegate.testing.replica import FakeChance, FakeReplica, entry, failed
 from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider, Telling
 from imagegate.testing.serving import ServedProvider, ServedRouter, serving_provider, serving_router
+from imagegate.testing.threads import HeldThreads
 
 __all__ = [
     "SCRIPTED_MODEL",
@@ -25,6 +27,7 @@ __all__ = [
     "FakeClock",
     "FakeReplica",
     "Hang",
+    "HeldThreads",
     "House",
     "LeapingClock",
     "Reply",

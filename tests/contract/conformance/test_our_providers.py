@@ -49,6 +49,7 @@ async def test_a_provider_without_an_upstream() -> None:
     """S1: what needs no upstream is tried, and the rest says why it was not."""
     outcome = await outcome_of("sketch")
     assert rows(outcome, Verdict.FAIL) == {}
-    assert {"health", "catalogue", "bad-fields", "picture", "adjustment", "count"} <= rows(outcome, Verdict.PASS).keys()
+    due = {"health", "catalogue", "bad-fields", "picture", "adjustment", "count", "handover", "handover/none"}
+    assert due <= rows(outcome, Verdict.PASS).keys()
     assert "--upstream takes automatic1111, fal, huggingface" in rows(outcome, Verdict.NOT_TRIED)["deadline"]
     assert outcome.exit_code == 0

@@ -132,6 +132,8 @@ async def test_a_careless_provider_fails_nearly_everything(sandbox: Sandbox) -> 
     assert "it has no seed, and the model takes one" in failed["picture"]
     assert "no adjustment tells of" in failed["adjustment"]
     assert "2 pictures were asked for, 1 came" in failed["count"]
+    assert "JPEG was asked for and no adjustment says so" in failed["handover"]
+    assert "it is there, and output.delivery is NONE" in failed["handover/none"]
     assert "nobody knows the reason" in failed["deadline"]
     assert "submitted" in failed["connection-reset"]
     assert "it was answered OK" in failed["output/truncated"]

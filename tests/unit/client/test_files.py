@@ -7,8 +7,8 @@ import pytest
 from imagegate.client import Image
 from imagegate.client.files import CannotWriteError, Destination, is_misnamed
 
-PNG = Image(b"png", "image/png", 64, 48, None, "")
-JPEG = Image(b"jpeg", "image/jpeg", 64, 48, None, "")
+PNG = Image(b"png", "image/png", 64, 48, None, "", 3)
+JPEG = Image(b"jpeg", "image/jpeg", 64, 48, None, "", 4)
 
 
 def saved(out: str, images: list[Image], request_id: str = "r1") -> list[str]:

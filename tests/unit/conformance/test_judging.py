@@ -147,7 +147,13 @@ def test_what_is_expected_and_what_came_read_alike() -> None:
 def an_answer(**changes: object) -> generation_pb2.GenerateResponse:
     data = picture(64, 64)
     image = generation_pb2.Image(
-        data=data, mime_type="image/png", width=64, height=64, seed=7, sha256=hashlib.sha256(data).hexdigest()
+        data=data,
+        mime_type="image/png",
+        width=64,
+        height=64,
+        seed=7,
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
     )
     answer = generation_pb2.GenerateResponse(
         images=[image], provider="p", model="model", upstream_model="scripted/model", request_id="r-1", cost=3
@@ -165,8 +171,10 @@ def delivered(*answers: generation_pb2.GenerateResponse, **trailers: str) -> Tol
     return Told("OK", answers=answers, trailers={REQUEST_ID_KEY: "r-1", **trailers})
 
 
-def problems_of(told: Told, model: object = MODEL) -> str:
-    return "; ".join(answer_problems(told, REQUEST, model, "p"))  # type: ignore[arg-type]
+def problems_of(told: Told, model: object = MODEL, output: generation_pb2.Output | None = None) -> str:
+    request = generation_pb2.GenerateRequest(output=output)
+    request.MergeFrom(REQUEST)
+    return "; ".join(answer_problems(told, request, model, "p"))  # type: ignore[arg-type]
 
 
 def test_an_answer_that_is_as_it_should_be() -> None:
@@ -184,6 +192,7 @@ def test_an_answer_that_is_as_it_should_be() -> None:
         ({"cost": None}, "cost is None, the catalogue makes it 3"),
         ({"cost": 0}, "cost is 0"),
         ({"sha256": "0" * 64}, "sha256 is not that of the data"),
+        ({"size_bytes": 9}, "and size_bytes is 9"),
         ({"data": b"<html>"}, "expected one whole PNG, JPEG or WEBP"),
         ({"data": picture(64, 64)[:-8]}, "expected one whole PNG, JPEG or WEBP"),
         ({"data": picture(32, 64)}, "it is 32 × 64, and said to be 64 × 64"),
@@ -196,6 +205,23 @@ def test_an_answer_that_is_as_it_should_be() -> None:
 def test_what_is_wrong_with_an_answer(changes: dict[str, object], problem: str) -> None:
     """R2: each untruth about a picture is found and named."""
     assert problem in problems_of(delivered(an_answer(**changes)))
+
+
+def test_pictures_that_are_handed_over_as_nobody_asked() -> None:
+    """S1: another format, too many bytes, a picture where none was wanted: found, unless an adjustment tells of it."""
+    jpeg = generation_pb2.Output(format=generation_pb2.FORMAT_JPEG)
+    assert "JPEG was asked for and no adjustment says so" in problems_of(delivered(an_answer()), output=jpeg)
+    told = an_answer()
+    told.adjustments.add(parameter="output.format", action=generation_pb2.ACTION_SUBSTITUTED, why="no time")
+    assert problems_of(delivered(told), output=jpeg) == ""
+    size = len(picture(64, 64))
+    fits, does_not = (generation_pb2.Output(max_bytes=most) for most in (size, size - 1))
+    assert problems_of(delivered(an_answer()), output=fits) == ""
+    assert f"output.max_bytes is {size - 1:,}" in problems_of(delivered(an_answer()), output=does_not)
+    none = generation_pb2.Output(delivery=generation_pb2.DELIVERY_NONE)
+    assert "it is there, and output.delivery is NONE" in problems_of(delivered(an_answer()), output=none)
+    assert problems_of(delivered(an_answer(data=b"")), output=none) == ""
+    assert "are not all told" in problems_of(delivered(an_answer(data=b"", sha256="")), output=none)
 
 
 def test_answers_in_the_wrong_number() -> None:
