@@ -109,17 +109,6 @@ def leaves_seed_open(request: generation_pb2.GenerateRequest) -> bool:
     return not request.HasField("seed") or request.seed == -1
 
 
-def text_of(value: Value | OptionValue) -> str:
-    """A parameter's value as adjustments and logs show it."""
-    text = f"{value:.10g}" if isinstance(value, float) else str(value)
-    if isinstance(value, bool):
-        text = text.lower()
-    if len(text) <= SHOWN_CHARACTERS:
-        return text
-    length = f"… ({len(text):,} characters)"
-    return text[: SHOWN_CHARACTERS - len(length)] + length
-
-
 def _asked(request: generation_pb2.GenerateRequest) -> dict[str, Value]:
     """The fields that the caller set. An empty negative prompt is set: it overrides a default."""
     asked: dict[str, Value] = {
