@@ -9,7 +9,7 @@ from google.protobuf.descriptor import EnumDescriptor
 
 from imagegate.client.error import invalid
 from imagegate.client.plain import prefix_of
-from imagegate.v1 import generation_pb2
+from imagegate.v1 import catalog_pb2, generation_pb2
 
 # The parts of a request whose fields are arguments like all others, by the field that holds them.
 PARTS = {"routing": generation_pb2.Routing.DESCRIPTOR, "output": generation_pb2.Output.DESCRIPTOR}
@@ -67,6 +67,14 @@ def to_request(prompt: str, model: str, fields: Mapping[str, Any]) -> generation
         request.output.max_bytes = MAX_BYTES
     if not request.request_id:
         request.request_id = uuid.uuid4().hex
+    return request
+
+
+def to_list_request(provider: str, task: str, tier: str, use_case: str) -> catalog_pb2.ListModelsRequest:
+    """Which models to list. Raises GenerationError (INVALID_REQUEST) for a task that there is not."""
+    request = catalog_pb2.ListModelsRequest(provider=provider, tier=tier, use_case=use_case)
+    if task:
+        _put(request, "task", task)
     return request
 
 

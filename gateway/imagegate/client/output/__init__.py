@@ -10,13 +10,13 @@
 | status | how providers and routes are doing |
 | record | what became of requests |
 | breaker | what operators have decided |
-| local | what `up` started |
+| local | what `up` started, and what is wrong with files |
 """
 
 from imagegate.client.output.breaker import print_decisions, print_overrides, print_silent
 from imagegate.client.output.catalog import print_models
 from imagegate.client.output.explanation import print_explanation
-from imagegate.client.output.local import print_running
+from imagegate.client.output.local import print_problems, print_running
 from imagegate.client.output.picture import print_attempts, print_result
 from imagegate.client.output.progress import progress_on, spinner
 from imagegate.client.output.record import print_record, print_records
@@ -30,6 +30,7 @@ __all__ = [
     "print_explanation",
     "print_models",
     "print_overrides",
+    "print_problems",
     "print_record",
     "print_records",
     "print_result",
