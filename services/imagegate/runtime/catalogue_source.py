@@ -123,7 +123,11 @@ def _exists(overlay: Path) -> bool:
 def strangers(environ: Mapping[str, str], providers: Iterable[str]) -> list[str]:
     """The files among the overlays that belong to none of `providers`, so that nobody reads them, by name."""
     folder = Path(environ[VARIABLE]) if environ.get(VARIABLE) else None
-    if folder is None or not folder.is_dir():
+    if folder is None:
         return []
     read = {f"{provider}{SUFFIX}" for provider in providers}
-    return sorted(each.name for each in folder.iterdir() if each.name not in read and not each.name.startswith("."))
+    try:
+        found = [each.name for each in folder.iterdir()]
+    except OSError:  # whoever needs one of them says so
+        return []
+    return sorted(name for name in found if name not in read and not name.startswith("."))

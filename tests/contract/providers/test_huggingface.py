@@ -7,14 +7,14 @@ from time import monotonic
 import pytest
 from aiohttp import web
 
-from imagegate.providers.huggingface.provider import HuggingFaceProvider, HuggingFaceSettings, create
+from imagegate.providers.huggingface.provider import create
 from imagegate.runtime import images
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit
 from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Order
-from imagegate.runtime.settings import Secret, SettingsError
+from imagegate.runtime.settings import SettingsError
 from imagegate.sandbox.app import Pace, serving
 from imagegate.testing import picture
 from imagegate.v1 import generation_pb2
@@ -591,10 +591,8 @@ def test_wrong_settings_are_named(wrong):
     assert next(iter(wrong.values())) not in str(caught.value)
 
 
-def test_a_pin_to_nobody_known_is_refused():
+def test_a_pin_to_nobody_known_is_refused(tmp_path):
     """U1: a model's entry can only pin an inference provider that is spoken."""
-    catalogue = create({}, lambda _: None).catalogue
-    model = catalogue.models[0].model_copy(update={"wire": {"inference_provider": "nebius"}})
-    pinned = catalogue.model_copy(update={"models": (model,)})
-    with pytest.raises(CatalogueError, match="nebius"):
-        HuggingFaceProvider(HuggingFaceSettings(), Secret("X", {}, lambda _: None), pinned)
+    (tmp_path / "huggingface.yaml").write_text("models: {sdxl: {wire: {inference_provider: nebius}}}")
+    with pytest.raises(CatalogueError, match=r"wire.inference_provider: .nebius. is not one of auto"):
+        create({"IMAGEGATE_MODELS": str(tmp_path)}, lambda _: None)

@@ -221,6 +221,7 @@ class ScriptedRouter(
         self.reply: Reply = self.deliver
         self.events: Events = self.tell
         self.explained: list[generation_pb2.GenerateRequest] = []
+        self.listed: list[catalog_pb2.ListModelsRequest] = []
         self.explanation: Callable[[generation_pb2.GenerateRequest], router_pb2.Explanation] = an_explanation
         self.statuses = [a_status(), a_status(), a_status(in_flight=1)]
         self.watch_ends = False
@@ -271,10 +272,24 @@ class ScriptedRouter(
         return await self.reply(request)
 
     async def ListModels(self, request: catalog_pb2.ListModelsRequest, context: Any) -> catalog_pb2.ListModelsResponse:
+        self.listed.append(request)
+        schnell = catalog_pb2.Model(
+            provider="fal",
+            key="flux-schnell",
+            tier="free",
+            credits=5,
+            priced_by=catalog_pb2.PRICED_BY_MEGAPIXEL,
+            width=1024,
+            height=768,
+            recommended_for="budget",
+            enabled=True,
+        )
+        soon = catalog_pb2.Model(provider="fal", key="flux-9", coming_soon=True, disabled_reason="once it is there")
+        shut = catalog_pb2.Model(disabled_reason="set IMAGEGATE_FAL_ANY_MODEL=true")
         return catalog_pb2.ListModelsResponse(
-            models=[catalog_pb2.Model(provider="fal", key="flux-schnell", tier="free", credits=5, enabled=True)],
+            models=[schnell, soon],
             providers=[
-                catalog_pb2.Provider(name="fal", enabled=True),
+                catalog_pb2.Provider(name="fal", enabled=True, outside_catalogue=shut),
                 catalog_pb2.Provider(name="huggingface", disabled_reason="set HUGGINGFACE_API_KEY"),
             ],
         )

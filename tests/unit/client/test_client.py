@@ -11,7 +11,7 @@ import pytest
 
 from imagegate.client import AsyncClient, Client, GenerationError
 from imagegate.runtime.errors import Failure, Reason, Violation, invalid_request
-from imagegate.v1 import error_pb2, router_pb2, router_pb2_grpc
+from imagegate.v1 import catalog_pb2, error_pb2, router_pb2, router_pb2_grpc
 
 NOBODY = "127.0.0.1:1"
 
@@ -232,10 +232,12 @@ async def test_the_sync_client_serves_many_threads(router: Any) -> None:
     with Client(router.address) as client:
         calls = (asyncio.to_thread(client.generate, f"picture {number}") for number in range(20))
         results = await asyncio.gather(*calls)
-        models = await asyncio.to_thread(client.models)
+        models = await asyncio.to_thread(client.models, "fal", task="text_to_image", tier="pro", use_case="x")
         status = await asyncio.to_thread(client.status)
     assert len({result.request_id for result in results}) == 20
     assert models.models[0].key == "flux-schnell"
+    assert router.listed[0].task == catalog_pb2.TASK_TEXT_TO_IMAGE
+    assert (router.listed[0].provider, router.listed[0].tier, router.listed[0].use_case) == ("fal", "pro", "x")
     assert status.routes[0].available
 
 

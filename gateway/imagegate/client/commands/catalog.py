@@ -22,7 +22,7 @@ def models(
     router: Router = "",
     as_json: Json = False,
 ) -> None:
-    """List the models with what they make and cost, and whether they are on."""
+    """List the models: what they make and cost, and what is on."""
     catalogue = ask(
         router,
         lambda client: client.models(provider, task=task or "", tier=tier or "", use_case=use_case, timeout=timeout),
