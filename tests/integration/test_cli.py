@@ -139,6 +139,22 @@ def test_config_check_and_show_are_the_routers_own(tmp_path: Path) -> None:
     assert list(json.loads(shown.stdout)["providers"])[:2] == ["huggingface", "fal"]
 
 
+def test_config_check_looks_at_overlays_too(tmp_path: Path) -> None:
+    """P1: an overlay of models is judged as its provider would, beside configurations of the router, in their order."""
+    good, bad, router = (tmp_path / name for name in ("fal.yaml", "huggingface.yaml", "router.yaml"))
+    good.write_text("models: {flux-dev: {credits: 30}}\n")
+    bad.write_text("models: {sdxl: {tier: gold}}\n")
+    router.write_text("providers: {}\nroutes: {}\n")
+    done = imagegate("config", "check", str(router), str(good), str(bad))
+    assert done.returncode == 2
+    first, *_, before_last, last = done.stdout.splitlines()
+    assert first.startswith(f"{router}: providers")
+    assert before_last == f"{good}: good, as an overlay of models"
+    assert last.startswith(f"{bad}: models.sdxl.tier: ")
+    done = imagegate("config", "check", "--json", str(good))
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"files": [{"file": str(good), "problems": []}]})
+
+
 def test_the_sandbox_runs_alone() -> None:
     """`imagegate sandbox` becomes the sandbox: the same process, stopped by its own signals. It says where it is."""
     command = [*COMMAND, "sandbox", "--port", "0", "--world", "2025", "--json"]

@@ -157,6 +157,7 @@ def test_with_nothing_switched_on_one_sentence_names_the_variables() -> None:
         (["--sandbox=fall"], {}, ["fall", "huggingface"]),
         (["--sandbox"], {"IMAGEGATE_CONFIG": "/nowhere.yaml"}, ["/nowhere.yaml"]),
         (["--sandbox"], {"IMAGEGATE_LOG_LEVEL": "loud"}, ["LOG_LEVEL"]),
+        (["--sandbox"], {"IMAGEGATE_MODELS": "/nowhere"}, ["IMAGEGATE_MODELS", "/nowhere"]),
     ],
 )
 def test_what_cannot_start_says_why_in_one_sentence(

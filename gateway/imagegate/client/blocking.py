@@ -82,9 +82,11 @@ class Client:
         """Which models to use for a purpose, and why: `AsyncClient.recommend`."""
         return self._wait(self._client.recommend(timeout=timeout, **fields))
 
-    def models(self, provider: str = "", *, timeout: float = ASK_TIMEOUT) -> catalog_pb2.ListModelsResponse:
+    def models(
+        self, provider: str = "", *, task: str = "", tier: str = "", use_case: str = "", timeout: float = ASK_TIMEOUT
+    ) -> catalog_pb2.ListModelsResponse:
         """The models and the providers they belong to: `AsyncClient.models`."""
-        return self._wait(self._client.models(provider, timeout=timeout))
+        return self._wait(self._client.models(provider, task=task, tier=tier, use_case=use_case, timeout=timeout))
 
     def check(self, name: str, *, timeout: float = CHECK_TIMEOUT) -> catalog_pb2.ModelCheck:
         """What the upstream says of a model now: `AsyncClient.check`."""

@@ -9,7 +9,14 @@ from imagegate.client.address import router_target
 from imagegate.client.connection import ASK_TIMEOUT, Connection
 from imagegate.client.error import GenerationError, without_answer
 from imagegate.client.event import Completed, Event, event_of
-from imagegate.client.fields import GenerateFields, RecommendFields, to_order, to_recommend_request, to_request
+from imagegate.client.fields import (
+    GenerateFields,
+    RecommendFields,
+    to_list_request,
+    to_order,
+    to_recommend_request,
+    to_request,
+)
 from imagegate.client.result import Result
 from imagegate.v1 import catalog_pb2, generation_pb2, router_pb2
 from imagegate.v1.catalog_pb2_grpc import CatalogServiceStub
@@ -121,9 +128,15 @@ class AsyncClient:
             CatalogServiceStub, lambda stub: stub.RecommendModels(request, timeout=timeout), timeout
         )
 
-    async def models(self, provider: str = "", *, timeout: float = ASK_TIMEOUT) -> catalog_pb2.ListModelsResponse:
-        """The models and the providers they belong to; only those of `provider` if it is named."""
-        request = catalog_pb2.ListModelsRequest(provider=provider)
+    async def models(
+        self, provider: str = "", *, task: str = "", tier: str = "", use_case: str = "", timeout: float = ASK_TIMEOUT
+    ) -> catalog_pb2.ListModelsResponse:
+        """The models and the providers they belong to.
+
+        Only those of `provider`, that can do `task` (such as `text_to_image`), of this `tier` (free, basic, pro,
+        enterprise) and whose use case has all words of `use_case`, where these are given.
+        """
+        request = to_list_request(provider, task, tier, use_case)
         return await self._connection.ask(
             CatalogServiceStub, lambda stub: stub.ListModels(request, timeout=timeout), timeout
         )

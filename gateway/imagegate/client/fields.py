@@ -99,6 +99,14 @@ def to_request(prompt: str, model: str, fields: Mapping[str, Any]) -> generation
     return request
 
 
+def to_list_request(provider: str, task: str, tier: str, use_case: str) -> catalog_pb2.ListModelsRequest:
+    """Which models to list. Raises GenerationError (INVALID_REQUEST) for a task that there is not."""
+    request = catalog_pb2.ListModelsRequest(provider=provider, tier=tier, use_case=use_case)
+    if task:
+        _put(request, "task", task)
+    return request
+
+
 def to_order(prompt: str, model: str, fields: Mapping[str, Any]) -> generation_pb2.GenerateRequest:
     """The request, with a key where the caller has none: whatever repeats it on the way, it is paid for once.
 

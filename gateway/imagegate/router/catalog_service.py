@@ -10,6 +10,7 @@ from imagegate.router.router import Router
 from imagegate.router.routes import Candidate
 from imagegate.runtime.deadline import Deadline, HasTimeRemaining
 from imagegate.runtime.errors import Failure, Reason, invalid_request
+from imagegate.runtime.listing import chosen
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.server import Service
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
@@ -29,7 +30,7 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
     async def ListModels(
         self, request: catalog_pb2.ListModelsRequest, context: object
     ) -> catalog_pb2.ListModelsResponse:
-        """The models of all providers, in fallback order."""
+        """The models of all providers that have what is asked for, in fallback order. Raises Failure."""
         config = self._router.configured()
         if request.provider and request.provider not in config.providers:
             raise Failure(
@@ -40,7 +41,11 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         names = [request.provider] if request.provider else list(config.providers)
         catalogues = [self._router.catalogues.offer(name).catalogue for name in names]
         return catalog_pb2.ListModelsResponse(
-            models=[model.to_proto() for catalogue in catalogues if catalogue for model in catalogue.models],
+            models=[
+                model.to_proto()
+                for catalogue in catalogues
+                for model in chosen(request, catalogue.models if catalogue else ())
+            ],
             providers=[self._provider(name, config) for name in names],
         )
 

@@ -38,9 +38,11 @@ def not_allowed(candidate: Candidate, request: generation_pb2.GenerateRequest) -
 
 
 def unsupported(candidate: Candidate, request: generation_pb2.GenerateRequest) -> Obstacle | None:
-    """Whether the model would need a change that the request forbids; an unknown model is let through."""
+    """Whether the model cannot do it, or would need a change that the request forbids; an unknown one may try."""
     if candidate.model is None:
         return None
+    if why := candidate.model.inability("text_to_image"):
+        return Obstacle(Reason.UNSUPPORTED, why)
     refused = forbidden(request, fit(request, candidate.model, drawn_seed=0).adjustments)
     return Obstacle(Reason.UNSUPPORTED, f"it cannot take {', '.join(refused)} as asked") if refused else None
 

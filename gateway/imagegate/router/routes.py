@@ -40,6 +40,11 @@ class Candidate:
         """The model's key, or what is asked for where the catalogue does not have it."""
         return self.model.key if self.model and self.listed else self.asked
 
+    @property
+    def is_shut_out(self) -> bool:
+        """Whether its provider lets in no ids outside its catalogue, of which this is one."""
+        return self.model is not None and not self.listed and not self.model.enabled
+
     def __str__(self) -> str:
         return f"{self.provider}/{self.key}"
 
@@ -90,8 +95,8 @@ def resolve(
     provider, slash, key = name.partition("/")
     if slash and provider in config.providers:
         exact = candidate(provider, key)
-        if exact.model is None and provider in catalogues:
-            raise _unknown(name, config, catalogues)
+        if (exact.model is None or exact.is_shut_out) and provider in catalogues:
+            raise _unknown(name, config, catalogues, exact.model)
         return Resolution(generation_pb2.RESOLVED_BY_EXACT, (exact,))
     by_name = [(p, m) for p, m in _offered(config, catalogues) if name in m.names]
     if by_name:
@@ -102,6 +107,8 @@ def resolve(
     provider, colon, upstream_model = name.partition(":")
     if colon and provider in config.providers and upstream_model:
         outside = candidate(provider, upstream_model)
+        if outside.is_shut_out:
+            raise _unknown(name, config, catalogues, outside.model)
         if outside.model is not None or provider not in catalogues:
             return Resolution(generation_pb2.RESOLVED_BY_UPSTREAM_ID, (outside,))
     raise _unknown(name, config, catalogues)
@@ -138,14 +145,18 @@ def _offered(config: RouterConfig, catalogues: Mapping[str, Catalogue]) -> Seque
     ]
 
 
-def _unknown(name: str, config: RouterConfig, catalogues: Mapping[str, Catalogue]) -> Failure:
+def _unknown(
+    name: str, config: RouterConfig, catalogues: Mapping[str, Catalogue], outside: Model | None = None
+) -> Failure:
+    """`outside` is what stands for it among the ids outside a catalogue; it says what would let those in."""
     offered = _offered(config, catalogues)
     full = [f"{provider}/{model.key}" for provider, model in offered]
     known = (
         [*config.routes, *(model.key for _, model in offered), *full] if "/" not in name else full or [*config.routes]
     )
+    let_in = f"; or {outside.disabled_reason}" if outside is not None else ""
     return Failure(
         Reason.MODEL_NOT_FOUND,
         f"no model or route is called {clip(name, 128)!r}",
-        remedy=f"one of {', '.join(nearest(name, list(dict.fromkeys(known))))}; `imagegate models` lists all",
+        remedy=f"one of {', '.join(nearest(name, list(dict.fromkeys(known))))}; `imagegate models` lists all{let_in}",
     )

@@ -1,4 +1,4 @@
-"""`python -m imagegate.providers NAME`: one provider as a gRPC service of its own.
+"""`python -m imagegate.providers NAME`: one provider as a gRPC service of its own; `… --check FILE…` looks at overlays.
 
 NAME is a folder beside this file; a folder is the plugin, there is no list of them.
 """
@@ -6,15 +6,18 @@ NAME is a folder beside this file; a folder is the plugin, there is no list of t
 import argparse
 import asyncio
 import importlib
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
 from imagegate.runtime import malloc
+from imagegate.runtime.catalogue_source import SUFFIX, VARIABLE, strangers
 from imagegate.runtime.limits import DailyQuota, Limits, Rate
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models_file import CatalogueError
@@ -24,6 +27,8 @@ from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings, ProviderSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
+
+log = structlog.get_logger("imagegate.providers")  # as `python -m` this module has another name
 
 HERE = Path(__file__).parent
 
@@ -60,6 +65,9 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
     redactor = Redactor()
     configure_logging(settings, redactor, service=f"provider-{name}")
     provider = create(name, environ, redactor)
+    if unread := strangers(environ, names()):
+        told = f"the overlay of a provider is called after it: {', '.join(f'{each}{SUFFIX}' for each in names())}"
+        log.warning("overlays that nobody reads", folder=environ[VARIABLE], files=unread, remedy=told)
     metrics = ProcessMetrics(CollectorRegistry())
     models = tuple(model.key for model in provider.catalogue.models)
     service = ProviderService(
@@ -76,12 +84,43 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
         await provider.close()
 
 
+def check(files: Sequence[str], as_json: bool) -> int:
+    """Print every problem of overlays, each as it would lie over its provider's models; 2 where there is one."""
+    found = {name: _problems(Path(name)) for name in files}
+    if as_json:
+        _say(json.dumps({"files": [{"file": name, "problems": problems} for name, problems in found.items()]}))
+    else:
+        for name, problems in found.items():
+            _say("\n".join(f"{name}: {problem}" for problem in problems or ["good"]))
+    return 2 if any(found.values()) else 0
+
+
+def _problems(overlay: Path) -> list[str]:
+    name = overlay.name.removesuffix(SUFFIX)
+    if overlay.name != f"{name}{SUFFIX}" or name not in names():
+        return [f"an overlay is called after its provider: {', '.join(f'{each}{SUFFIX}' for each in names())}"]
+    if not overlay.exists():
+        return ["there is no such file"]
+    module = importlib.import_module(f"imagegate.providers.{name}.provider")
+    try:
+        module.models({VARIABLE: str(overlay.parent)})
+    except CatalogueError as error:
+        return list(error.problems)
+    return []
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one provider; the exit code is 2 where its settings are wrong."""
-    malloc.tune()
     parser = argparse.ArgumentParser(prog="python -m imagegate.providers", description=__doc__)
-    parser.add_argument("name", choices=names(), help="which provider")
-    name = parser.parse_args(arguments).name
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("name", nargs="?", choices=names(), help="which provider")
+    what.add_argument("--check", nargs="+", metavar="FILE", help="say everything that is wrong with overlays of models")
+    parser.add_argument("--json", action="store_true", help="with --check: for machines")
+    parsed = parser.parse_args(arguments)
+    if parsed.check:
+        return check(parsed.check, parsed.json)
+    name = parsed.name
+    malloc.tune()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(name, os.environ))
@@ -89,6 +128,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"provider {name} cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from imagegate.runtime.check import Check
 from imagegate.runtime.deadline import Deadline, HasTimeRemaining
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.limits import Limits
+from imagegate.runtime.listing import chosen
 from imagegate.runtime.models import Model
 from imagegate.runtime.provider import Provider, model_called, why_off
 from imagegate.runtime.redaction import Redactor, clip
@@ -34,7 +35,7 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
     async def ListModels(
         self, request: catalog_pb2.ListModelsRequest, context: object
     ) -> catalog_pb2.ListModelsResponse:
-        """Everything this provider offers, and whether it is switched on."""
+        """What this provider offers of what is asked for, and whether it is switched on. Raises Failure."""
         await self._provider.refresh()
         catalogue = self._provider.catalogue
         if request.provider not in ("", catalogue.provider):
@@ -43,6 +44,7 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
                 f"no provider {clip(request.provider, 64)!r} here",
                 remedy=f"ask for {catalogue.provider!r}, or leave it empty",
             )
+        found = chosen(request, catalogue.models)
         told = catalog_pb2.Provider(
             name=catalogue.provider,
             enabled=not self._provider.disabled_reason,
@@ -55,7 +57,7 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         if catalogue.outside is not None:
             told.outside_catalogue.CopyFrom(catalogue.outside.to_proto())
             told.outside_pattern = catalogue.outside_pattern
-        return catalog_pb2.ListModelsResponse(models=[m.to_proto() for m in catalogue.models], providers=[told])
+        return catalog_pb2.ListModelsResponse(models=[m.to_proto() for m in found], providers=[told])
 
     async def GetModel(self, request: catalog_pb2.GetModelRequest, context: object) -> catalog_pb2.Model:
         """One model by `provider/key`, key, alias or upstream id."""

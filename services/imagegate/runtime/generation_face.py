@@ -136,6 +136,8 @@ class GenerationFace:
         model = model_called(request.model, self._provider.catalogue)
         if off := why_off(self._provider, model):
             raise off
+        if why := model.inability("text_to_image"):
+            raise Failure(Reason.UNSUPPORTED, f"{model.display_name} cannot: {why}", dispatch=Dispatch.NOT_SENT)
         fitted = fit(request, model, self._drawn_seed(context))
         if refused := forbidden(request, fitted.adjustments):
             whys = "; ".join(f"{a.parameter}: {a.why}" for a in fitted.adjustments if a.parameter in refused)

@@ -43,6 +43,7 @@ class ProviderMetrics:
     """What a provider counts besides."""
 
     def __init__(self, registry: CollectorRegistry, provider: str, models: tuple[str, ...]) -> None:
+        self._registry = registry
         self._provider = provider
         self._models = frozenset(models)
         self._adjustments = Counter(
@@ -90,3 +91,12 @@ class ProviderMetrics:
         """Show the daily quota as it stands whenever somebody looks."""
         self._quota_used.labels(self._provider, "day").set_function(lambda: limit - left())
         self._quota_limit.labels(self._provider, "day").set(limit)
+
+    def watch_catalogue(self, is_as_wanted: Callable[[], bool]) -> None:
+        """Show whether the catalogue is the one that the operator wants whenever somebody looks."""
+        gauge = Gauge(
+            "imagegate_config_last_reload_ok",
+            "1 where the last reading of the models succeeded.",
+            registry=self._registry,
+        )
+        gauge.set_function(is_as_wanted)

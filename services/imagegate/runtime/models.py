@@ -49,6 +49,8 @@ Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 # The tasks that this version knows, by the wire's number.
 TASKS = {number: name.removeprefix("TASK_").lower() for name, number in catalog_pb2.Task.items() if number}
 
+TEXT_TO_IMAGE = catalog_pb2.TASK_TEXT_TO_IMAGE
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -142,6 +144,12 @@ class Model(_Strict):
         """Everything that finds this model within its provider."""
         return (self.key, self.upstream_model, *self.aliases)
 
+    def inability(self, task: Task) -> str:
+        """Why it cannot be asked for `task`; empty where it can."""
+        if task in self.tasks:
+            return ""
+        return f"it does not do {_spoken(task)}, but {', '.join(map(_spoken, self.tasks)) or 'what is not known here'}"
+
     @property
     def usual_size(self) -> tuple[int, int] | None:
         """Width and height in pixels unless asked for another; None where it makes no pictures, or nobody knows."""
@@ -189,7 +197,8 @@ class Model(_Strict):
     def from_proto(cls, message: catalog_pb2.Model) -> "Model":
         """The model that a provider told; raises ValueError where it told nonsense.
 
-        Tasks, qualities and fields that this version does not know are left out: they cannot be asked for.
+        Tasks, qualities and fields that this version does not know are left out: they cannot be asked for. Who tells no
+        task makes pictures from words.
         """
         return cls.model_validate(
             {
@@ -204,7 +213,7 @@ class Model(_Strict):
                 "quality": _quality_from_proto(message.quality),
                 "typical_seconds": (shortest(message.typical_seconds_low), shortest(message.typical_seconds_high)),
                 "payment": "pay_once" if message.payment == terms_pb2.PAYMENT_PAY_ONCE else "available",
-                "tasks": tuple(TASKS[task] for task in message.tasks if task in TASKS),
+                "tasks": tuple(TASKS[task] for task in message.tasks or (TEXT_TO_IMAGE,) if task in TASKS),
                 "use_case": message.use_case,
                 "licence_note": message.licence_note,
                 "enabled": message.enabled,
@@ -282,6 +291,10 @@ def nearest(name: str, known: list[str]) -> list[str]:
 def _are_pixels(side: Parameter) -> bool:
     numbers = (side.minimum, side.maximum, side.multiple_of, side.default)
     return all(1 <= number <= MAX_SIDE for number in numbers if isinstance(number, float))
+
+
+def _spoken(task: str) -> str:
+    return task.replace("_", " ")
 
 
 def _quality_from_proto(value: "terms_pb2.Quality.ValueType") -> str:

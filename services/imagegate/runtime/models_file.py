@@ -1,6 +1,6 @@
 """A provider's models.yaml, read and checked: every problem is told at once, by its place in the file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,13 @@ from imagegate.runtime.models import Catalogue
 
 
 class CatalogueError(ValueError):
-    """A models.yaml that cannot be used; the message lists every problem."""
+    """Models that cannot be used; `problems` lists every one with its place in `source`, the file where it is known."""
+
+    def __init__(self, *problems: str, source: str = "") -> None:
+        self.problems = problems
+        self.source = source
+        listed = "; ".join(problems)
+        super().__init__(f"{source}: {listed}" if source else listed)
 
 
 def load_catalogue(provider: str, path: Path) -> Catalogue:
@@ -21,17 +27,40 @@ def load_catalogue(provider: str, path: Path) -> Catalogue:
 
     Raises CatalogueError with every problem at once.
     """
+    source = f"{path.name} of {provider}"
+    return to_catalogue(provider, read_models(path, source), source)
+
+
+def read_models(path: Path, source: str) -> dict[str, Any]:
+    """What a file says of models, by key; `source` is what its problems call it.
+
+    Raises CatalogueError where it cannot be read, or is no mapping of models at all.
+    """
     try:
         content = strict_yaml.parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CatalogueError(f"{path.name} of {provider} cannot be read: {error}") from error
-    problems = list(_misshapen(content))
-    if not problems:
-        try:
-            return Catalogue.model_validate(_named(provider, content))
-        except ValidationError as error:
-            problems = [_told(problem, list(content["models"])) for problem in error.errors()]
-    raise CatalogueError(f"{path.name} of {provider}: {'; '.join(problems)}")
+        raise CatalogueError(f"cannot be read: {error}", source=source) from error
+    if problems := list(_misshapen(content)):
+        raise CatalogueError(*problems, source=source)
+    return dict(content)
+
+
+def is_overlay(path: Path) -> bool:
+    """Whether a file speaks of models, and not of the providers and routes of a router's configuration."""
+    try:
+        content = strict_yaml.parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+    return isinstance(content, dict) and "models" in content and not {"providers", "routes"} & content.keys()
+
+
+def to_catalogue(provider: str, content: Mapping[str, Any], source: str) -> Catalogue:
+    """The catalogue that `read_models` has read. Raises CatalogueError with every problem at once."""
+    try:
+        return Catalogue.model_validate(_named(provider, content))
+    except ValidationError as error:
+        problems = (_told(problem, list(content["models"])) for problem in error.errors())
+        raise CatalogueError(*problems, source=source) from error
 
 
 def _misshapen(content: object) -> Iterator[str]:
@@ -51,7 +80,7 @@ def _misshapen(content: object) -> Iterator[str]:
         yield from (f"{place}.{name}: is known from the entry's place" for name in ("key", "provider") if name in entry)
 
 
-def _named(provider: str, content: dict[str, Any]) -> dict[str, Any]:
+def _named(provider: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """The file's mapping of key → entry as a list of entries that know their key and provider."""
     models = [{"key": key, "provider": provider, **entry} for key, entry in content["models"].items()]
     outside = content.get("outside")

@@ -29,5 +29,8 @@ def problem_of(pattern: str) -> str:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether the whole `name` looks like `pattern`, which has no problem; one beyond MAX_NAME_CHARACTERS does not."""
-    return len(name) <= MAX_NAME_CHARACTERS and re.fullmatch(pattern, name) is not None
+    """Whether the whole `name` looks like `pattern`, which has no problem.
+
+    One beyond MAX_NAME_CHARACTERS does not, nor one of which a part begins with a dot: it may become a path.
+    """
+    return len(name) <= MAX_NAME_CHARACTERS and "/." not in f"/{name}" and re.fullmatch(pattern, name) is not None

@@ -19,6 +19,10 @@ class Provider(Protocol):
         """What it offers now."""
 
     @property
+    def catalogue_problem(self) -> str:
+        """Why the catalogue is not as the operator wants it (`CatalogueSource.problem`); empty where it is."""
+
+    @property
     def disabled_reason(self) -> str:
         """Why it cannot be used, naming the variable that switches it on; empty while it can."""
 
@@ -35,8 +39,8 @@ class Provider(Protocol):
         """How many orders it works on at a time unless the operator sets another number."""
 
     async def refresh(self) -> None:
-        """Bring the catalogue up to date where the upstream decides what there is (a self-hosted
-        engine's checkpoints). Takes at most 2 s and never raises; most providers have nothing to do.
+        """Bring the catalogue up to date: with the operator's overlay (`CatalogueSource.refresh`), and where the
+        upstream decides what there is (a self-hosted engine's checkpoints). Takes at most 2 s and never raises.
         """
 
     async def check(self, model: Model) -> Check:
@@ -59,18 +63,22 @@ class Provider(Protocol):
 def model_called(name: str, catalogue: Catalogue) -> Model:
     """The model of any of its names, or of an upstream id outside the catalogue where those are taken.
 
-    Raises Failure(MODEL_NOT_FOUND) with the nearest names.
+    Raises Failure(MODEL_NOT_FOUND) with the nearest names, and with what would let such an id through.
     """
-    model = catalogue.find(name) or catalogue.find_outside(name)
-    if model is None:
-        names = nearest(name, [model.key for model in catalogue.models])
-        raise Failure(
-            Reason.MODEL_NOT_FOUND,
-            f"{catalogue.provider} has no model {clip(name, 128)!r}",
-            remedy=f"one of {', '.join(names)}" if names else "",
-            dispatch=Dispatch.NOT_SENT,
-        )
-    return model
+    model = catalogue.find(name)
+    if model is not None:
+        return model
+    outside = catalogue.find_outside(name)
+    if outside is not None and outside.enabled:
+        return outside
+    names = nearest(name, [model.key for model in catalogue.models])
+    remedies = [f"one of {', '.join(names)}" if names else "", outside.disabled_reason if outside else ""]
+    raise Failure(
+        Reason.MODEL_NOT_FOUND,
+        f"{catalogue.provider} has no model {clip(name, 128)!r}",
+        remedy="; or ".join(filter(None, remedies)),
+        dispatch=Dispatch.NOT_SENT,
+    )
 
 
 def why_off(provider: Provider, model: Model | None = None) -> Failure | None:

@@ -92,6 +92,8 @@ class ProviderSettings(EnvironmentSettings):
     concurrency: int | None = Field(default=None, ge=1, le=1000, alias="CONCURRENCY")
     requests_per_second: float | None = Field(default=None, gt=0, allow_inf_nan=False, alias="REQUESTS_PER_SECOND")
     requests_per_day: int | None = Field(default=None, ge=1, alias="REQUESTS_PER_DAY")
+    # Whether ids outside its catalogue are taken; None leaves it as models.yaml has it.
+    any_model: bool | None = Field(default=None, alias="ANY_MODEL")
 
     @classmethod
     def of(cls, provider: str, environ: Mapping[str, str]) -> Self:

@@ -61,6 +61,7 @@ class ScriptedProvider:
     models: tuple[Model, ...] = (SCRIPTED_MODEL,)
     disabled_reason: str = ""
     key_variable: str = ""
+    catalogue_problem: str = ""
     concurrency: int = 100
     upstream_id: str = ""
     outside: Model | None = None

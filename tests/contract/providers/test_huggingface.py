@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from imagegate.providers.huggingface.endpoints import with_endpoints
-from imagegate.providers.huggingface.provider import HuggingFaceProvider, HuggingFaceSettings, create
+from imagegate.providers.huggingface.provider import create
 from imagegate.runtime import images
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
@@ -16,7 +16,7 @@ from imagegate.runtime.fitting import asked_fields, fit
 from imagegate.runtime.models import Model
 from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Order
-from imagegate.runtime.settings import Secret, SettingsError
+from imagegate.runtime.settings import SettingsError
 from imagegate.sandbox.app import Pace, serving
 from imagegate.testing import picture
 from imagegate.v1 import generation_pb2
@@ -830,15 +830,13 @@ def test_wrong_settings_are_named(wrong):
 
 def test_an_endpoint_of_no_model_is_named():
     """U6: a key that the catalogue does not have stops the start, with those that it has."""
-    with pytest.raises(SettingsError, match=r"no model sdxll; known: .*sdxl") as caught:
+    with pytest.raises(CatalogueError, match=r"no model sdxll; known: .*sdxl") as caught:
         create({"HUGGINGFACE_ENDPOINTS": "sdxll=https://x,sdxl=https://y"}, lambda _: None)
     assert "HUGGINGFACE_ENDPOINTS" in str(caught.value)
 
 
-def test_a_pin_to_nobody_known_is_refused():
+def test_a_pin_to_nobody_known_is_refused(tmp_path):
     """U1: a model's entry can only pin an inference provider that is spoken."""
-    catalogue = create({}, lambda _: None).catalogue
-    model = catalogue.models[0].model_copy(update={"wire": {"inference_provider": "nebius"}})
-    pinned = catalogue.model_copy(update={"models": (model,)})
-    with pytest.raises(CatalogueError, match="nebius"):
-        HuggingFaceProvider(HuggingFaceSettings(), Secret("X", {}, lambda _: None), pinned)
+    (tmp_path / "huggingface.yaml").write_text("models: {sdxl: {wire: {inference_provider: nebius}}}")
+    with pytest.raises(CatalogueError, match=r"wire.inference_provider: .nebius. is not one of auto"):
+        create({"IMAGEGATE_MODELS": str(tmp_path)}, lambda _: None)

@@ -259,6 +259,7 @@ class ScriptedRouter(
         self.explained: list[generation_pb2.GenerateRequest] = []
         self.estimated: list[generation_pb2.GenerateRequest] = []
         self.recommended: list[catalog_pb2.RecommendModelsRequest] = []
+        self.listed: list[catalog_pb2.ListModelsRequest] = []
         self.explanation: Callable[[generation_pb2.GenerateRequest], router_pb2.Explanation] = an_explanation
         self.statuses = [a_status(), a_status(), a_status(in_flight=1)]
         self.watch_ends = False
@@ -311,6 +312,7 @@ class ScriptedRouter(
         return await self.reply(request)
 
     async def ListModels(self, request: catalog_pb2.ListModelsRequest, context: Any) -> catalog_pb2.ListModelsResponse:
+        self.listed.append(request)
         return self.catalogue
 
     async def CheckModel(self, request: catalog_pb2.CheckModelRequest, context: Any) -> catalog_pb2.ModelCheck:

@@ -13,7 +13,7 @@ import typer
 from imagegate.client.cli import app, run
 from imagegate.client.fields import MAX_BYTES
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.v1 import generation_pb2, terms_pb2
+from imagegate.v1 import catalog_pb2, generation_pb2, terms_pb2
 
 NOBODY = "127.0.0.1:1"
 
@@ -187,13 +187,47 @@ async def test_an_unwritable_place_is_found_before_anything_is_asked(router: Any
     assert router.requests == []
 
 
+def a_mixed_catalogue() -> catalog_pb2.ListModelsResponse:
+    """One model that is there, one that is coming soon; apps outside are switched off, and so is a provider."""
+    schnell = catalog_pb2.Model(
+        provider="fal",
+        key="flux-schnell",
+        tier="free",
+        credits=5,
+        priced_by=catalog_pb2.PRICED_BY_MEGAPIXEL,
+        width=1024,
+        height=768,
+        recommended_for="budget",
+        enabled=True,
+    )
+    soon = catalog_pb2.Model(provider="fal", key="flux-9", coming_soon=True, disabled_reason="once it is there")
+    shut = catalog_pb2.Model(disabled_reason="set IMAGEGATE_FAL_ANY_MODEL=true")
+    return catalog_pb2.ListModelsResponse(
+        models=[schnell, soon],
+        providers=[
+            catalog_pb2.Provider(name="fal", enabled=True, outside_catalogue=shut),
+            catalog_pb2.Provider(name="huggingface", disabled_reason="set HUGGINGFACE_API_KEY"),
+        ],
+    )
+
+
 async def test_models_and_status_print_tables_and_json(router: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is off says which variable switches it on."""
+    """P1: size, price and recommendation are shown; what is off says why, and which variable switches it on."""
     at = ("--router", router.address)
+    router.catalogue = a_mixed_catalogue()
     assert await imagegate("models", *at) == 0
     out = capsys.readouterr().out
-    assert "fal/flux-schnell" in out
-    assert "huggingface is off: set HUGGINGFACE_API_KEY" in out
+    for told in (
+        "fal/flux-schnell",
+        "5 per megapixel",
+        "1024×768",
+        "budget",
+        "coming soon",
+        "fal/flux-9 is off: once it is there",
+        "fal:<upstream id> is off: set IMAGEGATE_FAL_ANY_MODEL=true",
+        "huggingface is off: set HUGGINGFACE_API_KEY",
+    ):
+        assert told in out
     assert await imagegate("status", "--all", *at) == 0
     out = capsys.readouterr().out
     assert "half-open" in out
@@ -234,6 +268,20 @@ def test_every_command_and_option_explains_itself() -> None:
         assert command.help, path
         assert not command.get_short_help_str(limit=60).endswith("..."), path
         assert [param.name for param in command.params if not getattr(param, "help", None)] == [], path
+
+
+async def test_models_are_chosen_by_what_is_asked_for(router: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """P1: provider, task, tier and use case reach the router; a task that there is not never leaves."""
+    options = ("--provider", "fal", "--task", "control_openpose", "--tier", "PRO", "--use-case", "fast drafts")
+    assert await imagegate("models", *options, "--router", router.address) == 0
+    assert router.listed == [
+        catalog_pb2.ListModelsRequest(
+            provider="fal", task=catalog_pb2.TASK_CONTROL_OPENPOSE, tier="pro", use_case="fast drafts"
+        )
+    ]
+    assert await imagegate("models", "--task", "juggling", "--router", router.address) == 2
+    assert "control_openpose" in capsys.readouterr().err
+    assert len(router.listed) == 1
 
 
 async def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -257,10 +257,12 @@ async def test_the_sync_client_serves_many_threads(router: Any) -> None:
     with Client(router.address) as client:
         calls = (asyncio.to_thread(client.generate, f"picture {number}") for number in range(20))
         results = await asyncio.gather(*calls)
-        models = await asyncio.to_thread(client.models)
+        models = await asyncio.to_thread(client.models, "fal", task="text_to_image", tier="pro", use_case="x")
         status = await asyncio.to_thread(client.status)
     assert len({result.request_id for result in results}) == 20
     assert models.models[0].key == "flux-schnell"
+    assert router.listed[0].task == catalog_pb2.TASK_TEXT_TO_IMAGE
+    assert (router.listed[0].provider, router.listed[0].tier, router.listed[0].use_case) == ("fal", "pro", "x")
     assert status.routes[0].available
 
 

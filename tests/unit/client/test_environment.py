@@ -11,7 +11,12 @@ KEYS = {
     "FAL_KEY_FILE": "/run/fal",
     "SD_API_AUTH": "user:real",
 }
-PLAIN = {"PATH": "/bin", "IMAGEGATE_FAL_CONCURRENCY": "3", "HUGGINGFACE_ENDPOINTS": "own=https://real.example"}
+PLAIN = {
+    "PATH": "/bin",
+    "IMAGEGATE_FAL_CONCURRENCY": "3",
+    "IMAGEGATE_MODELS": "/overlays",
+    "HUGGINGFACE_ENDPOINTS": "own=https://real.example",
+}
 ENVIRON = KEYS | PLAIN
 SANDBOX = "http://127.0.0.1:8090"
 

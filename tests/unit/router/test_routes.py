@@ -88,6 +88,20 @@ def test_an_unknown_name_comes_back_with_the_nearest_three(requested: str, expec
     assert expected in listed
 
 
+def test_an_id_that_is_shut_out_comes_back_with_what_lets_it_in() -> None:
+    """R7, R13: where the operator lets in no ids outside the catalogue the error names the nearest and the variable."""
+    shut = model("outside", "-").model_copy(update={"enabled": False, "disabled_reason": "set THE_VARIABLE=true"})
+    catalogues = CATALOGUES | {"huggingface": CATALOGUES["huggingface"].model_copy(update={"outside": shut})}
+    for requested in ("huggingface:someone/model", "huggingface/someone/model"):
+        with pytest.raises(Failure) as caught:
+            resolve(requested, CONFIG, ModelOverrides(), catalogues)
+        assert caught.value.reason is Reason.MODEL_NOT_FOUND
+        assert caught.value.remedy.startswith("one of ")
+        assert caught.value.remedy.endswith("; or set THE_VARIABLE=true")
+    in_a_route = resolve("", CONFIG, ModelOverrides(default_model="someone/model"), catalogues)
+    assert [str(candidate) for candidate in in_a_route.candidates] == ["huggingface/someone/model", "fal/flux-schnell"]
+
+
 def test_the_hub_ids_of_the_environment_take_their_places() -> None:
     """R13: HF_IMAGE_MODEL is huggingface/default, and FLUX_MODEL stands in every route for huggingface/flux-dev."""
     overrides = ModelOverrides(default_model="runwayml/stable-diffusion-v1-5", flux_model="someone/flux-tuned")

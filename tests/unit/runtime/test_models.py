@@ -69,6 +69,19 @@ def test_round_trip(of: Model) -> None:
     assert Model.from_proto(told) == of
 
 
+def test_who_tells_no_task_makes_pictures_from_words() -> None:
+    """P1: a provider that says nothing of tasks can be asked for text to image, one that says others cannot."""
+    told = model().to_proto()
+    told.ClearField("tasks")
+    assert Model.from_proto(told).inability("text_to_image") == ""
+    told.tasks.extend([catalog_pb2.TASK_IDENTITY, catalog_pb2.TASK_CONTROL_OPENPOSE])
+    why = Model.from_proto(told).inability("text_to_image")
+    assert why == "it does not do text to image, but identity, control openpose"
+    told.ClearField("tasks")
+    told.tasks.append(99)  # type: ignore[arg-type]
+    assert Model.from_proto(told).inability("text_to_image")
+
+
 def test_wire_stays_home() -> None:
     """R1: what only the provider's own code understands does not leave its process."""
     assert Model.from_proto(model(wire={"path": "secret/path"}).to_proto()).wire == {}

@@ -64,6 +64,13 @@ def test_whatever_is_taken_can_be_matched(pattern: str) -> None:
         assert monotonic() - began < 0.5
 
 
+@pytest.mark.parametrize("name", [".", "../a", ".a/b", "a/.b", "a/../b", "a/b/.."])
+def test_a_name_with_a_part_that_begins_with_a_dot_is_not_matched(name: str) -> None:
+    """R7: an id may become a path, and must not lead out of it, whatever a pattern allows."""
+    assert not matches(".+", name)
+    assert matches(".+", "a.b/c..d/e.")
+
+
 def test_a_name_beyond_every_id_is_not_matched() -> None:
     """A name of a megabyte costs nothing."""
     assert matches(".+", "a" * MAX_NAME_CHARACTERS)

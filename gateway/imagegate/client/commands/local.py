@@ -1,18 +1,23 @@
 """`up`, `sandbox`, `conformance` and `config …`: what runs on this machine, and the configuration that is read here."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from imagegate.client import output
 from imagegate.client.commands.options import Json, PortChoice, Timeout, World
+from imagegate.client.process import ProcessFailedError
 from imagegate.client.running import Options, Running
 from imagegate.client.stdout import say_json
 from imagegate.client.up import up as run_up
+from imagegate.runtime.models_file import is_overlay
 
 ALL = "all"
 DEFAULT_CALL_TIMEOUT = 30.0  # seconds
@@ -85,16 +90,43 @@ def conformance(
 
 @config_app.command("check")
 def config_check(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Configuration files.")], as_json: Json = False
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Configurations and overlays.")],
+    as_json: Json = False,
 ) -> int:
-    """Say everything that is wrong with configuration files."""
-    return _router_command("check", *(["--json"] if as_json else []), "--", *files)
+    """Say everything that is wrong with these files.
+
+    They are configurations of the router, and overlays of models.
+    """
+    overlays = [file for file in files if is_overlay(Path(file))]
+    configurations = [file for file in files if file not in overlays]
+    found: dict[str, list[str]] = {}
+    if configurations:
+        found |= _problems("imagegate.router", "config", "check", "--json", "--", *configurations)
+    if overlays:
+        found |= _problems("imagegate.providers", "--json", "--check", *overlays)
+    if as_json:
+        say_json({"files": [{"file": file, "problems": found[file]} for file in files]})
+    else:
+        output.print_problems(output.console(), {file: found[file] for file in files}, overlays)
+    return 2 if any(found.values()) else 0
 
 
 @config_app.command("show")
 def config_show(as_json: Json = False) -> int:
     """Print the configuration read here, overrides included."""
     return _router_command("show", *(["--json"] if as_json else []))
+
+
+def _problems(*arguments: str) -> Mapping[str, list[str]]:
+    """What the module of ours called `arguments` finds wrong, by the file that it is given as one of them.
+
+    Raises ProcessFailedError where it does not tell.
+    """
+    done = subprocess.run([sys.executable, "-m", *arguments], check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        return {each["file"]: each["problems"] for each in json.loads(done.stdout)["files"]}
+    except ValueError as error:
+        raise ProcessFailedError(f"{arguments[0]} does not tell what is wrong", done.returncode or 1) from error
 
 
 def _router_command(*arguments: str) -> int:

@@ -12,14 +12,14 @@
 | record | what became of requests |
 | breaker | what operators have decided |
 | doctor | what works, and what to do where it does not |
-| local | what `up` started |
+| local | what `up` started, and what is wrong with files |
 """
 
 from imagegate.client.output.breaker import print_decisions, print_overrides, print_silent
 from imagegate.client.output.catalog import print_models
 from imagegate.client.output.doctor import print_diagnosis, print_plan
 from imagegate.client.output.explanation import print_explanation
-from imagegate.client.output.local import print_running
+from imagegate.client.output.local import print_problems, print_running
 from imagegate.client.output.picture import print_attempts, print_result
 from imagegate.client.output.progress import counter, progress_on, spinner
 from imagegate.client.output.recommendation import print_recommendations
@@ -37,6 +37,7 @@ __all__ = [
     "print_models",
     "print_overrides",
     "print_plan",
+    "print_problems",
     "print_recommendations",
     "print_record",
     "print_records",

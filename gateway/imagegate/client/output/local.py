@@ -1,4 +1,6 @@
-"""What `up` started."""
+"""What `up` started, and what is wrong with files."""
+
+from collections.abc import Collection, Mapping, Sequence
 
 from rich.console import Console
 
@@ -20,3 +22,11 @@ def print_running(out: Console, running: Running) -> None:
         line(out, f"  sandbox        {running.sandbox} (world {running.world}): its pictures are no model's work")
     router = "" if running.router.address == DEFAULT_ROUTER else f" --router {running.router.address}"
     line(out, f'try: imagegate generate "a lighthouse at dusk"{router}   (Ctrl-C here stops everything)')
+
+
+def print_problems(out: Console, found: Mapping[str, Sequence[str]], overlays: Collection[str]) -> None:
+    """Every problem of each file, or that it is good, and as what where it is one of the `overlays`."""
+    for file, problems in found.items():
+        good = "good, as an overlay of models" if file in overlays else "good"
+        for problem in problems or [good]:
+            line(out, f"{file}: {problem}")

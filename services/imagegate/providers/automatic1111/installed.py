@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.fitting import Value
-from imagegate.runtime.models import Catalogue, Model, nearest
+from imagegate.runtime.models import MAX_MODELS, Catalogue, Model, nearest
 from imagegate.runtime.redaction import clip
 
 SAMPLERS = "/sdapi/v1/samplers"
@@ -138,18 +139,32 @@ def find(checkpoints: Sequence[Checkpoint], model: Model) -> Checkpoint | None:
     return next(titled, None) or next(named, None)
 
 
+def selecting(packaged: Catalogue) -> Catalogue:
+    """The catalogue with every model but the first, which is what is loaded, for the checkpoint of its upstream id.
+
+    Others than the first come from an operator, who knows the title or the name of a checkpoint.
+    """
+    local, *others = packaged.models
+    made = (
+        model.model_copy(update={"wire": {"checkpoint": model.upstream_model, "name": model.upstream_model}})
+        for model in others
+    )
+    return packaged.model_copy(update={"models": (local, *made)})
+
+
 def to_catalogue(packaged: Catalogue, checkpoints: Iterable[Checkpoint], loaded: str) -> Catalogue:
-    """The packaged catalogue, whose first model is what is loaded, and a model for each checkpoint."""
+    """The packaged catalogue, whose first model is what is loaded, and a model for each checkpoint that has none."""
     local, *others = packaged.models
     taken = {name for model in packaged.models for name in model.names}
-    by_title = {each.title: each for each in checkpoints if each.title not in taken}
+    entered = {model.upstream_model for model in others}
+    by_title = {each.title: each for each in checkpoints if each.title not in taken and each.name not in entered}
     taken |= by_title.keys()
     if loaded in by_title:
         local = local.model_copy(
             update={"display_name": f"{_shown(by_title[loaded].name)} (loaded in the local webui)"}
         )
     models = []
-    for checkpoint in by_title.values():
+    for checkpoint in islice(by_title.values(), MAX_MODELS - len(packaged.models)):
         models.append(_model(local, checkpoint, taken, is_loaded=checkpoint.title == loaded))
         taken |= set(models[-1].names)
     return packaged.model_copy(update={"models": (local, *others, *models)})

@@ -14,10 +14,10 @@ from imagegate.providers.automatic1111.installed import Checkpoint
 from imagegate.providers.automatic1111.stock import Stock
 from imagegate.providers.automatic1111.webui import Webui
 from imagegate.runtime.answer import Answer
+from imagegate.runtime.catalogue_source import CatalogueSource
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.models import Catalogue, Model
-from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.redaction import clip, one_line
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
@@ -61,7 +61,7 @@ class Automatic1111Provider:
         self,
         settings: Automatic1111Settings,
         auth: Secret,
-        catalogue: Catalogue,
+        models: CatalogueSource,
         *,
         switched_off: str = "",
         clock: Callable[[], float] = monotonic,
@@ -70,7 +70,8 @@ class Automatic1111Provider:
         self.disabled_reason = switched_off or settings.disabled_reason
         self._auth = auth
         self._webui = Webui(settings.api_url, auth)
-        self._stock = Stock(self._webui, wire.checked(catalogue), clock)
+        self._models = models
+        self._stock = Stock(self._webui, models.current, clock)
         self._is_exclusive = settings.exclusive
         self._is_answering = True
         # Whether a submission was left alone: its caller left or its connection broke, and the webui goes on.
@@ -78,8 +79,13 @@ class Automatic1111Provider:
 
     @property
     def catalogue(self) -> Catalogue:
-        """The packaged models, and those that the webui has."""
+        """What is offered whatever the webui has, and what it has."""
         return self._stock.catalogue
+
+    @property
+    def catalogue_problem(self) -> str:
+        """Why that is not as the operator wants it."""
+        return self._models.problem
 
     @property
     def key_revision(self) -> str:
@@ -92,7 +98,11 @@ class Automatic1111Provider:
         return self._auth.variable if self._webui.has_key else ""
 
     async def refresh(self) -> None:
-        """Offer the checkpoints that there are now; a webui that does not tell within 2 s leaves them as they were."""
+        """Take the operator's overlay and the checkpoints as they are now; a webui that does not tell within 2 s leaves
+        them as they were.
+        """
+        if self._models.refresh():
+            self._stock.offer(self._models.current)
         if self.disabled_reason:
             return
         try:
@@ -252,6 +262,11 @@ class Automatic1111Provider:
         return checkpoint
 
 
+def models(environ: Mapping[str, str]) -> CatalogueSource:
+    """Its models, with the operator's overlay on top. Raises SettingsError or CatalogueError."""
+    return CatalogueSource(NAME, Path(__file__).with_name("models.yaml"), environ, _servable)
+
+
 def create(
     environ: Mapping[str, str], on_secret: Callable[[str], None], *, clock: Callable[[], float] = monotonic
 ) -> Automatic1111Provider:
@@ -263,10 +278,15 @@ def create(
     return Automatic1111Provider(
         Automatic1111Settings.read(environ),
         Secret("SD_API_AUTH", environ, on_secret),
-        load_catalogue(NAME, Path(__file__).with_name("models.yaml")),
+        models(environ),
         switched_off="" if enabled else f"switched off by IMAGEGATE_{NAME.upper()}_ENABLED=false",
         clock=clock,
     )
+
+
+def _servable(catalogue: Catalogue) -> Catalogue:
+    """The catalogue, if the webui can be asked for all of it. Raises CatalogueError."""
+    return wire.checked(installed.selecting(catalogue))
 
 
 def _tell_of_tags(order: Order) -> None:

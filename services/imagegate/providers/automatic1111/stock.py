@@ -29,14 +29,19 @@ class Stock:
         self._samplers: Samplers | None = None
         self._samplers_until = clock()
 
+    def offer(self, packaged: Catalogue) -> None:
+        """From now on this beside the checkpoints, in place of the former packaged models."""
+        self._packaged = packaged
+        self.catalogue = installed.to_catalogue(packaged, self.checkpoints, self.loaded)
+
     async def read_checkpoints(self, *, now: bool = False) -> None:
         """Read checkpoints, and so the catalogue, `now` or where what is known is too old. Raises Failure."""
         if self._clock() < self._checkpoints_until and not now:
             return
         checkpoints = installed.to_checkpoints(await self._webui.ask(installed.CHECKPOINTS))
         loaded = installed.to_loaded(await self._webui.ask(installed.OPTIONS))
-        self.catalogue = installed.to_catalogue(self._packaged, checkpoints, loaded)
         self.checkpoints, self.loaded = checkpoints, loaded
+        self.offer(self._packaged)
         self._checkpoints_until = self._clock() + CHECKPOINTS_SECONDS
 
     async def samplers(self) -> Samplers:

@@ -51,10 +51,12 @@ OURS = frozenset({
 def checked(catalogue: Catalogue) -> Catalogue:
     """The catalogue, if none of its options is one that this module sets. Raises CatalogueError naming them."""
     taken = [
-        f"{model.key}.options.{name}" for model in catalogue.models for name in sorted(OURS & model.options.keys())
+        f"models.{model.key}.options.{name}: imagegate says it itself"
+        for model in catalogue.models
+        for name in sorted(OURS & model.options.keys())
     ]
     if taken:
-        raise CatalogueError(f"the catalogue of {catalogue.provider}: {', '.join(taken)}: imagegate says it itself")
+        raise CatalogueError(*taken)
     return catalogue
 
 

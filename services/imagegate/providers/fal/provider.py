@@ -11,11 +11,11 @@ import structlog
 from pydantic import Field
 
 from imagegate.providers.fal import wire
+from imagegate.runtime.catalogue_source import CatalogueSource
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fetching import FETCHES_AGAIN, fetched_picture
 from imagegate.runtime.models import Catalogue, Model
-from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
 from imagegate.runtime.upstream import UpstreamClient
@@ -47,6 +47,11 @@ class FalSettings(EnvironmentSettings):
     cdn_url: BaseUrl = Field(default="https://v3.fal.media", alias="FAL_CDN_URL")
 
 
+def models(environ: Mapping[str, str]) -> CatalogueSource:
+    """Its models, with the operator's overlay on top. Raises SettingsError or CatalogueError."""
+    return CatalogueSource(NAME, Path(__file__).with_name("models.yaml"), environ, wire.checked)
+
+
 def create(environ: Mapping[str, str], on_secret: Callable[[str], None]) -> "FalProvider":
     """The provider as `environ` configures it; `on_secret` hears every key before it is used.
 
@@ -55,7 +60,7 @@ def create(environ: Mapping[str, str], on_secret: Callable[[str], None]) -> "Fal
     settings = FalSettings.read(environ)
     key = Secret("FAL_KEY", environ, on_secret)
     return FalProvider(
-        catalogue=load_catalogue(NAME, Path(__file__).with_name("models.yaml")),
+        models=models(environ),
         client=UpstreamClient((settings.queue_url, settings.cdn_url), lambda: {"Authorization": f"Key {key.value()}"}),
         queue_url=settings.queue_url.rstrip("/"),
         key=key,
@@ -95,9 +100,9 @@ class FalProvider:
     """fal, as the runtime sees a provider."""
 
     def __init__(
-        self, *, catalogue: Catalogue, client: UpstreamClient, queue_url: str, key: Secret, enabled: bool
+        self, *, models: CatalogueSource, client: UpstreamClient, queue_url: str, key: Secret, enabled: bool
     ) -> None:
-        self.catalogue = wire.checked(catalogue)
+        self._models = models
         self.concurrency = CONCURRENCY
         self._client = client
         self._queue_url = queue_url
@@ -106,6 +111,16 @@ class FalProvider:
 
     def __repr__(self) -> str:
         return f"<FalProvider at {self._queue_url}>"
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What it offers now."""
+        return self._models.current
+
+    @property
+    def catalogue_problem(self) -> str:
+        """Why that is not as the operator wants it."""
+        return self._models.problem
 
     @property
     def disabled_reason(self) -> str:
@@ -127,7 +142,8 @@ class FalProvider:
         return self._key.variable
 
     async def refresh(self) -> None:
-        """Nothing to do: the catalogue is the file's."""
+        """Take the operator's overlay as it is now."""
+        self._models.refresh()
 
     async def check(self, model: Model) -> Check:
         """What fal says of the key, asked for the status of a request that there never was."""

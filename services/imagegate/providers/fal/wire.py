@@ -61,15 +61,15 @@ OURS = frozenset({
 def checked(catalogue: Catalogue) -> Catalogue:
     """The catalogue, if all that it says can be said here. Raises CatalogueError with every problem."""
     models = [*catalogue.models, *([catalogue.outside] if catalogue.outside else [])]
-    problems = [f"{model.key}.{problem}" for model in models for problem in _problems(model)]
+    problems = [f"models.{model.key}.{problem}" for model in models for problem in _problems(model)]
     if problems:
-        raise CatalogueError(f"the catalogue of {catalogue.provider}: {'; '.join(problems)}")
+        raise CatalogueError(*problems)
     return catalogue
 
 
 def _problems(model: Model) -> Iterator[str]:
-    if _dialect_of(model) not in DIALECTS:
-        yield f"wire.dialect: is none of {', '.join(DIALECTS)}"
+    if (dialect := _dialect_of(model)) not in DIALECTS:
+        yield f"wire.dialect: {dialect!r} is not one of {', '.join(DIALECTS)}"
     yield from (f"options.{name}: imagegate says it itself" for name in sorted(OURS & model.options.keys()))
 
 

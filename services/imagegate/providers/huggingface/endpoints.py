@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from imagegate.runtime.models import Catalogue
-from imagegate.runtime.settings import BaseUrl, SettingsError
+from imagegate.runtime.models_file import CatalogueError
+from imagegate.runtime.settings import BaseUrl
 
 VARIABLE = "HUGGINGFACE_ENDPOINTS"
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -35,11 +36,11 @@ Endpoints = Annotated[Mapping[str, BaseUrl], BeforeValidator(_by_key)]
 def with_endpoints(catalogue: Catalogue, endpoints: Mapping[str, str]) -> Catalogue:
     """The catalogue with every model switched on that has an endpoint, whatever kept it off.
 
-    Raises SettingsError naming every key that is no model's.
+    Raises CatalogueError naming every key that is no model's.
     """
     known = [model.key for model in catalogue.models]
     if unknown := sorted(endpoints.keys() - set(known)):
-        raise SettingsError(f"{VARIABLE}: there is no model {', '.join(unknown)}; known: {', '.join(known)}")
+        raise CatalogueError(f"there is no model {', '.join(unknown)}; known: {', '.join(known)}", source=VARIABLE)
     alive = {"enabled": True, "coming_soon": False, "disabled_reason": ""}
     models = (model.model_copy(update=alive) if model.key in endpoints else model for model in catalogue.models)
     return catalogue.model_copy(update={"models": tuple(models)})

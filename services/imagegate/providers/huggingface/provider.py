@@ -17,11 +17,12 @@ from imagegate.providers.huggingface.endpoints import Endpoints, with_endpoints
 from imagegate.providers.huggingface.hub import AUTO, SPOKEN, Hub, Served, choose
 from imagegate.providers.huggingface.shapes import BY_ROUTER, ENDPOINT, Output, Shape, endpoint
 from imagegate.runtime.answer import Answer
+from imagegate.runtime.catalogue_source import CatalogueSource
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.fetching import fetched_picture
 from imagegate.runtime.models import Catalogue, Model
-from imagegate.runtime.models_file import CatalogueError, load_catalogue
+from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
 from imagegate.runtime.upstream import UpstreamClient
@@ -52,23 +53,18 @@ class _Record:
 
 
 class HuggingFaceProvider:
-    """Hugging Face's router and endpoints. `clock` gives seconds and only decides when the Hub is asked again.
-
-    Raises CatalogueError for a catalogue that names an inference provider which is not spoken, SettingsError for an
-    endpoint of a model that the catalogue does not have.
-    """
+    """Hugging Face's router and endpoints. `clock` gives seconds and only decides when the Hub is asked again."""
 
     def __init__(
         self,
         settings: HuggingFaceSettings,
         key: Secret,
-        catalogue: Catalogue,
+        models: CatalogueSource,
         *,
         switched_off: str = "",
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        _check_pins(catalogue)
-        self.catalogue = with_endpoints(catalogue, settings.endpoints)
+        self._models = models
         self.concurrency = CONCURRENCY
         self._base_url = settings.base_url.rstrip("/")
         self._endpoints = {key: url.rstrip("/") for key, url in settings.endpoints.items()}
@@ -79,6 +75,16 @@ class HuggingFaceProvider:
         self._client = UpstreamClient(trusted, self._authorization)
         self._hub = Hub(self._client, settings.hub_url.rstrip("/"), clock)
         self._account = Account(self._client, settings.hub_url.rstrip("/"), key, clock)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What it offers now."""
+        return self._models.current
+
+    @property
+    def catalogue_problem(self) -> str:
+        """Why that is not as the operator wants it."""
+        return self._models.problem
 
     @property
     def disabled_reason(self) -> str:
@@ -98,7 +104,8 @@ class HuggingFaceProvider:
         return self._key.variable
 
     async def refresh(self) -> None:
-        """Nothing to do: the catalogue is ours."""
+        """Take the operator's overlay as it is now."""
+        self._models.refresh()
 
     async def check(self, model: Model) -> Check:
         """The Hub's word on the key, on who serves the model, and on whether it is warm; of a model with an endpoint
@@ -204,6 +211,16 @@ class HuggingFaceProvider:
         return {"Authorization": f"Bearer {self._key.value()}"}
 
 
+def models(environ: Mapping[str, str]) -> CatalogueSource:
+    """Its models, with the operator's overlay on top. Raises SettingsError or CatalogueError."""
+    settings = HuggingFaceSettings.read(environ)
+
+    def servable(catalogue: Catalogue) -> Catalogue:
+        return with_endpoints(_pinned(catalogue), settings.endpoints)
+
+    return CatalogueSource(NAME, Path(__file__).with_name("models.yaml"), environ, servable)
+
+
 def create(
     environ: Mapping[str, str], on_secret: Callable[[str], None], *, clock: Callable[[], float] = monotonic
 ) -> HuggingFaceProvider:
@@ -215,15 +232,20 @@ def create(
     return HuggingFaceProvider(
         HuggingFaceSettings.read(environ),
         Secret("HUGGINGFACE_API_KEY", environ, on_secret),
-        load_catalogue(NAME, Path(__file__).with_name("models.yaml")),
+        models(environ),
         switched_off="" if enabled else f"switched off by IMAGEGATE_{NAME.upper()}_ENABLED=false",
         clock=clock,
     )
 
 
-def _check_pins(catalogue: Catalogue) -> None:
+def _pinned(catalogue: Catalogue) -> Catalogue:
+    """The catalogue, if every inference provider that it names is spoken. Raises CatalogueError."""
     known = (AUTO, *SPOKEN)
-    for model in catalogue.models:
-        pin = model.wire.get("inference_provider", AUTO)
-        if pin not in known:
-            raise CatalogueError(f"{NAME}/{model.key}: inference_provider is {pin!r}; known: {', '.join(known)}")
+    unknown = [
+        f"models.{model.key}.wire.inference_provider: {pin!r} is not one of {', '.join(known)}"
+        for model in catalogue.models
+        if (pin := model.wire.get("inference_provider", AUTO)) not in known
+    ]
+    if unknown:
+        raise CatalogueError(*unknown)
+    return catalogue

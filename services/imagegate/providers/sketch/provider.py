@@ -8,9 +8,9 @@ from secrets import token_hex
 from time import monotonic
 
 from imagegate.providers.sketch.drawing import HILLS, draw
+from imagegate.runtime.catalogue_source import CatalogueSource
 from imagegate.runtime.check import Check
 from imagegate.runtime.models import Catalogue, Model
-from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
 from imagegate.runtime.settings import ProviderSettings
 from imagegate.v1 import generation_pb2
@@ -20,13 +20,18 @@ NAME = "sketch"
 CONCURRENCY = 4
 
 
+def models(environ: Mapping[str, str]) -> CatalogueSource:
+    """Its models, with the operator's overlay on top. Raises SettingsError or CatalogueError."""
+    return CatalogueSource(NAME, Path(__file__).with_name("models.yaml"), environ)
+
+
 def create(environ: Mapping[str, str], on_secret: Callable[[str], None]) -> "SketchProvider":
     """The provider as `environ` configures it. It has no key, so `on_secret` hears nothing.
 
     Raises SettingsError or CatalogueError.
     """
     return SketchProvider(
-        catalogue=load_catalogue(NAME, Path(__file__).with_name("models.yaml")),
+        models=models(environ),
         enabled=ProviderSettings.of(NAME, environ).enabled,
     )
 
@@ -34,8 +39,8 @@ def create(environ: Mapping[str, str], on_secret: Callable[[str], None]) -> "Ske
 class SketchProvider:
     """The pen, as the runtime sees a provider."""
 
-    def __init__(self, *, catalogue: Catalogue, enabled: bool) -> None:
-        self.catalogue = catalogue
+    def __init__(self, *, models: CatalogueSource, enabled: bool) -> None:
+        self._models = models
         self.concurrency = CONCURRENCY
         self.key_revision = token_hex(8)  # there is no key that could change
         self.key_variable = ""
@@ -44,8 +49,19 @@ class SketchProvider:
     def __repr__(self) -> str:
         return "<SketchProvider>"
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """What it offers now."""
+        return self._models.current
+
+    @property
+    def catalogue_problem(self) -> str:
+        """Why that is not as the operator wants it."""
+        return self._models.problem
+
     async def refresh(self) -> None:
-        """Nothing to do: the catalogue is the file's."""
+        """Take the operator's overlay as it is now."""
+        self._models.refresh()
 
     async def check(self, model: Model) -> Check:
         """It is always there."""

@@ -75,7 +75,7 @@ def show_progress(out: Console) -> None:
 @pytest.mark.parametrize(
     ("show", "shown"),
     [
-        (lambda out: output.print_models(out, catalog_pb2.ListModelsResponse(models=[MODEL], providers=[PROVIDER])), 6),
+        (lambda out: output.print_models(out, catalog_pb2.ListModelsResponse(models=[MODEL], providers=[PROVIDER])), 8),
         (lambda out: output.print_status(out, STATUS, with_models=True), 15),
         (lambda out: output.print_attempts(out, [Attempt.of(ATTEMPT)]), 5),
         (lambda out: output.print_records(out, [RECORD]), 4),
