@@ -186,7 +186,7 @@ def test_an_option_never_says_what_we_say(model):
     [
         ({"options": {"seed": Option(kind="integer")}}, "flux-dev.options.seed: imagegate says it itself"),
         ({"options": {"sync_mode": Option(kind="boolean")}}, "flux-dev.options.sync_mode"),
-        ({"wire": {"dialect": "klingon"}}, "flux-dev.wire.dialect: is none of plain, flux, cascade, aura"),
+        ({"wire": {"dialect": "klingon"}}, "flux-dev.wire.dialect: 'klingon' is not one of plain, flux, cascade, aura"),
     ],
 )
 def test_a_catalogue_that_cannot_be_said_is_refused(change, words):
