@@ -124,6 +124,13 @@ async def test_the_catalogue_tells_of_a_new_key() -> None:
         assert (await house.provider()).key_revision == "b"
 
 
+async def test_the_catalogue_names_the_variable_of_the_key() -> None:
+    """R12, R14: which variable the key is set by, and nothing of the key; empty where none is needed."""
+    for variable in ("THE_KEY", ""):
+        async with a_house(ScriptedProvider(key_variable=variable)) as house:
+            assert (await house.provider()).key_variable == variable
+
+
 async def test_the_quota_that_is_left() -> None:
     """R9: what is left of the day is in the catalogue and the metrics, before the first picture and after midnight."""
     now = [NOON]

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 from imagegate.client.client import CHECK_TIMEOUT, DEFAULT_TIMEOUT, AsyncClient
 from imagegate.client.connection import ASK_TIMEOUT
 from imagegate.client.event import Event
-from imagegate.client.fields import GenerateFields
+from imagegate.client.fields import GenerateFields, RecommendFields
 from imagegate.client.result import Result
 from imagegate.client.runner import Runner
 from imagegate.v1 import catalog_pb2, router_pb2
@@ -69,6 +69,18 @@ class Client:
     ) -> router_pb2.Explanation:
         """What `generate` would do with these arguments now: `AsyncClient.explain`."""
         return self._wait(self._client.explain(prompt, model=model, timeout=timeout, **fields))
+
+    def estimate(
+        self, prompt: str = "", *, model: str = "", timeout: float = ASK_TIMEOUT, **fields: Unpack[GenerateFields]
+    ) -> catalog_pb2.CostEstimate:
+        """What `generate` would cost at least and at most: `AsyncClient.estimate`."""
+        return self._wait(self._client.estimate(prompt, model=model, timeout=timeout, **fields))
+
+    def recommend(
+        self, *, timeout: float = ASK_TIMEOUT, **fields: Unpack[RecommendFields]
+    ) -> catalog_pb2.RecommendModelsResponse:
+        """Which models to use for a purpose, and why: `AsyncClient.recommend`."""
+        return self._wait(self._client.recommend(timeout=timeout, **fields))
 
     def models(self, provider: str = "", *, timeout: float = ASK_TIMEOUT) -> catalog_pb2.ListModelsResponse:
         """The models and the providers they belong to: `AsyncClient.models`."""

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from imagegate.client import exits
-from imagegate.client.commands import breaker, catalog, local, picture, record, status
+from imagegate.client.commands import breaker, catalog, doctor, local, picture, recommend, record, status
 from imagegate.client.error import GenerationError
 from imagegate.client.files import CannotWriteError
 from imagegate.client.process import ProcessFailedError
@@ -27,7 +27,9 @@ app.command()(local.up)
 app.command()(picture.generate)
 app.command()(picture.explain)
 app.command()(catalog.models)
+app.command()(recommend.recommend)
 app.command()(status.status)
+app.command()(doctor.doctor)
 app.command()(record.requests)
 app.command()(record.why)
 app.command()(local.sandbox)

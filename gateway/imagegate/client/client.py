@@ -9,7 +9,7 @@ from imagegate.client.address import router_target
 from imagegate.client.connection import ASK_TIMEOUT, Connection
 from imagegate.client.error import GenerationError, without_answer
 from imagegate.client.event import Completed, Event, event_of
-from imagegate.client.fields import GenerateFields, to_order, to_request
+from imagegate.client.fields import GenerateFields, RecommendFields, to_order, to_recommend_request, to_request
 from imagegate.client.result import Result
 from imagegate.v1 import catalog_pb2, generation_pb2, router_pb2
 from imagegate.v1.catalog_pb2_grpc import CatalogServiceStub
@@ -94,6 +94,31 @@ class AsyncClient:
         seconds = self.timeout if timeout is None else timeout
         return await self._connection.ask(
             RouterServiceStub, lambda stub: stub.Explain(request, timeout=seconds), seconds, request.request_id
+        )
+
+    async def estimate(
+        self, prompt: str = "", *, model: str = "", timeout: float = ASK_TIMEOUT, **fields: Unpack[GenerateFields]
+    ) -> catalog_pb2.CostEstimate:
+        """What `generate` would cost at least and at most, whoever delivers; the prompt plays no part in it.
+
+        `low` and `high` are in credits, and absent where nobody knows. Raises GenerationError where `generate` would
+        refuse the request itself, or could ask nobody.
+        """
+        request = to_request(prompt, model, fields)
+        return await self._connection.ask(
+            CatalogServiceStub, lambda stub: stub.EstimateCost(request, timeout=timeout), timeout, request.request_id
+        )
+
+    async def recommend(
+        self, *, timeout: float = ASK_TIMEOUT, **fields: Unpack[RecommendFields]
+    ) -> catalog_pb2.RecommendModelsResponse:
+        """Which models to use for a purpose, best first, and why; where none fits, what is in the way (`message`).
+
+        Raises GenerationError for a value that no router takes, TypeError for a field that does not exist.
+        """
+        request = to_recommend_request(fields)
+        return await self._connection.ask(
+            CatalogServiceStub, lambda stub: stub.RecommendModels(request, timeout=timeout), timeout
         )
 
     async def models(self, provider: str = "", *, timeout: float = ASK_TIMEOUT) -> catalog_pb2.ListModelsResponse:

@@ -9,7 +9,7 @@ from google.protobuf.descriptor import EnumDescriptor
 
 from imagegate.client.error import invalid
 from imagegate.client.plain import prefix_of
-from imagegate.v1 import generation_pb2
+from imagegate.v1 import catalog_pb2, generation_pb2
 
 # The parts of a request whose fields are arguments like all others, by the field that holds them.
 PARTS = {"routing": generation_pb2.Routing.DESCRIPTOR, "output": generation_pb2.Output.DESCRIPTOR}
@@ -18,6 +18,21 @@ FIELDS = generation_pb2.GenerateRequest.DESCRIPTOR.fields_by_name
 KNOWN = (*(name for name in FIELDS if name not in PARTS), *PART_OF)
 # Our channels take far larger answers than the default is made for.
 MAX_BYTES = 56_000_000
+
+
+TaskName = Literal[
+    "TEXT_TO_IMAGE",
+    "IMAGE_TO_IMAGE",
+    "INPAINTING",
+    "CONTROL_OPENPOSE",
+    "CONTROL_CANNY",
+    "CONTROL_DEPTH",
+    "CONTROL_BLUR",
+    "POSE_EXTRACTION",
+    "IDENTITY",
+]
+QualityName = Literal["SD", "HD", "ULTRA", "PREMIUM"]
+TierName = Literal["free", "basic", "pro", "enterprise"]
 
 
 class GenerateFields(TypedDict, total=False):
@@ -50,6 +65,20 @@ class GenerateFields(TypedDict, total=False):
     project: str
 
 
+class RecommendFields(TypedDict, total=False):
+    """What `recommend` takes; None, or leaving it out, is no limit. Credits are for one picture of the model's usual
+    size, seconds for what it usually takes at most.
+    """
+
+    task: TaskName | None
+    max_credits: int | None
+    max_seconds: float | None
+    min_quality: QualityName | None
+    use_case: str
+    tier: TierName | None
+    limit: int | None
+
+
 def to_request(prompt: str, model: str, fields: Mapping[str, Any]) -> generation_pb2.GenerateRequest:
     """The request. It gets an id here, so that a call that never arrives has one as well.
 
@@ -60,7 +89,7 @@ def to_request(prompt: str, model: str, fields: Mapping[str, Any]) -> generation
     given = {"prompt": prompt, "model": model, **fields}
     for name, value in given.items():
         if name not in KNOWN:
-            raise TypeError(_unknown(name))
+            raise TypeError(_unknown("generate", name, KNOWN))
         if value is not None:
             _put(getattr(request, PART_OF[name]) if name in PART_OF else request, name, value)
     if not request.output.HasField("max_bytes"):
@@ -78,6 +107,17 @@ def to_order(prompt: str, model: str, fields: Mapping[str, Any]) -> generation_p
     request = to_request(prompt, model, fields)
     if not request.idempotency_key:
         request.idempotency_key = uuid.uuid4().hex
+    return request
+
+
+def to_recommend_request(fields: Mapping[str, Any]) -> catalog_pb2.RecommendModelsRequest:
+    """The question. Raises what `to_request` raises."""
+    request = catalog_pb2.RecommendModelsRequest()
+    for name, value in fields.items():
+        if name not in request.DESCRIPTOR.fields_by_name:
+            raise TypeError(_unknown("recommend", name, list(request.DESCRIPTOR.fields_by_name)))
+        if value is not None:
+            _put(request, name, value)
     return request
 
 
@@ -108,10 +148,10 @@ def _enum_number(name: str, enum: EnumDescriptor, value: str) -> int:
     return int(names[value.upper()])
 
 
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.5)
-    return f"generate() has no field {name!r}; " + (
-        f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(KNOWN)}"
+def _unknown(call: str, name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"{call}() has no field {name!r}; " + (
+        f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
     )
 
 

@@ -8,10 +8,13 @@ What decides is pure: it has no I/O, and takes time and chance as arguments.
 | routes | which candidates a requested name means |
 | course | one request's way through its candidates: what to do next, after all that has happened |
 | ranking | in which order candidates are tried now, and who is passed over |
+| eligibility | whom a request may use at all: what it allows, what must not change, what it may cost |
 | admission | whom not to ask just now: breaker (its window), gates, latency, warming, rejecting, overrides as one |
 | verdict | what a reason means: fall back? count it? leave somebody alone? |
 | payment, repeats, budget | what may follow as far as money goes, whether the same again, and how much time it gets |
 | unsettled | what may still be charged for a request that brought nothing |
+| estimate | what a request costs, whoever delivers |
+| recommending, offers | which models to use for a purpose, and why; which there are, and which limit keeps them out |
 
 What acts is thin.
 

@@ -1,19 +1,18 @@
 """CatalogService on the router: the models of all providers, and what is true of one now."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import grpc
-
+from imagegate.router import offers
 from imagegate.router.config import RouterConfig
+from imagegate.router.estimate import estimate_of
+from imagegate.router.recommending import recommend
 from imagegate.router.router import Router
 from imagegate.router.routes import Candidate
-from imagegate.runtime.errors import Failure, Reason
+from imagegate.runtime.deadline import Deadline, HasTimeRemaining
+from imagegate.runtime.errors import Failure, Reason, invalid_request
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.server import Service
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
@@ -67,15 +66,23 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
                 remedy=failure.remedy,
             )
 
-    async def EstimateCost(self, request: generation_pb2.GenerateRequest, context: Context) -> catalog_pb2.CostEstimate:
-        """Not offered yet."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version does not estimate; see `explain`")
+    async def EstimateCost(
+        self, request: generation_pb2.GenerateRequest, context: HasTimeRemaining
+    ) -> catalog_pb2.CostEstimate:
+        """What the request costs at least and at most. Raises Failure where it could not be made."""
+        if wrong := self._router.violations(request, needs_prompt=False):
+            raise invalid_request(wrong)
+        now = self._router.clock()
+        _, course = self._router.explain(request, Deadline.from_context(context, now=now))
+        return estimate_of(request, course.entries, now)
 
     async def RecommendModels(
-        self, request: catalog_pb2.RecommendModelsRequest, context: Context
+        self, request: catalog_pb2.RecommendModelsRequest, context: object
     ) -> catalog_pb2.RecommendModelsResponse:
-        """Not offered yet."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version does not recommend; see `models`")
+        """The best models for a purpose, best first, and why."""
+        if wrong := offers.violations(request):
+            raise invalid_request(wrong)
+        return recommend(request, self._router.offered())
 
     def _first(self, name: str) -> Candidate:
         candidates = self._router.resolve(name).candidates
@@ -86,7 +93,11 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         switched_on = config.providers[name].enabled
         reason = offer.disabled_reason if switched_on else "switched off in the router's configuration"
         provider = catalog_pb2.Provider(
-            name=name, enabled=not reason, disabled_reason=reason, quota_left=offer.quota_left
+            name=name,
+            enabled=not reason,
+            disabled_reason=reason,
+            quota_left=offer.quota_left,
+            key_variable=offer.key_variable,
         )
         if offer.catalogue is not None:
             provider.catalogue_revision = offer.catalogue.revision

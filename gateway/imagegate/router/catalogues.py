@@ -39,6 +39,7 @@ class Offer:
     disabled_reason: str = ""
     problem: str = ""
     quota_left: int | None = None
+    key_variable: str = ""
     # The tokens that stand for its keys, one per process of it; those seen longest ago go first.
     keys: deque[str] = field(default_factory=lambda: deque(maxlen=KEYS_REMEMBERED))
 
@@ -130,6 +131,7 @@ class Catalogues:
                 )
                 off = clip(told.disabled_reason, PROBLEM_BYTES) or "switched off"
                 offer.disabled_reason = "" if told.enabled else off
+                offer.key_variable = clip(told.key_variable, KEY_BYTES)
                 offer.quota_left = told.quota_left if told.HasField("quota_left") else None
                 key = clip(told.key_revision, KEY_BYTES)
                 if key not in offer.keys:

@@ -7,20 +7,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
-from imagegate.router import answer, progress
+from imagegate.router import answer, eligibility, progress
 from imagegate.router.admission import Admission
 from imagegate.router.catalogues import Catalogues
 from imagegate.router.config import ModelOverrides, RouteOptions, RouterConfig
 from imagegate.router.course import Course, Ended, Passed, Pause, Try, Warm
 from imagegate.router.endpoint import Endpoint, Sighting, Tell
 from imagegate.router.events import ConfigLoaded, Listener, RequestFinished
+from imagegate.router.offers import Offered
 from imagegate.router.ranking import Entry, Obstacle, line_up
 from imagegate.router.repeats import RepeatBudget
 from imagegate.router.routes import Candidate, Resolution, resolve, unknown_providers
 from imagegate.router.warmup import Warmup
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason, Violation
-from imagegate.runtime.fitting import SEEDS, fit, forbidden, leaves_seed_open
+from imagegate.runtime.fitting import SEEDS, leaves_seed_open
 from imagegate.runtime.metadata import ATTEMPT_NUMBER, DRAWN_SEED, FALLBACK_WAITS, REJECT_BLANK, REQUEST_ID_KEY
 from imagegate.runtime.prompts import without_prompts
 from imagegate.runtime.validation import violations
@@ -146,9 +147,10 @@ class Router:
         resolution = self.resolve(request.model, request.quality)
         return resolution, self._course(request, resolution, deadline)
 
-    def violations(self, request: generation_pb2.GenerateRequest) -> list[Violation]:
+    def violations(self, request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True) -> list[Violation]:
         """Every bad field of a request; options for a provider that is not configured are a mistake, not ignored."""
-        return [*violations(request), *unknown_providers(request, self.configured())]
+        bad = violations(request, needs_prompt=needs_prompt)
+        return [*bad, *unknown_providers(request, self.configured())]
 
     def resolve(self, name: str, quality: "terms_pb2.Quality.ValueType" = terms_pb2.QUALITY_UNSPECIFIED) -> Resolution:
         """The candidates that `name` means for pictures of this quality. Raises Failure(MODEL_NOT_FOUND)."""
@@ -169,6 +171,17 @@ class Router:
         entries = [self._entry(candidate, None, "") for candidate in self.resolve(route).candidates]
         turns = line_up(entries, self.admission, self.clock()).turns
         return any(not turn.trickles for turn in turns)  # one request a second makes nothing available
+
+    def offered(self) -> Sequence[Offered]:
+        """Every model that is known, and what would become of each now if it were asked for alone."""
+        now, known = self.clock(), self.catalogues.known
+        offered = []
+        for provider in self.configured().providers:
+            for model in known[provider].models if provider in known else ():
+                entry = self._entry(Candidate(provider, model.key, model), None, "")
+                lineup = line_up([entry], self.admission, now)
+                offered += [Offered(model, prospect) for prospect in (*lineup.turns, *lineup.passed)]
+        return offered
 
     def is_usable(self, provider: str) -> bool:
         """Whether a provider is switched on, answers and is not held back as a whole."""
@@ -205,8 +218,11 @@ class Router:
         )
 
     def _entry(self, candidate: Candidate, request: generation_pb2.GenerateRequest | None, route: str) -> Entry:
-        obstacle = (request and _not_allowed(candidate, request)) or self._switched_off(candidate)
-        obstacle = obstacle or (request and _unsupported(candidate, request)) or None
+        obstacle = self._switched_off(candidate)
+        if request is not None:
+            obstacle = eligibility.not_allowed(candidate, request) or obstacle
+            obstacle = obstacle or eligibility.unsupported(candidate, request)
+            obstacle = obstacle or eligibility.too_expensive(candidate, request)
         if self.config is None or candidate.provider not in self.config.providers:
             return Entry(candidate, obstacle)
         return Entry(
@@ -339,20 +355,3 @@ def _remembered(failure: Failure) -> Failure:
 
 def _is_not_allowed(entry: Entry) -> bool:
     return entry.obstacle is not None and entry.obstacle.reason is Reason.NOT_ALLOWED
-
-
-def _not_allowed(candidate: Candidate, request: generation_pb2.GenerateRequest) -> Obstacle | None:
-    routing = request.routing
-    if candidate.provider in routing.deny_providers or (
-        routing.allow_providers and candidate.provider not in routing.allow_providers
-    ):
-        return Obstacle(Reason.NOT_ALLOWED, "the request's routing excludes it")
-    return None
-
-
-def _unsupported(candidate: Candidate, request: generation_pb2.GenerateRequest) -> Obstacle | None:
-    """Whether the model would need a change that the request forbids; an unknown model is let through."""
-    if candidate.model is None:
-        return None
-    refused = forbidden(request, fit(request, candidate.model, drawn_seed=0).adjustments)
-    return Obstacle(Reason.UNSUPPORTED, f"it cannot take {', '.join(refused)} as asked") if refused else None

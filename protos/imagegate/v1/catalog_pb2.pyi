@@ -561,6 +561,7 @@ class Provider(_message.Message):
     OUTSIDE_PATTERN_FIELD_NUMBER: _builtins.int
     KEY_REVISION_FIELD_NUMBER: _builtins.int
     QUOTA_LEFT_FIELD_NUMBER: _builtins.int
+    KEY_VARIABLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     enabled: _builtins.bool
@@ -579,6 +580,8 @@ class Provider(_message.Message):
     """
     quota_left: _builtins.int
     """Requests that the provider may still make today, by its own quota; absent where it has none."""
+    key_variable: _builtins.str
+    """The name of the variable that its key is set by, never the key; empty where it needs none."""
     @_builtins.property
     def outside_catalogue(self) -> Global___Model:
         """What every upstream id outside the catalogue takes, asked for as `provider:<upstream id>`; absent
@@ -596,10 +599,11 @@ class Provider(_message.Message):
         outside_pattern: _builtins.str = ...,
         key_revision: _builtins.str = ...,
         quota_left: _builtins.int | None = ...,
+        key_variable: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_quota_left", b"_quota_left", "outside_catalogue", b"outside_catalogue", "quota_left", b"quota_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quota_left", b"_quota_left", "catalogue_revision", b"catalogue_revision", "disabled_reason", b"disabled_reason", "enabled", b"enabled", "key_revision", b"key_revision", "name", b"name", "outside_catalogue", b"outside_catalogue", "outside_pattern", b"outside_pattern", "quota_left", b"quota_left"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quota_left", b"_quota_left", "catalogue_revision", b"catalogue_revision", "disabled_reason", b"disabled_reason", "enabled", b"enabled", "key_revision", b"key_revision", "key_variable", b"key_variable", "name", b"name", "outside_catalogue", b"outside_catalogue", "outside_pattern", b"outside_pattern", "quota_left", b"quota_left"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__quota_left: _TypeAlias = _typing.Literal["quota_left"]  # noqa: Y015
     _WhichOneofArgType__quota_left: _TypeAlias = _typing.Literal["_quota_left", b"_quota_left"]  # noqa: Y015

@@ -49,6 +49,7 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
             disabled_reason=self._provider.disabled_reason,
             catalogue_revision=catalogue.revision,
             key_revision=self._provider.key_revision,
+            key_variable=self._provider.key_variable,
             quota_left=self._limits.quota_left,
         )
         if catalogue.outside is not None:

@@ -99,6 +99,9 @@ class Model(_Strict):
         for name in FITTED_FIELDS:
             if name in parameters:
                 problems += (f"{name}: {problem}" for problem in parameters[name].problems(name))
+        for name in ("width", "height"):
+            if name in parameters and not _are_pixels(parameters[name]):
+                problems.append(f"{name}: every number of it must lie between 1 and {MAX_SIDE:,} px")
         if problems:
             raise ValueError("; ".join(problems))
         return parameters
@@ -274,6 +277,11 @@ def nearest(name: str, known: list[str]) -> list[str]:
     by_folded = {candidate.casefold(): candidate for candidate in known}
     matches = difflib.get_close_matches(name[:COMPARED_CHARACTERS].casefold(), list(by_folded), n=3, cutoff=0.0)
     return [by_folded[match] for match in matches]
+
+
+def _are_pixels(side: Parameter) -> bool:
+    numbers = (side.minimum, side.maximum, side.multiple_of, side.default)
+    return all(1 <= number <= MAX_SIDE for number in numbers if isinstance(number, float))
 
 
 def _quality_from_proto(value: "terms_pb2.Quality.ValueType") -> str:

@@ -14,11 +14,11 @@ def price(model: Model, parameters: Mapping[str, Value], count: int) -> int | No
 
     By the size that goes to the model, whatever it makes of it: what was estimated is never exceeded.
     """
-    if model.credits is None or model.priced_by == "picture":
+    if not model.credits or model.priced_by == "picture":  # what is free is free at every size
         return None if model.credits is None else model.credits * count
     usual = model.usual_size or (None, None)
     width, height = (parameters.get(name, side) for name, side in zip(("width", "height"), usual, strict=True))
     if width is None or height is None:
         return None
-    megapixels = -(-int(width) * int(height) // MEGAPIXEL)
+    megapixels = max(-(-int(width) * int(height) // MEGAPIXEL), 1)
     return model.credits * megapixels * count

@@ -27,6 +27,10 @@ class Provider(Protocol):
         """A random token, new whenever the process started or has read another key (`Secret.revision`)."""
 
     @property
+    def key_variable(self) -> str:
+        """The name of the variable that its key is set by; empty where it needs none."""
+
+    @property
     def concurrency(self) -> int:
         """How many orders it works on at a time unless the operator sets another number."""
 

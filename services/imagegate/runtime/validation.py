@@ -34,14 +34,15 @@ MAX_OUTPUT_BYTES = 56_000_000
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-def violations(request: generation_pb2.GenerateRequest) -> list[Violation]:
-    """Every bad field of `request`; empty where it is valid."""
-    return [*_texts(request), *_numbers(request), *_choices(request), *_output(request), *_options(request)]
+def violations(request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True) -> list[Violation]:
+    """Every bad field of `request`; empty where it is valid. Without `needs_prompt` its prompt may be empty."""
+    no_prompt = (
+        [Violation("prompt", "is empty; say what to draw")] if needs_prompt and not request.prompt.strip() else []
+    )
+    return [*no_prompt, *_texts(request), *_numbers(request), *_choices(request), *_output(request), *_options(request)]
 
 
 def _texts(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
-    if not request.prompt.strip():
-        yield Violation("prompt", "is empty; say what to draw")
     for name in ("prompt", "negative_prompt"):
         length = len(getattr(request, name))
         if length > MAX_PROMPT_CHARACTERS:

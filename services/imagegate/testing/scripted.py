@@ -60,6 +60,7 @@ class ScriptedProvider:
     checks: Iterable[Check | Failure | Hang] = ()
     models: tuple[Model, ...] = (SCRIPTED_MODEL,)
     disabled_reason: str = ""
+    key_variable: str = ""
     concurrency: int = 100
     upstream_id: str = ""
     outside: Model | None = None

@@ -136,6 +136,42 @@ def an_explanation(request: generation_pb2.GenerateRequest) -> router_pb2.Explan
     )
 
 
+def some_recommendations(request: catalog_pb2.RecommendModelsRequest) -> catalog_pb2.RecommendModelsResponse:
+    """One that is there, and one of unknown price that is not; none where nothing may be paid."""
+    if request.HasField("max_credits") and not request.max_credits:
+        return catalog_pb2.RecommendModelsResponse(message="max_credits 0 is in the way")
+    pro = catalog_pb2.Model(provider="fal", key="flux-pro", tier="pro", credits=50)
+    odd = catalog_pb2.Model(provider="huggingface", key="odd", tier="free")
+    found = [
+        catalog_pb2.Recommendation(model=pro, why="the first recommendation: ultra quality", cost=50, available=True),
+        catalog_pb2.Recommendation(model=odd, why="small: sd quality; not now: BACKING_OFF"),
+    ]
+    return catalog_pb2.RecommendModelsResponse(recommendations=found[: request.limit or None])
+
+
+def a_catalogue(*keys: str) -> catalog_pb2.ListModelsResponse:
+    """Models of fal, and a provider that is off."""
+    return catalog_pb2.ListModelsResponse(
+        models=[
+            catalog_pb2.Model(
+                provider="fal",
+                key=key,
+                tier="free",
+                credits=5,
+                enabled=True,
+                tasks=[catalog_pb2.TASK_TEXT_TO_IMAGE],
+                typical_seconds_low=1,
+                typical_seconds_high=2,
+            )
+            for key in keys or ("flux-schnell",)
+        ],
+        providers=[
+            catalog_pb2.Provider(name="fal", enabled=True),
+            catalog_pb2.Provider(name="huggingface", disabled_reason="set HUGGINGFACE_API_KEY"),
+        ],
+    )
+
+
 def a_status(in_flight: int = 0) -> router_pb2.RouterStatus:
     """Two providers, of which one has everything the matter that one can have."""
     well = router_pb2.ModelStatus(key="flux-schnell", breaker=router_pb2.BREAKER_STATE_CLOSED, succeeded=3)
@@ -221,9 +257,13 @@ class ScriptedRouter(
         self.reply: Reply = self.deliver
         self.events: Events = self.tell
         self.explained: list[generation_pb2.GenerateRequest] = []
+        self.estimated: list[generation_pb2.GenerateRequest] = []
+        self.recommended: list[catalog_pb2.RecommendModelsRequest] = []
         self.explanation: Callable[[generation_pb2.GenerateRequest], router_pb2.Explanation] = an_explanation
         self.statuses = [a_status(), a_status(), a_status(in_flight=1)]
         self.watch_ends = False
+        self.catalogue = a_catalogue()
+        self.check: Callable[[str], Awaitable[catalog_pb2.ModelCheck]] = self.exists
 
     async def deliver(self, request: generation_pb2.GenerateRequest) -> generation_pb2.GenerateResponse:
         return an_answer(request, request.count or 1)
@@ -271,16 +311,23 @@ class ScriptedRouter(
         return await self.reply(request)
 
     async def ListModels(self, request: catalog_pb2.ListModelsRequest, context: Any) -> catalog_pb2.ListModelsResponse:
-        return catalog_pb2.ListModelsResponse(
-            models=[catalog_pb2.Model(provider="fal", key="flux-schnell", tier="free", credits=5, enabled=True)],
-            providers=[
-                catalog_pb2.Provider(name="fal", enabled=True),
-                catalog_pb2.Provider(name="huggingface", disabled_reason="set HUGGINGFACE_API_KEY"),
-            ],
-        )
+        return self.catalogue
 
     async def CheckModel(self, request: catalog_pb2.CheckModelRequest, context: Any) -> catalog_pb2.ModelCheck:
-        return catalog_pb2.ModelCheck(provider="fal", model=request.name, exists=True)
+        return await self.check(request.name)
+
+    async def exists(self, name: str) -> catalog_pb2.ModelCheck:
+        return catalog_pb2.ModelCheck(provider="fal", model=name, exists=True)
+
+    async def EstimateCost(self, request: generation_pb2.GenerateRequest, context: Any) -> catalog_pb2.CostEstimate:
+        self.estimated.append(request)
+        return catalog_pb2.CostEstimate(low=3, high=25, certainty=catalog_pb2.CERTAINTY_EXACT)
+
+    async def RecommendModels(
+        self, request: catalog_pb2.RecommendModelsRequest, context: Any
+    ) -> catalog_pb2.RecommendModelsResponse:
+        self.recommended.append(request)
+        return some_recommendations(request)
 
     async def GetStatus(self, request: router_pb2.GetStatusRequest, context: Any) -> router_pb2.RouterStatus:
         return self.statuses[0]

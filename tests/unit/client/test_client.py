@@ -11,7 +11,7 @@ import pytest
 
 from imagegate.client import AsyncClient, Client, GenerationError
 from imagegate.runtime.errors import Failure, Reason, Violation, invalid_request
-from imagegate.v1 import error_pb2, router_pb2, router_pb2_grpc
+from imagegate.v1 import catalog_pb2, error_pb2, router_pb2, router_pb2_grpc, terms_pb2
 
 NOBODY = "127.0.0.1:1"
 
@@ -54,6 +54,31 @@ async def test_questions_are_answered_in_the_protos_own_words(router: Any) -> No
         assert (await asyncio.to_thread(blocking.check, "sdxl")).model == "sdxl"
         assert len((await asyncio.to_thread(blocking.requests, limit=1)).requests) == 1
         assert (await asyncio.to_thread(blocking.request, "good-8")).request_id == "good-8"
+
+
+async def test_what_it_would_cost_and_which_model_to_use(router: Any) -> None:
+    """P8: an estimate takes what `generate` takes, and needs no prompt; a recommendation takes its limits; with `await`
+    and without.
+    """
+    async with AsyncClient(router.address) as client:
+        estimate = await client.estimate(model="avatar", width=2048, count=2, max_credits=30)
+        found = await client.recommend(task="INPAINTING", min_quality="HD", max_seconds=9.5, max_credits=None, limit=1)
+        with pytest.raises(TypeError, match=r"recommend.*max_credit.*max_credits"):
+            await client.recommend(max_credit=3)  # type: ignore[call-arg]
+    assert (estimate.low, estimate.high) == (3, 25)
+    (asked,) = router.estimated
+    assert (asked.prompt, asked.model, asked.width, asked.count) == ("", "avatar", 2048, 2)
+    assert (asked.routing.max_credits, asked.idempotency_key) == (30, "")
+    assert [each.model.key for each in found.recommendations] == ["flux-pro"]
+    assert router.recommended == [
+        catalog_pb2.RecommendModelsRequest(
+            task=catalog_pb2.TASK_INPAINTING, min_quality=terms_pb2.QUALITY_HD, max_seconds=9.5, limit=1
+        )
+    ]
+    with Client(router.address) as blocking:
+        assert await asyncio.to_thread(blocking.estimate, "x") == estimate
+        assert len((await asyncio.to_thread(blocking.recommend, use_case="logos")).recommendations) == 2
+    assert (router.estimated[-1].prompt, router.recommended[-1].use_case) == ("x", "logos")
 
 
 async def test_a_question_has_the_time_of_the_picture_that_it_is_about(router: Any) -> None:

@@ -1,15 +1,42 @@
 """From keyword arguments to a request. Pure."""
 
+from typing import get_args
+
 import pytest
 
 from imagegate.client import GenerationError
-from imagegate.client.fields import KNOWN, GenerateFields, to_order, to_request
-from imagegate.v1 import generation_pb2, terms_pb2
+from imagegate.client.fields import (
+    KNOWN,
+    GenerateFields,
+    QualityName,
+    RecommendFields,
+    TaskName,
+    TierName,
+    to_order,
+    to_recommend_request,
+    to_request,
+)
+from imagegate.runtime.models import TASKS, TIERS
+from imagegate.v1 import catalog_pb2, generation_pb2, terms_pb2
 
 
 def test_the_typed_fields_are_exactly_those_of_the_request() -> None:
     """What a type checker offers is what the proto has: a new field may not be forgotten here."""
     assert {*GenerateFields.__annotations__, "prompt", "model"} == set(KNOWN)
+    assert list(RecommendFields.__annotations__) == list(catalog_pb2.RecommendModelsRequest.DESCRIPTOR.fields_by_name)
+    assert get_args(TaskName) == tuple(task.upper() for task in TASKS.values())
+    assert get_args(TierName) == TIERS
+    assert get_args(QualityName) == tuple(name.removeprefix("QUALITY_") for name in terms_pb2.Quality.keys()[1:])
+
+
+def test_what_cannot_be_recommended_by_is_told_like_any_bad_field() -> None:
+    """Absent is no limit and zero is one; a word that is no task lists those that are."""
+    assert to_recommend_request({"max_credits": None, "tier": None}) == catalog_pb2.RecommendModelsRequest()
+    assert to_recommend_request({"max_credits": 0}).HasField("max_credits")
+    with pytest.raises(GenerationError, match="TEXT_TO_IMAGE, IMAGE_TO_IMAGE"):
+        to_recommend_request({"task": "PAINTING"})
+    with pytest.raises(TypeError, match=r"recommend.*prompt"):
+        to_recommend_request({"prompt": "x"})
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,8 @@ def test_finding() -> None:
         {"credits": 2**31 - 1},
         {"aliases": tuple(map(str, range(65)))},
         {"parameters": {"width": {"minimum": 1e300}}},
+        {"parameters": {"width": {"default": 20_000}}},
+        {"parameters": {"height": {"minimum": 0}}},
         {"parameters": {"guidance_scale": {"multiple_of": 1e-320}}},
         {"parameters": {"sampler": {"choices": list(map(str, range(513)))}}},
     ],

@@ -123,3 +123,10 @@ def test_any_number_of_nonsense_names() -> None:
     found = bad(must_keep=[f"{'x' * 50}{number}" for number in range(100_000)])
     assert "and 99997 more" in found["must_keep"]
     assert len(found["must_keep"]) < 512
+
+
+def test_a_prompt_may_be_left_out_where_it_plays_no_part() -> None:
+    """P8: an estimate needs no prompt; one that is there keeps its bound, and everything else is checked as ever."""
+    assert violations(Request(prompt=" "), needs_prompt=False) == []
+    wrong = Request(prompt="x" * (MAX_PROMPT_CHARACTERS + 1), width=1)
+    assert [each.field for each in violations(wrong, needs_prompt=False)] == ["prompt", "width"]

@@ -4,7 +4,9 @@
 | --- | --- |
 | picture, picture_options | generate, explain, and what both take |
 | catalog | models |
+| recommend | recommend |
 | status | status |
+| doctor | doctor |
 | record | requests, why |
 | breaker | breaker open, close, observe, clear, list |
 | local | up, sandbox, config check, config show |

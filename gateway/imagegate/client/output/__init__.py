@@ -7,29 +7,37 @@
 | progress | what happens on the way, while it happens |
 | explanation | what would be tried |
 | catalog | the models |
+| recommendation | which of them to use |
 | status | how providers and routes are doing |
 | record | what became of requests |
 | breaker | what operators have decided |
+| doctor | what works, and what to do where it does not |
 | local | what `up` started |
 """
 
 from imagegate.client.output.breaker import print_decisions, print_overrides, print_silent
 from imagegate.client.output.catalog import print_models
+from imagegate.client.output.doctor import print_diagnosis, print_plan
 from imagegate.client.output.explanation import print_explanation
 from imagegate.client.output.local import print_running
 from imagegate.client.output.picture import print_attempts, print_result
-from imagegate.client.output.progress import progress_on, spinner
+from imagegate.client.output.progress import counter, progress_on, spinner
+from imagegate.client.output.recommendation import print_recommendations
 from imagegate.client.output.record import print_record, print_records
 from imagegate.client.output.screen import console
 from imagegate.client.output.status import print_status, status_view
 
 __all__ = [
     "console",
+    "counter",
     "print_attempts",
     "print_decisions",
+    "print_diagnosis",
     "print_explanation",
     "print_models",
     "print_overrides",
+    "print_plan",
+    "print_recommendations",
     "print_record",
     "print_records",
     "print_result",

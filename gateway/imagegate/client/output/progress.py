@@ -47,6 +47,14 @@ def spinner(err: Console, what: str) -> Progress:
 
 
 @contextmanager
+def counter(err: Console, what: str) -> Iterator[Callable[[str], None]]:
+    """What to call with what is under way: a live line on a terminal, nothing elsewhere."""
+    with spinner(err, what) as progress:
+        (task,) = progress.task_ids
+        yield lambda words: progress.update(task, description=printable(words))
+
+
+@contextmanager
 def progress_on(err: Console) -> Iterator[Show]:
     """What to call with each event of a stream: a live line on a terminal, elsewhere one line for each change."""
     if not err.is_terminal:

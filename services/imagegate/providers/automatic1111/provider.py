@@ -86,6 +86,11 @@ class Automatic1111Provider:
         """New whenever user and password are."""
         return self._auth.revision
 
+    @property
+    def key_variable(self) -> str:
+        """The name of the variable that holds user and password; empty without them: most webuis need none."""
+        return self._auth.variable if self._webui.has_key else ""
+
     async def refresh(self) -> None:
         """Offer the checkpoints that there are now; a webui that does not tell within 2 s leaves them as they were."""
         if self.disabled_reason:

@@ -121,6 +121,11 @@ class FalProvider:
         """New whenever the key is."""
         return self._key.revision
 
+    @property
+    def key_variable(self) -> str:
+        """The name of the variable that holds the key."""
+        return self._key.variable
+
     async def refresh(self) -> None:
         """Nothing to do: the catalogue is the file's."""
 

@@ -38,6 +38,7 @@ class SketchProvider:
         self.catalogue = catalogue
         self.concurrency = CONCURRENCY
         self.key_revision = token_hex(8)  # there is no key that could change
+        self.key_variable = ""
         self.disabled_reason = "" if enabled else "switched off by IMAGEGATE_SKETCH_ENABLED=false"
 
     def __repr__(self) -> str:

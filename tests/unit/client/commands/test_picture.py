@@ -115,6 +115,7 @@ async def test_explain_tells_who_would_be_tried_and_who_not(
     assert words(first) == "1 fal/flux-schnell try, to find out if it works again 5 4.2 s 40 s once"
     assert words(second) == f"– huggingface/flux-dev passed over: BACKING_OFF {UNTIL}: asked to wait ?"
     assert notes == [
+        "costs 5 credits, or what nobody knows: not every candidate has a price",
         "fal/flux-schnell: dropped: negative_prompt fog (FLUX takes none)",
         "huggingface/flux-dev: try: wait",
     ]
@@ -126,6 +127,37 @@ async def test_explain_tells_who_would_be_tried_and_who_not(
     assert [prospect["turn"] for prospect in shown["candidates"]] == [1, 0]
     assert shown["candidates"][0]["payment"] == "PAY_ONCE"
     assert shown["candidates"][1]["skipped"]["reason"] == "BACKING_OFF"
+
+
+@pytest.mark.parametrize(
+    ("costs", "told"),
+    [
+        ([3, 25], "costs 3 to 25 credits, whoever delivers"),
+        ([5, 5], "costs 5 credits, whoever delivers"),
+        ([1], "costs 1 credit, whoever delivers"),
+        ([0, 0], "costs nothing, whoever delivers"),
+        ([3, None, 25], "costs 3 to 25 credits, or what nobody knows: not every candidate has a price"),
+        ([None], "nobody knows what it costs"),
+        ([], None),
+    ],
+)
+async def test_explain_tells_the_span_of_the_costs(
+    router: Any, imagegate: Any, capsys: pytest.CaptureFixture[str], costs: list[int | None], told: str | None
+) -> None:
+    """P8: whoever delivers, those who are held back included; who is ruled out for good does not count."""
+
+    def explanation(_request: Any) -> router_pb2.Explanation:
+        prospects = [router_pb2.Prospect(provider="p", model="m", turn=1, cost=cost) for cost in costs]
+        if len(prospects) > 1:
+            prospects[-1].skipped.reason = Reason.BACKING_OFF.to_proto()
+        ruled_out = router_pb2.Prospect(provider="p", model="dear", cost=999)
+        ruled_out.skipped.reason = Reason.TOO_EXPENSIVE.to_proto()
+        return router_pb2.Explanation(candidates=[*prospects, ruled_out])
+
+    router.explanation = explanation
+    await imagegate("explain", "a cat", "--router", router.address)
+    notes = [note for note in capsys.readouterr().out.splitlines() if note.startswith(("costs", "nobody"))]
+    assert notes == ([told] if told else [])
 
 
 @pytest.mark.parametrize(
