@@ -73,7 +73,7 @@ def test_the_size_that_is_sent_counts() -> None:
     assert too_expensive(by_size, request) is None
     request.width = 2048
     assert too_expensive(by_size, request) is None
-    request.height = 4096
+    request.width = request.height = 4096
     assert "it costs 40 credits" in (too_expensive(by_size, request) or Obstacle(Reason.INTERNAL)).message
 
 
