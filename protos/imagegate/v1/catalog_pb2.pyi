@@ -346,6 +346,94 @@ class ModelCheck(_message.Message):
 Global___ModelCheck: _TypeAlias = ModelCheck  # noqa: Y015
 
 @_typing.final
+class ListPoseTemplatesRequest(_message.Message):
+    """Lists pose templates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCLUDE_IMAGES_FIELD_NUMBER: _builtins.int
+    include_images: _builtins.bool
+    """Whether the pictures come along."""
+    def __init__(
+        self,
+        *,
+        include_images: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_images", b"include_images"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPoseTemplatesRequest: _TypeAlias = ListPoseTemplatesRequest  # noqa: Y015
+
+@_typing.final
+class ListPoseTemplatesResponse(_message.Message):
+    """The pose templates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PoseTemplate]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        templates: _abc.Iterable[Global___PoseTemplate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["templates", b"templates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPoseTemplatesResponse: _TypeAlias = ListPoseTemplatesResponse  # noqa: Y015
+
+@_typing.final
+class PoseTemplate(_message.Message):
+    """A pose that a request may refer to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    description: _builtins.str
+    """What it shows."""
+    width: _builtins.int
+    """Pixels."""
+    height: _builtins.int
+    """Pixels."""
+    image: _builtins.bytes
+    """The picture, a PNG, where it was asked for."""
+    own: _builtins.bool
+    """Whether the operator has brought it; else it came with imagegate."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        image: _builtins.bytes = ...,
+        own: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "height", b"height", "image", b"image", "name", b"name", "own", b"own", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PoseTemplate: _TypeAlias = PoseTemplate  # noqa: Y015
+
+@_typing.final
 class CostEstimate(_message.Message):
     """What a request costs, in credits."""
 
@@ -642,6 +730,9 @@ class Model(_message.Message):
     RECOMMENDED_FOR_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     SIZES_FIELD_NUMBER: _builtins.int
+    MAX_LORAS_FIELD_NUMBER: _builtins.int
+    MAX_CONTROLS_FIELD_NUMBER: _builtins.int
+    MAX_IDENTITY_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """The provider's name."""
     key: _builtins.str
@@ -686,6 +777,12 @@ class Model(_message.Message):
     """True where it cannot be had yet; `disabled_reason` says what must happen first."""
     recommended_for: _builtins.str
     """What it is the first recommendation for: `primary`, `budget` or `artistic`; empty for most."""
+    max_loras: _builtins.int
+    """How many LoRAs it takes at once; 0: none."""
+    max_controls: _builtins.int
+    """How many controls it takes at once; 0: none."""
+    max_identity: _builtins.int
+    """How many pictures of a person it takes; 0: none."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other names that find it."""
@@ -736,10 +833,13 @@ class Model(_message.Message):
         recommended_for: _builtins.str = ...,
         options: _abc.Iterable[Global___Option] | None = ...,
         sizes: _abc.Iterable[Global___Size] | None = ...,
+        max_loras: _builtins.int = ...,
+        max_controls: _builtins.int = ...,
+        max_identity: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "aliases", b"aliases", "base_model", b"base_model", "coming_soon", b"coming_soon", "credits", b"credits", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "enabled", b"enabled", "height", b"height", "key", b"key", "licence_note", b"licence_note", "options", b"options", "parameters", b"parameters", "payment", b"payment", "priced_by", b"priced_by", "provider", b"provider", "quality", b"quality", "recommended_for", b"recommended_for", "sizes", b"sizes", "tasks", b"tasks", "tier", b"tier", "typical_seconds_high", b"typical_seconds_high", "typical_seconds_low", b"typical_seconds_low", "upstream_model", b"upstream_model", "use_case", b"use_case", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "aliases", b"aliases", "base_model", b"base_model", "coming_soon", b"coming_soon", "credits", b"credits", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "enabled", b"enabled", "height", b"height", "key", b"key", "licence_note", b"licence_note", "max_controls", b"max_controls", "max_identity", b"max_identity", "max_loras", b"max_loras", "options", b"options", "parameters", b"parameters", "payment", b"payment", "priced_by", b"priced_by", "provider", b"provider", "quality", b"quality", "recommended_for", b"recommended_for", "sizes", b"sizes", "tasks", b"tasks", "tier", b"tier", "typical_seconds_high", b"typical_seconds_high", "typical_seconds_low", b"typical_seconds_low", "upstream_model", b"upstream_model", "use_case", b"use_case", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__credits: _TypeAlias = _typing.Literal["credits"]  # noqa: Y015
     _WhichOneofArgType__credits: _TypeAlias = _typing.Literal["_credits", b"_credits"]  # noqa: Y015

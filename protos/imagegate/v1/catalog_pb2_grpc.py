@@ -51,6 +51,11 @@ class CatalogServiceStub:
                 request_serializer=imagegate_dot_v1_dot_catalog__pb2.CheckModelRequest.SerializeToString,
                 response_deserializer=imagegate_dot_v1_dot_catalog__pb2.ModelCheck.FromString,
                 _registered_method=True)
+        self.ListPoseTemplates = channel.unary_unary(
+                '/imagegate.v1.CatalogService/ListPoseTemplates',
+                request_serializer=imagegate_dot_v1_dot_catalog__pb2.ListPoseTemplatesRequest.SerializeToString,
+                response_deserializer=imagegate_dot_v1_dot_catalog__pb2.ListPoseTemplatesResponse.FromString,
+                _registered_method=True)
         self.EstimateCost = channel.unary_unary(
                 '/imagegate.v1.CatalogService/EstimateCost',
                 request_serializer=imagegate_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
@@ -91,6 +96,13 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPoseTemplates(self, request, context):
+        """The poses that a request may refer to by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EstimateCost(self, request, context):
         """What a request would cost at least and at most, whoever delivers. A router alone answers it, without asking any
         upstream; the prompt may be empty. Fails as `Generate` does where nobody could be asked.
@@ -123,6 +135,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.CheckModel,
                     request_deserializer=imagegate_dot_v1_dot_catalog__pb2.CheckModelRequest.FromString,
                     response_serializer=imagegate_dot_v1_dot_catalog__pb2.ModelCheck.SerializeToString,
+            ),
+            'ListPoseTemplates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPoseTemplates,
+                    request_deserializer=imagegate_dot_v1_dot_catalog__pb2.ListPoseTemplatesRequest.FromString,
+                    response_serializer=imagegate_dot_v1_dot_catalog__pb2.ListPoseTemplatesResponse.SerializeToString,
             ),
             'EstimateCost': grpc.unary_unary_rpc_method_handler(
                     servicer.EstimateCost,
@@ -217,6 +234,33 @@ class CatalogService:
             '/imagegate.v1.CatalogService/CheckModel',
             imagegate_dot_v1_dot_catalog__pb2.CheckModelRequest.SerializeToString,
             imagegate_dot_v1_dot_catalog__pb2.ModelCheck.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPoseTemplates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imagegate.v1.CatalogService/ListPoseTemplates',
+            imagegate_dot_v1_dot_catalog__pb2.ListPoseTemplatesRequest.SerializeToString,
+            imagegate_dot_v1_dot_catalog__pb2.ListPoseTemplatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

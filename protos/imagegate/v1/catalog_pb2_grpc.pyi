@@ -45,6 +45,8 @@ class CatalogServiceStub:
     with NOT_FOUND where no model has this name here; everything else, trouble with the upstream
     included, is told in the answer.
     """
+    ListPoseTemplates: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListPoseTemplatesRequest, _catalog_pb2.ListPoseTemplatesResponse]
+    """The poses that a request may refer to by name."""
     EstimateCost: _grpc.UnaryUnaryMultiCallable[_generation_pb2.GenerateRequest, _catalog_pb2.CostEstimate]
     """What a request would cost at least and at most, whoever delivers. A router alone answers it, without asking any
     upstream; the prompt may be empty. Fails as `Generate` does where nobody could be asked.
@@ -68,6 +70,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     with NOT_FOUND where no model has this name here; everything else, trouble with the upstream
     included, is told in the answer.
     """
+    ListPoseTemplates: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListPoseTemplatesRequest, _catalog_pb2.ListPoseTemplatesResponse]  # type: ignore[assignment]
+    """The poses that a request may refer to by name."""
     EstimateCost: _aio.UnaryUnaryMultiCallable[_generation_pb2.GenerateRequest, _catalog_pb2.CostEstimate]  # type: ignore[assignment]
     """What a request would cost at least and at most, whoever delivers. A router alone answers it, without asking any
     upstream; the prompt may be empty. Fails as `Generate` does where nobody could be asked.
@@ -106,6 +110,14 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         with NOT_FOUND where no model has this name here; everything else, trouble with the upstream
         included, is told in the answer.
         """
+
+    @_abc_1.abstractmethod
+    def ListPoseTemplates(
+        self,
+        request: _catalog_pb2.ListPoseTemplatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ListPoseTemplatesResponse, _abc.Awaitable[_catalog_pb2.ListPoseTemplatesResponse]]:
+        """The poses that a request may refer to by name."""
 
     @_abc_1.abstractmethod
     def EstimateCost(

@@ -50,6 +50,38 @@ ON_UNSUPPORTED_REFUSE: OnUnsupported.ValueType  # 2
 """Pass the model over (on a router) or fail with UNSUPPORTED (on a provider)."""
 Global___OnUnsupported: _TypeAlias = OnUnsupported  # noqa: Y015
 
+class _ControlType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ControlTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ControlType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTROL_TYPE_UNSPECIFIED: _ControlType.ValueType  # 0
+    """Not stated; refused."""
+    CONTROL_TYPE_OPENPOSE: _ControlType.ValueType  # 1
+    """The pose of a body, drawn as a stick figure."""
+    CONTROL_TYPE_CANNY: _ControlType.ValueType  # 2
+    """Edges."""
+    CONTROL_TYPE_DEPTH: _ControlType.ValueType  # 3
+    """Distances."""
+    CONTROL_TYPE_BLUR: _ControlType.ValueType  # 4
+    """A blurred picture."""
+
+class ControlType(_ControlType, metaclass=_ControlTypeEnumTypeWrapper):
+    """In what a picture is kept to."""
+
+CONTROL_TYPE_UNSPECIFIED: ControlType.ValueType  # 0
+"""Not stated; refused."""
+CONTROL_TYPE_OPENPOSE: ControlType.ValueType  # 1
+"""The pose of a body, drawn as a stick figure."""
+CONTROL_TYPE_CANNY: ControlType.ValueType  # 2
+"""Edges."""
+CONTROL_TYPE_DEPTH: ControlType.ValueType  # 3
+"""Distances."""
+CONTROL_TYPE_BLUR: ControlType.ValueType  # 4
+"""A blurred picture."""
+Global___ControlType: _TypeAlias = ControlType  # noqa: Y015
+
 class _Format:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -257,6 +289,12 @@ class GenerateRequest(_message.Message):
     PROVIDER_OPTIONS_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
+    IMAGE_TO_IMAGE_FIELD_NUMBER: _builtins.int
+    INPAINTING_FIELD_NUMBER: _builtins.int
+    POSE_EXTRACTION_FIELD_NUMBER: _builtins.int
+    CONTROLS_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    LORAS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Which model: empty for the default route, a route, `provider/key` (no fallback), a key, an
     alias or the upstream's own id, or `provider:<upstream id>` for one outside the catalogue.
@@ -321,6 +359,30 @@ class GenerateRequest(_message.Message):
         dropped with an adjustment, or a reason to refuse. At most 16 providers with 64 KiB together.
         """
 
+    @_builtins.property
+    def image_to_image(self) -> Global___ImageToImage:
+        """Make another picture from this one."""
+
+    @_builtins.property
+    def inpainting(self) -> Global___Inpainting:
+        """Make a part of this picture anew."""
+
+    @_builtins.property
+    def pose_extraction(self) -> Global___PoseExtraction:
+        """Find the pose of whoever is in this picture, and draw it; needs no prompt."""
+
+    @_builtins.property
+    def controls(self) -> _containers.RepeatedCompositeFieldContainer[Global___Control]:
+        """Pictures that the new one keeps to, up to 4; may go together with `image_to_image` or `inpainting`."""
+
+    @_builtins.property
+    def identity(self) -> _containers.RepeatedCompositeFieldContainer[Global___Identity]:
+        """Pictures of the person who shall be in the new one, up to 4."""
+
+    @_builtins.property
+    def loras(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lora]:
+        """What the model is fine-tuned with, up to 8; names are the upstream's own. Models that take none are passed over."""
+
     def __init__(
         self,
         *,
@@ -344,10 +406,16 @@ class GenerateRequest(_message.Message):
         provider_options: _abc.Mapping[_builtins.str, _struct_pb2.Struct] | None = ...,
         user: _builtins.str = ...,
         project: _builtins.str = ...,
+        image_to_image: Global___ImageToImage | None = ...,
+        inpainting: Global___Inpainting | None = ...,
+        pose_extraction: Global___PoseExtraction | None = ...,
+        controls: _abc.Iterable[Global___Control] | None = ...,
+        identity: _abc.Iterable[Global___Identity] | None = ...,
+        loras: _abc.Iterable[Global___Lora] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "negative_prompt", b"negative_prompt", "output", b"output", "routing", b"routing", "seed", b"seed", "steps", b"steps", "width", b"width"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "image_to_image", b"image_to_image", "inpainting", b"inpainting", "negative_prompt", b"negative_prompt", "output", b"output", "pose_extraction", b"pose_extraction", "routing", b"routing", "seed", b"seed", "steps", b"steps", "task", b"task", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "idempotency_key", b"idempotency_key", "model", b"model", "must_keep", b"must_keep", "negative_prompt", b"negative_prompt", "on_unsupported", b"on_unsupported", "output", b"output", "project", b"project", "prompt", b"prompt", "provider_options", b"provider_options", "quality", b"quality", "request_id", b"request_id", "routing", b"routing", "sampler", b"sampler", "seed", b"seed", "steps", b"steps", "user", b"user", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_negative_prompt", b"_negative_prompt", "_seed", b"_seed", "_steps", b"_steps", "_width", b"_width", "controls", b"controls", "count", b"count", "guidance_scale", b"guidance_scale", "height", b"height", "idempotency_key", b"idempotency_key", "identity", b"identity", "image_to_image", b"image_to_image", "inpainting", b"inpainting", "loras", b"loras", "model", b"model", "must_keep", b"must_keep", "negative_prompt", b"negative_prompt", "on_unsupported", b"on_unsupported", "output", b"output", "pose_extraction", b"pose_extraction", "project", b"project", "prompt", b"prompt", "provider_options", b"provider_options", "quality", b"quality", "request_id", b"request_id", "routing", b"routing", "sampler", b"sampler", "seed", b"seed", "steps", b"steps", "task", b"task", "user", b"user", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__count: _TypeAlias = _typing.Literal["count"]  # noqa: Y015
     _WhichOneofArgType__count: _TypeAlias = _typing.Literal["_count", b"_count"]  # noqa: Y015
@@ -363,6 +431,8 @@ class GenerateRequest(_message.Message):
     _WhichOneofArgType__steps: _TypeAlias = _typing.Literal["_steps", b"_steps"]  # noqa: Y015
     _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
     _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
+    _WhichOneofReturnType_task: _TypeAlias = _typing.Literal["image_to_image", "inpainting", "pose_extraction"]  # noqa: Y015
+    _WhichOneofArgType_task: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__count) -> _WhichOneofReturnType__count | None: ...
     @_typing.overload
@@ -377,8 +447,271 @@ class GenerateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__steps) -> _WhichOneofReturnType__steps | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_task) -> _WhichOneofReturnType_task | None: ...
 
 Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
+
+@_typing.final
+class InputImage(_message.Message):
+    """A picture that comes with a request: PNG, JPEG or WEBP, one frame, up to 16.8 megapixels. It is turned upright and
+    what comes along with it (EXIF, profiles, texts) is left behind.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """Here."""
+    template: _builtins.str
+    """The name of a pose template, from `ListPoseTemplates`."""
+    uri: _builtins.str
+    """At an https address that anybody could fetch it from; only where the operator allows it."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        template: _builtins.str = ...,
+        uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "source", b"source", "template", b"template", "uri", b"uri"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "source", b"source", "template", b"template", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["data", "template", "uri"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___InputImage: _TypeAlias = InputImage  # noqa: Y015
+
+@_typing.final
+class ImageToImage(_message.Message):
+    """Another picture from a picture and words."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    strength: _builtins.float
+    """How much of it may change, 0 (nothing) to 1 (everything); absent takes the model's default."""
+    @_builtins.property
+    def image(self) -> Global___InputImage:
+        """The picture to begin with."""
+
+    def __init__(
+        self,
+        *,
+        image: Global___InputImage | None = ...,
+        strength: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_strength", b"_strength", "image", b"image", "strength", b"strength"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_strength", b"_strength", "image", b"image", "strength", b"strength"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__strength: _TypeAlias = _typing.Literal["strength"]  # noqa: Y015
+    _WhichOneofArgType__strength: _TypeAlias = _typing.Literal["_strength", b"_strength"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__strength) -> _WhichOneofReturnType__strength | None: ...
+
+Global___ImageToImage: _TypeAlias = ImageToImage  # noqa: Y015
+
+@_typing.final
+class Inpainting(_message.Message):
+    """A part of a picture made anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    MASK_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    MASK_BLUR_FIELD_NUMBER: _builtins.int
+    strength: _builtins.float
+    """How much of the masked part may change, 0 to 1; absent takes the model's default."""
+    mask_blur: _builtins.int
+    """Pixels over which the mask's edge fades, 0 to 64; absent takes the model's default."""
+    @_builtins.property
+    def image(self) -> Global___InputImage:
+        """The picture."""
+
+    @_builtins.property
+    def mask(self) -> Global___InputImage:
+        """What of it: white is made anew, black stays. As large as the picture."""
+
+    def __init__(
+        self,
+        *,
+        image: Global___InputImage | None = ...,
+        mask: Global___InputImage | None = ...,
+        strength: _builtins.float | None = ...,
+        mask_blur: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mask_blur", b"_mask_blur", "_strength", b"_strength", "image", b"image", "mask", b"mask", "mask_blur", b"mask_blur", "strength", b"strength"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mask_blur", b"_mask_blur", "_strength", b"_strength", "image", b"image", "mask", b"mask", "mask_blur", b"mask_blur", "strength", b"strength"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__mask_blur: _TypeAlias = _typing.Literal["mask_blur"]  # noqa: Y015
+    _WhichOneofArgType__mask_blur: _TypeAlias = _typing.Literal["_mask_blur", b"_mask_blur"]  # noqa: Y015
+    _WhichOneofReturnType__strength: _TypeAlias = _typing.Literal["strength"]  # noqa: Y015
+    _WhichOneofArgType__strength: _TypeAlias = _typing.Literal["_strength", b"_strength"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mask_blur) -> _WhichOneofReturnType__mask_blur | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__strength) -> _WhichOneofReturnType__strength | None: ...
+
+Global___Inpainting: _TypeAlias = Inpainting  # noqa: Y015
+
+@_typing.final
+class PoseExtraction(_message.Message):
+    """The pose of whoever is in a picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    DETECT_HANDS_FIELD_NUMBER: _builtins.int
+    DETECT_FACE_FIELD_NUMBER: _builtins.int
+    detect_hands: _builtins.bool
+    """Whether hands are drawn as well; absent is true."""
+    detect_face: _builtins.bool
+    """Whether the face is drawn as well; absent is true."""
+    @_builtins.property
+    def image(self) -> Global___InputImage:
+        """The picture."""
+
+    def __init__(
+        self,
+        *,
+        image: Global___InputImage | None = ...,
+        detect_hands: _builtins.bool | None = ...,
+        detect_face: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_detect_face", b"_detect_face", "_detect_hands", b"_detect_hands", "detect_face", b"detect_face", "detect_hands", b"detect_hands", "image", b"image"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detect_face", b"_detect_face", "_detect_hands", b"_detect_hands", "detect_face", b"detect_face", "detect_hands", b"detect_hands", "image", b"image"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__detect_face: _TypeAlias = _typing.Literal["detect_face"]  # noqa: Y015
+    _WhichOneofArgType__detect_face: _TypeAlias = _typing.Literal["_detect_face", b"_detect_face"]  # noqa: Y015
+    _WhichOneofReturnType__detect_hands: _TypeAlias = _typing.Literal["detect_hands"]  # noqa: Y015
+    _WhichOneofArgType__detect_hands: _TypeAlias = _typing.Literal["_detect_hands", b"_detect_hands"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__detect_face) -> _WhichOneofReturnType__detect_face | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__detect_hands) -> _WhichOneofReturnType__detect_hands | None: ...
+
+Global___PoseExtraction: _TypeAlias = PoseExtraction  # noqa: Y015
+
+@_typing.final
+class Control(_message.Message):
+    """A picture that the new one keeps to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    CONDITIONING_SCALE_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    PREPROCESS_FIELD_NUMBER: _builtins.int
+    type: Global___ControlType.ValueType
+    """In what it is kept to."""
+    conditioning_scale: _builtins.float
+    """How closely, 0 to 2; 1 if absent."""
+    start: _builtins.float
+    """The share of the steps after which it begins to count, 0 to 1; 0 if absent."""
+    end: _builtins.float
+    """The share of the steps after which it counts no more, 0 to 1; 1 if absent."""
+    preprocess: _builtins.bool
+    """Whether `image` is a photo of which pose, edges or distances are still to be found; absent: it is drawn already."""
+    @_builtins.property
+    def image(self) -> Global___InputImage:
+        """The picture."""
+
+    def __init__(
+        self,
+        *,
+        type: Global___ControlType.ValueType = ...,
+        image: Global___InputImage | None = ...,
+        conditioning_scale: _builtins.float | None = ...,
+        start: _builtins.float | None = ...,
+        end: _builtins.float | None = ...,
+        preprocess: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_conditioning_scale", b"_conditioning_scale", "_end", b"_end", "_start", b"_start", "conditioning_scale", b"conditioning_scale", "end", b"end", "image", b"image", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditioning_scale", b"_conditioning_scale", "_end", b"_end", "_start", b"_start", "conditioning_scale", b"conditioning_scale", "end", b"end", "image", b"image", "preprocess", b"preprocess", "start", b"start", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__conditioning_scale: _TypeAlias = _typing.Literal["conditioning_scale"]  # noqa: Y015
+    _WhichOneofArgType__conditioning_scale: _TypeAlias = _typing.Literal["_conditioning_scale", b"_conditioning_scale"]  # noqa: Y015
+    _WhichOneofReturnType__end: _TypeAlias = _typing.Literal["end"]  # noqa: Y015
+    _WhichOneofArgType__end: _TypeAlias = _typing.Literal["_end", b"_end"]  # noqa: Y015
+    _WhichOneofReturnType__start: _TypeAlias = _typing.Literal["start"]  # noqa: Y015
+    _WhichOneofArgType__start: _TypeAlias = _typing.Literal["_start", b"_start"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__conditioning_scale) -> _WhichOneofReturnType__conditioning_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end) -> _WhichOneofReturnType__end | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start) -> _WhichOneofReturnType__start | None: ...
+
+Global___Control: _TypeAlias = Control  # noqa: Y015
+
+@_typing.final
+class Identity(_message.Message):
+    """A picture of the person who shall be in the new one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    strength: _builtins.float
+    """How much of the likeness is kept, 0 to 1; absent takes the model's default."""
+    @_builtins.property
+    def image(self) -> Global___InputImage:
+        """The picture."""
+
+    def __init__(
+        self,
+        *,
+        image: Global___InputImage | None = ...,
+        strength: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_strength", b"_strength", "image", b"image", "strength", b"strength"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_strength", b"_strength", "image", b"image", "strength", b"strength"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__strength: _TypeAlias = _typing.Literal["strength"]  # noqa: Y015
+    _WhichOneofArgType__strength: _TypeAlias = _typing.Literal["_strength", b"_strength"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__strength) -> _WhichOneofReturnType__strength | None: ...
+
+Global___Identity: _TypeAlias = Identity  # noqa: Y015
+
+@_typing.final
+class Lora(_message.Message):
+    """What a model is fine-tuned with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The upstream's own name: of a file without its ending, or a Hub repository."""
+    weight: _builtins.float
+    """How much of it, -4 to 4; 1 if absent."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        weight: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "name", b"name", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+Global___Lora: _TypeAlias = Lora  # noqa: Y015
 
 @_typing.final
 class Output(_message.Message):

@@ -29,45 +29,51 @@ from imagegate.v1 import generation_pb2 as imagegate_dot_v1_dot_generation__pb2
 from imagegate.v1 import terms_pb2 as imagegate_dot_v1_dot_terms__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19imagegate/v1/router.proto\x12\x0cimagegate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18imagegate/v1/error.proto\x1a\x1dimagegate/v1/generation.proto\x1a\x18imagegate/v1/terms.proto\"\x14\n\x12WatchStatusRequest\"\'\n\x11GetRequestRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"9\n\x13ListRequestsRequest\x12\x13\n\x0b\x66\x61iled_only\x18\x01 \x01(\x08\x12\r\n\x05limit\x18\x02 \x01(\x05\"E\n\x14ListRequestsResponse\x12-\n\x08requests\x18\x01 \x03(\x0b\x32\x1b.imagegate.v1.RequestRecord\"\xee\x02\n\rRequestRecord\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x07started\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05model\x18\x04 \x01(\t\x12-\n\x0bresolved_by\x18\x05 \x01(\x0e\x32\x18.imagegate.v1.ResolvedBy\x12\x11\n\tunder_way\x18\x06 \x01(\x08\x12)\n\x06reason\x18\x07 \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\x10\n\x08provider\x18\t \x01(\t\x12\x17\n\x0f\x64\x65livered_model\x18\n \x01(\t\x12\'\n\x08\x61ttempts\x18\x0b \x03(\x0b\x32\x15.imagegate.v1.Attempt\x12\x0e\n\x06prompt\x18\x0c \x01(\t\"\xa4\x01\n\x0b\x45xplanation\x12-\n\x0bresolved_by\x18\x01 \x01(\x0e\x32\x18.imagegate.v1.ResolvedBy\x12*\n\ncandidates\x18\x02 \x03(\x0b\x32\x16.imagegate.v1.Prospect\x12)\n\x06reason\x18\x03 \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x0f\n\x07message\x18\x04 \x01(\t\"\xef\x02\n\x08Prospect\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x16\n\x0eupstream_model\x18\x03 \x01(\t\x12\x0c\n\x04turn\x18\x04 \x01(\x05\x12#\n\x07skipped\x18\x05 \x01(\x0b\x32\x12.imagegate.v1.Skip\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x0e\n\x06remedy\x18\x07 \x01(\t\x12-\n\x0b\x61\x64justments\x18\x08 \x03(\x0b\x32\x18.imagegate.v1.Adjustment\x12\x11\n\x04\x63ost\x18\t \x01(\x05H\x00\x88\x01\x01\x12(\n\x05usual\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x07payment\x18\x0c \x01(\x0e\x32\x15.imagegate.v1.Payment\x12\r\n\x05probe\x18\r \x01(\x08\x42\x07\n\x05_cost\"\x12\n\x10GetStatusRequest\"\x96\x01\n\x0cRouterStatus\x12/\n\tproviders\x18\x01 \x03(\x0b\x32\x1c.imagegate.v1.ProviderStatus\x12)\n\x06routes\x18\x02 \x03(\x0b\x32\x19.imagegate.v1.RouteStatus\x12\x15\n\rconfig_source\x18\x03 \x01(\t\x12\x13\n\x0b\x63onfig_hash\x18\x04 \x01(\t\"\xf2\x03\n\x0eProviderStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x03 \x01(\t\x12\x11\n\treachable\x18\x04 \x01(\x08\x12+\n\x07\x62reaker\x18\x05 \x01(\x0e\x32\x1a.imagegate.v1.BreakerState\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tin_flight\x18\x07 \x01(\x05\x12+\n\nlast_error\x18\x08 \x01(\x0b\x32\x17.imagegate.v1.LastError\x12)\n\x06models\x18\t \x03(\x0b\x32\x19.imagegate.v1.ModelStatus\x12\x0e\n\x06target\x18\n \x01(\t\x12\x0f\n\x07problem\x18\x0b \x01(\t\x12,\n\theld_back\x18\x0c \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x19\n\x0c\x66\x61ilure_rate\x18\r \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nquota_left\x18\x0e \x01(\x03H\x01\x88\x01\x01\x12/\n\x08override\x18\x0f \x01(\x0b\x32\x1d.imagegate.v1.BreakerOverrideB\x0f\n\r_failure_rateB\r\n\x0b_quota_left\"\xc2\x03\n\x0bModelStatus\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x03 \x01(\t\x12+\n\x07\x62reaker\x18\x04 \x01(\x0e\x32\x1a.imagegate.v1.BreakerState\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\nlast_error\x18\x06 \x01(\x0b\x32\x17.imagegate.v1.LastError\x12\x11\n\tsucceeded\x18\x07 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x08 \x01(\x03\x12,\n\theld_back\x18\t \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x19\n\x0c\x66\x61ilure_rate\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04slow\x18\x0b \x01(\x08\x12\x11\n\trejecting\x18\x0c \x01(\t\x12/\n\x08override\x18\r \x01(\x0b\x32\x1d.imagegate.v1.BreakerOverride\x12(\n\x05usual\x18\x0e \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\n\r_failure_rate\"\xa6\x01\n\x0f\x42reakerOverride\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12(\n\x04mode\x18\x03 \x01(\x0e\x32\x1a.imagegate.v1.OverrideMode\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa2\x01\n\tLastError\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fupstream_status\x18\x04 \x01(\x05\x12\x18\n\x10upstream_message\x18\x05 \x01(\t\"B\n\x0bRouteStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncandidates\x18\x02 \x03(\t\x12\x11\n\tavailable\x18\x03 \x01(\x08*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x02\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x03*\x7f\n\x0cOverrideMode\x12\x1d\n\x19OVERRIDE_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12OVERRIDE_MODE_OPEN\x10\x01\x12\x18\n\x14OVERRIDE_MODE_CLOSED\x10\x02\x12\x1e\n\x1aOVERRIDE_MODE_OBSERVE_ONLY\x10\x03\x32\x8f\x03\n\rRouterService\x12G\n\tGetStatus\x12\x1e.imagegate.v1.GetStatusRequest\x1a\x1a.imagegate.v1.RouterStatus\x12M\n\x0bWatchStatus\x12 .imagegate.v1.WatchStatusRequest\x1a\x1a.imagegate.v1.RouterStatus0\x01\x12\x43\n\x07\x45xplain\x12\x1d.imagegate.v1.GenerateRequest\x1a\x19.imagegate.v1.Explanation\x12J\n\nGetRequest\x12\x1f.imagegate.v1.GetRequestRequest\x1a\x1b.imagegate.v1.RequestRecord\x12U\n\x0cListRequests\x12!.imagegate.v1.ListRequestsRequest\x1a\".imagegate.v1.ListRequestsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19imagegate/v1/router.proto\x12\x0cimagegate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18imagegate/v1/error.proto\x1a\x1dimagegate/v1/generation.proto\x1a\x18imagegate/v1/terms.proto\"q\n\x14GenerateBatchRequest\x12/\n\x08requests\x18\x01 \x03(\x0b\x32\x1d.imagegate.v1.GenerateRequest\x12\x18\n\x0b\x63oncurrency\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x0e\n\x0c_concurrency\"\xb5\x01\n\nBatchEvent\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x32\n\x08response\x18\x02 \x01(\x0b\x32\x1e.imagegate.v1.GenerateResponseH\x00\x12-\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1a.imagegate.v1.BatchFailureH\x00\x12,\n\theartbeat\x18\x04 \x01(\x0b\x32\x17.imagegate.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"\xc5\x01\n\x0c\x42\x61tchFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12)\n\x06reason\x18\x02 \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\'\n\x08\x61ttempts\x18\x04 \x03(\x0b\x32\x15.imagegate.v1.Attempt\x12.\n\x0bretry_after\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"\x14\n\x12WatchStatusRequest\"\'\n\x11GetRequestRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"9\n\x13ListRequestsRequest\x12\x13\n\x0b\x66\x61iled_only\x18\x01 \x01(\x08\x12\r\n\x05limit\x18\x02 \x01(\x05\"E\n\x14ListRequestsResponse\x12-\n\x08requests\x18\x01 \x03(\x0b\x32\x1b.imagegate.v1.RequestRecord\"\xee\x02\n\rRequestRecord\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x07started\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05model\x18\x04 \x01(\t\x12-\n\x0bresolved_by\x18\x05 \x01(\x0e\x32\x18.imagegate.v1.ResolvedBy\x12\x11\n\tunder_way\x18\x06 \x01(\x08\x12)\n\x06reason\x18\x07 \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\x10\n\x08provider\x18\t \x01(\t\x12\x17\n\x0f\x64\x65livered_model\x18\n \x01(\t\x12\'\n\x08\x61ttempts\x18\x0b \x03(\x0b\x32\x15.imagegate.v1.Attempt\x12\x0e\n\x06prompt\x18\x0c \x01(\t\"\xa4\x01\n\x0b\x45xplanation\x12-\n\x0bresolved_by\x18\x01 \x01(\x0e\x32\x18.imagegate.v1.ResolvedBy\x12*\n\ncandidates\x18\x02 \x03(\x0b\x32\x16.imagegate.v1.Prospect\x12)\n\x06reason\x18\x03 \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x0f\n\x07message\x18\x04 \x01(\t\"\xef\x02\n\x08Prospect\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x16\n\x0eupstream_model\x18\x03 \x01(\t\x12\x0c\n\x04turn\x18\x04 \x01(\x05\x12#\n\x07skipped\x18\x05 \x01(\x0b\x32\x12.imagegate.v1.Skip\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x0e\n\x06remedy\x18\x07 \x01(\t\x12-\n\x0b\x61\x64justments\x18\x08 \x03(\x0b\x32\x18.imagegate.v1.Adjustment\x12\x11\n\x04\x63ost\x18\t \x01(\x05H\x00\x88\x01\x01\x12(\n\x05usual\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x07payment\x18\x0c \x01(\x0e\x32\x15.imagegate.v1.Payment\x12\r\n\x05probe\x18\r \x01(\x08\x42\x07\n\x05_cost\"\x12\n\x10GetStatusRequest\"\x96\x01\n\x0cRouterStatus\x12/\n\tproviders\x18\x01 \x03(\x0b\x32\x1c.imagegate.v1.ProviderStatus\x12)\n\x06routes\x18\x02 \x03(\x0b\x32\x19.imagegate.v1.RouteStatus\x12\x15\n\rconfig_source\x18\x03 \x01(\t\x12\x13\n\x0b\x63onfig_hash\x18\x04 \x01(\t\"\xf2\x03\n\x0eProviderStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x03 \x01(\t\x12\x11\n\treachable\x18\x04 \x01(\x08\x12+\n\x07\x62reaker\x18\x05 \x01(\x0e\x32\x1a.imagegate.v1.BreakerState\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tin_flight\x18\x07 \x01(\x05\x12+\n\nlast_error\x18\x08 \x01(\x0b\x32\x17.imagegate.v1.LastError\x12)\n\x06models\x18\t \x03(\x0b\x32\x19.imagegate.v1.ModelStatus\x12\x0e\n\x06target\x18\n \x01(\t\x12\x0f\n\x07problem\x18\x0b \x01(\t\x12,\n\theld_back\x18\x0c \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x19\n\x0c\x66\x61ilure_rate\x18\r \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nquota_left\x18\x0e \x01(\x03H\x01\x88\x01\x01\x12/\n\x08override\x18\x0f \x01(\x0b\x32\x1d.imagegate.v1.BreakerOverrideB\x0f\n\r_failure_rateB\r\n\x0b_quota_left\"\xc2\x03\n\x0bModelStatus\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x03 \x01(\t\x12+\n\x07\x62reaker\x18\x04 \x01(\x0e\x32\x1a.imagegate.v1.BreakerState\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\nlast_error\x18\x06 \x01(\x0b\x32\x17.imagegate.v1.LastError\x12\x11\n\tsucceeded\x18\x07 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x08 \x01(\x03\x12,\n\theld_back\x18\t \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x19\n\x0c\x66\x61ilure_rate\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04slow\x18\x0b \x01(\x08\x12\x11\n\trejecting\x18\x0c \x01(\t\x12/\n\x08override\x18\r \x01(\x0b\x32\x1d.imagegate.v1.BreakerOverride\x12(\n\x05usual\x18\x0e \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\n\r_failure_rate\"\xa6\x01\n\x0f\x42reakerOverride\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12(\n\x04mode\x18\x03 \x01(\x0e\x32\x1a.imagegate.v1.OverrideMode\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa2\x01\n\tLastError\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.imagegate.v1.ErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fupstream_status\x18\x04 \x01(\x05\x12\x18\n\x10upstream_message\x18\x05 \x01(\t\"B\n\x0bRouteStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncandidates\x18\x02 \x03(\t\x12\x11\n\tavailable\x18\x03 \x01(\x08*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x02\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x03*\x7f\n\x0cOverrideMode\x12\x1d\n\x19OVERRIDE_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12OVERRIDE_MODE_OPEN\x10\x01\x12\x18\n\x14OVERRIDE_MODE_CLOSED\x10\x02\x12\x1e\n\x1aOVERRIDE_MODE_OBSERVE_ONLY\x10\x03\x32\xe0\x03\n\rRouterService\x12G\n\tGetStatus\x12\x1e.imagegate.v1.GetStatusRequest\x1a\x1a.imagegate.v1.RouterStatus\x12M\n\x0bWatchStatus\x12 .imagegate.v1.WatchStatusRequest\x1a\x1a.imagegate.v1.RouterStatus0\x01\x12\x43\n\x07\x45xplain\x12\x1d.imagegate.v1.GenerateRequest\x1a\x19.imagegate.v1.Explanation\x12J\n\nGetRequest\x12\x1f.imagegate.v1.GetRequestRequest\x1a\x1b.imagegate.v1.RequestRecord\x12U\n\x0cListRequests\x12!.imagegate.v1.ListRequestsRequest\x1a\".imagegate.v1.ListRequestsResponse\x12O\n\rGenerateBatch\x12\".imagegate.v1.GenerateBatchRequest\x1a\x18.imagegate.v1.BatchEvent0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'imagegate.v1.router_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BREAKERSTATE']._serialized_start=2819
-  _globals['_BREAKERSTATE']._serialized_end=2943
-  _globals['_OVERRIDEMODE']._serialized_start=2945
-  _globals['_OVERRIDEMODE']._serialized_end=3072
-  _globals['_WATCHSTATUSREQUEST']._serialized_start=191
-  _globals['_WATCHSTATUSREQUEST']._serialized_end=211
-  _globals['_GETREQUESTREQUEST']._serialized_start=213
-  _globals['_GETREQUESTREQUEST']._serialized_end=252
-  _globals['_LISTREQUESTSREQUEST']._serialized_start=254
-  _globals['_LISTREQUESTSREQUEST']._serialized_end=311
-  _globals['_LISTREQUESTSRESPONSE']._serialized_start=313
-  _globals['_LISTREQUESTSRESPONSE']._serialized_end=382
-  _globals['_REQUESTRECORD']._serialized_start=385
-  _globals['_REQUESTRECORD']._serialized_end=751
-  _globals['_EXPLANATION']._serialized_start=754
-  _globals['_EXPLANATION']._serialized_end=918
-  _globals['_PROSPECT']._serialized_start=921
-  _globals['_PROSPECT']._serialized_end=1288
-  _globals['_GETSTATUSREQUEST']._serialized_start=1290
-  _globals['_GETSTATUSREQUEST']._serialized_end=1308
-  _globals['_ROUTERSTATUS']._serialized_start=1311
-  _globals['_ROUTERSTATUS']._serialized_end=1461
-  _globals['_PROVIDERSTATUS']._serialized_start=1464
-  _globals['_PROVIDERSTATUS']._serialized_end=1962
-  _globals['_MODELSTATUS']._serialized_start=1965
-  _globals['_MODELSTATUS']._serialized_end=2415
-  _globals['_BREAKEROVERRIDE']._serialized_start=2418
-  _globals['_BREAKEROVERRIDE']._serialized_end=2584
-  _globals['_LASTERROR']._serialized_start=2587
-  _globals['_LASTERROR']._serialized_end=2749
-  _globals['_ROUTESTATUS']._serialized_start=2751
-  _globals['_ROUTESTATUS']._serialized_end=2817
-  _globals['_ROUTERSERVICE']._serialized_start=3075
-  _globals['_ROUTERSERVICE']._serialized_end=3474
+  _globals['_BREAKERSTATE']._serialized_start=3318
+  _globals['_BREAKERSTATE']._serialized_end=3442
+  _globals['_OVERRIDEMODE']._serialized_start=3444
+  _globals['_OVERRIDEMODE']._serialized_end=3571
+  _globals['_GENERATEBATCHREQUEST']._serialized_start=191
+  _globals['_GENERATEBATCHREQUEST']._serialized_end=304
+  _globals['_BATCHEVENT']._serialized_start=307
+  _globals['_BATCHEVENT']._serialized_end=488
+  _globals['_BATCHFAILURE']._serialized_start=491
+  _globals['_BATCHFAILURE']._serialized_end=688
+  _globals['_WATCHSTATUSREQUEST']._serialized_start=690
+  _globals['_WATCHSTATUSREQUEST']._serialized_end=710
+  _globals['_GETREQUESTREQUEST']._serialized_start=712
+  _globals['_GETREQUESTREQUEST']._serialized_end=751
+  _globals['_LISTREQUESTSREQUEST']._serialized_start=753
+  _globals['_LISTREQUESTSREQUEST']._serialized_end=810
+  _globals['_LISTREQUESTSRESPONSE']._serialized_start=812
+  _globals['_LISTREQUESTSRESPONSE']._serialized_end=881
+  _globals['_REQUESTRECORD']._serialized_start=884
+  _globals['_REQUESTRECORD']._serialized_end=1250
+  _globals['_EXPLANATION']._serialized_start=1253
+  _globals['_EXPLANATION']._serialized_end=1417
+  _globals['_PROSPECT']._serialized_start=1420
+  _globals['_PROSPECT']._serialized_end=1787
+  _globals['_GETSTATUSREQUEST']._serialized_start=1789
+  _globals['_GETSTATUSREQUEST']._serialized_end=1807
+  _globals['_ROUTERSTATUS']._serialized_start=1810
+  _globals['_ROUTERSTATUS']._serialized_end=1960
+  _globals['_PROVIDERSTATUS']._serialized_start=1963
+  _globals['_PROVIDERSTATUS']._serialized_end=2461
+  _globals['_MODELSTATUS']._serialized_start=2464
+  _globals['_MODELSTATUS']._serialized_end=2914
+  _globals['_BREAKEROVERRIDE']._serialized_start=2917
+  _globals['_BREAKEROVERRIDE']._serialized_end=3083
+  _globals['_LASTERROR']._serialized_start=3086
+  _globals['_LASTERROR']._serialized_end=3248
+  _globals['_ROUTESTATUS']._serialized_start=3250
+  _globals['_ROUTESTATUS']._serialized_end=3316
+  _globals['_ROUTERSERVICE']._serialized_start=3574
+  _globals['_ROUTERSERVICE']._serialized_end=4054
 # @@protoc_insertion_point(module_scope)

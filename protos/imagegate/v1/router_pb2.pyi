@@ -81,6 +81,124 @@ OVERRIDE_MODE_OBSERVE_ONLY: OverrideMode.ValueType  # 3
 Global___OverrideMode: _TypeAlias = OverrideMode  # noqa: Y015
 
 @_typing.final
+class GenerateBatchRequest(_message.Message):
+    """Several requests."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_FIELD_NUMBER: _builtins.int
+    concurrency: _builtins.int
+    """How many are made at a time, 1 to 16; 4 if absent."""
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.GenerateRequest]:
+        """The requests, 1 to 100, each as `Generate` takes it."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[_generation_pb2.GenerateRequest] | None = ...,
+        concurrency: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "concurrency", b"concurrency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "concurrency", b"concurrency", "requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__concurrency: _TypeAlias = _typing.Literal["concurrency"]  # noqa: Y015
+    _WhichOneofArgType__concurrency: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__concurrency) -> _WhichOneofReturnType__concurrency | None: ...
+
+Global___GenerateBatchRequest: _TypeAlias = GenerateBatchRequest  # noqa: Y015
+
+@_typing.final
+class BatchEvent(_message.Message):
+    """What became of one request of a batch, or that nothing has happened for 10 s."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its place in the batch, from 0."""
+    @_builtins.property
+    def response(self) -> _generation_pb2.GenerateResponse:
+        """It delivered."""
+
+    @_builtins.property
+    def failure(self) -> Global___BatchFailure:
+        """It failed, as `Generate` would have."""
+
+    @_builtins.property
+    def heartbeat(self) -> _generation_pb2.Heartbeat:
+        """The batch is still under way."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        response: _generation_pb2.GenerateResponse | None = ...,
+        failure: Global___BatchFailure | None = ...,
+        heartbeat: _generation_pb2.Heartbeat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "failure", b"failure", "heartbeat", b"heartbeat", "response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "failure", b"failure", "heartbeat", b"heartbeat", "index", b"index", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["response", "failure", "heartbeat"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___BatchEvent: _TypeAlias = BatchEvent  # noqa: Y015
+
+@_typing.final
+class BatchFailure(_message.Message):
+    """Why one request of a batch failed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """The status code that `Generate` would have ended with."""
+    reason: _error_pb2.ErrorReason.ValueType
+    """The reason."""
+    message: _builtins.str
+    """For people: every attempt and the remedy."""
+    request_id: _builtins.str
+    """The request's id."""
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.Attempt]:
+        """Every attempt and every skipped candidate, in order."""
+
+    @_builtins.property
+    def retry_after(self) -> _duration_pb2.Duration:
+        """When to try again, where that is known."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        reason: _error_pb2.ErrorReason.ValueType = ...,
+        message: _builtins.str = ...,
+        attempts: _abc.Iterable[_error_pb2.Attempt] | None = ...,
+        retry_after: _duration_pb2.Duration | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "code", b"code", "message", b"message", "reason", b"reason", "request_id", b"request_id", "retry_after", b"retry_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchFailure: _TypeAlias = BatchFailure  # noqa: Y015
+
+@_typing.final
 class WatchStatusRequest(_message.Message):
     """Watches the status."""
 

@@ -61,6 +61,11 @@ class RouterServiceStub:
                 request_serializer=imagegate_dot_v1_dot_router__pb2.ListRequestsRequest.SerializeToString,
                 response_deserializer=imagegate_dot_v1_dot_router__pb2.ListRequestsResponse.FromString,
                 _registered_method=True)
+        self.GenerateBatch = channel.unary_stream(
+                '/imagegate.v1.RouterService/GenerateBatch',
+                request_serializer=imagegate_dot_v1_dot_router__pb2.GenerateBatchRequest.SerializeToString,
+                response_deserializer=imagegate_dot_v1_dot_router__pb2.BatchEvent.FromString,
+                _registered_method=True)
 
 
 class RouterServiceServicer:
@@ -104,6 +109,15 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GenerateBatch(self, request, context):
+        """Makes the pictures of several requests, some at a time, and tells each answer or error as it comes, in any order.
+        One that fails does not end the others; leaving cancels what is under way. Fails with INVALID_ARGUMENT where there
+        are none or more than 100, or more than 24 MiB of input images together.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -131,6 +145,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.ListRequests,
                     request_deserializer=imagegate_dot_v1_dot_router__pb2.ListRequestsRequest.FromString,
                     response_serializer=imagegate_dot_v1_dot_router__pb2.ListRequestsResponse.SerializeToString,
+            ),
+            'GenerateBatch': grpc.unary_stream_rpc_method_handler(
+                    servicer.GenerateBatch,
+                    request_deserializer=imagegate_dot_v1_dot_router__pb2.GenerateBatchRequest.FromString,
+                    response_serializer=imagegate_dot_v1_dot_router__pb2.BatchEvent.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -269,6 +288,33 @@ class RouterService:
             '/imagegate.v1.RouterService/ListRequests',
             imagegate_dot_v1_dot_router__pb2.ListRequestsRequest.SerializeToString,
             imagegate_dot_v1_dot_router__pb2.ListRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GenerateBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/imagegate.v1.RouterService/GenerateBatch',
+            imagegate_dot_v1_dot_router__pb2.GenerateBatchRequest.SerializeToString,
+            imagegate_dot_v1_dot_router__pb2.BatchEvent.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,11 @@ class RouterServiceStub:
     """One of the last 1,000 requests of this replica, without its pictures. Fails with NOT_FOUND."""
     ListRequests: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListRequestsRequest, _router_pb2.ListRequestsResponse]
     """The last 1,000 requests of this replica, the latest first."""
+    GenerateBatch: _grpc.UnaryStreamMultiCallable[_router_pb2.GenerateBatchRequest, _router_pb2.BatchEvent]
+    """Makes the pictures of several requests, some at a time, and tells each answer or error as it comes, in any order.
+    One that fails does not end the others; leaving cancels what is under way. Fails with INVALID_ARGUMENT where there
+    are none or more than 100, or more than 24 MiB of input images together.
+    """
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
@@ -66,6 +71,11 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """One of the last 1,000 requests of this replica, without its pictures. Fails with NOT_FOUND."""
     ListRequests: _aio.UnaryUnaryMultiCallable[_router_pb2.ListRequestsRequest, _router_pb2.ListRequestsResponse]  # type: ignore[assignment]
     """The last 1,000 requests of this replica, the latest first."""
+    GenerateBatch: _aio.UnaryStreamMultiCallable[_router_pb2.GenerateBatchRequest, _router_pb2.BatchEvent]  # type: ignore[assignment]
+    """Makes the pictures of several requests, some at a time, and tells each answer or error as it comes, in any order.
+    One that fails does not end the others; leaving cancels what is under way. Fails with INVALID_ARGUMENT where there
+    are none or more than 100, or more than 24 MiB of input images together.
+    """
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells how the providers are doing, what would be tried for a request, and what was tried for others."""
@@ -112,5 +122,16 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ListRequestsResponse, _abc.Awaitable[_router_pb2.ListRequestsResponse]]:
         """The last 1,000 requests of this replica, the latest first."""
+
+    @_abc_1.abstractmethod
+    def GenerateBatch(
+        self,
+        request: _router_pb2.GenerateBatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_router_pb2.BatchEvent], _abc.AsyncIterator[_router_pb2.BatchEvent]]:
+        """Makes the pictures of several requests, some at a time, and tells each answer or error as it comes, in any order.
+        One that fails does not end the others; leaving cancels what is under way. Fails with INVALID_ARGUMENT where there
+        are none or more than 100, or more than 24 MiB of input images together.
+        """
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
