@@ -1,8 +1,10 @@
 """From keyword arguments to a request: the names are those of `GenerateRequest`, enums go by their bare names."""
 
 import difflib
+import os
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from google.protobuf.descriptor import EnumDescriptor
@@ -16,6 +18,8 @@ PARTS = {"routing": generation_pb2.Routing.DESCRIPTOR, "output": generation_pb2.
 PART_OF = {name: part for part, descriptor in PARTS.items() for name in descriptor.fields_by_name}
 FIELDS = generation_pb2.GenerateRequest.DESCRIPTOR.fields_by_name
 KNOWN = (*(name for name in FIELDS if name not in PARTS), *PART_OF)
+# What a text that names a pose template begins with.
+TEMPLATE = "template:"
 # Our channels take far larger answers than the default is made for.
 MAX_BYTES = 56_000_000
 
@@ -63,6 +67,12 @@ class GenerateFields(TypedDict, total=False):
     provider_options: Mapping[str, Mapping[str, Any]]
     user: str
     project: str
+    image_to_image: Mapping[str, Any]
+    inpainting: Mapping[str, Any]
+    pose_extraction: Mapping[str, Any]
+    controls: Sequence[Mapping[str, Any]]
+    identity: Sequence[Mapping[str, Any]]
+    loras: Sequence[Mapping[str, Any]]
 
 
 class RecommendFields(TypedDict, total=False):
@@ -139,6 +149,13 @@ def _put(message: Any, name: str, value: Any) -> None:
         if name == "provider_options":
             for provider, options in value.items():
                 message.provider_options[provider].update(options)
+        elif field.message_type is generation_pb2.InputImage.DESCRIPTOR:
+            _put_image(getattr(message, name), value)
+        elif field.message_type is not None and field.is_repeated:
+            for each in value:
+                _fill(getattr(message, name).add(), name, each)
+        elif field.message_type is not None:
+            _fill(getattr(message, name), name, value)
         elif field.is_repeated:
             getattr(message, name).extend(value)
         else:
@@ -147,6 +164,29 @@ def _put(message: Any, name: str, value: Any) -> None:
         raise TypeError(f"{name} does not take {value!r}") from error
     except ValueError as error:  # an integer beyond the field's bits, or half of a surrogate pair
         raise invalid(name, f"{_clipped(value)} does not fit") from error
+
+
+def _fill(part: Any, name: str, given: Mapping[str, Any]) -> None:
+    part.SetInParent()
+    for field, value in given.items():
+        if field not in part.DESCRIPTOR.fields_by_name:
+            raise TypeError(_unknown(name, field, list(part.DESCRIPTOR.fields_by_name)))
+        if value is not None:
+            _put(part, field, value)
+
+
+def _put_image(image: generation_pb2.InputImage, value: object) -> None:
+    """A picture as data, as a file to read, as the address of one, or as the `template:` of a pose."""
+    if isinstance(value, bytes):
+        image.data = value
+    elif isinstance(value, os.PathLike):
+        image.data = Path(value).read_bytes()
+    elif isinstance(value, str) and value.startswith(TEMPLATE):
+        image.template = value.removeprefix(TEMPLATE)
+    elif isinstance(value, str) and value.startswith("https://"):
+        image.uri = value
+    else:
+        raise TypeError("takes bytes, a pathlib.Path, an https:// address or template:NAME")
 
 
 def _enum_number(name: str, enum: EnumDescriptor, value: str) -> int:

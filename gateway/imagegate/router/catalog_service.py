@@ -1,6 +1,9 @@
 """CatalogService on the router: the models of all providers, and what is true of one now."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import grpc
 
 from imagegate.router import offers
 from imagegate.router.config import RouterConfig
@@ -70,6 +73,12 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
                 message=failure.message,
                 remedy=failure.remedy,
             )
+
+    async def ListPoseTemplates(
+        self, request: catalog_pb2.ListPoseTemplatesRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> catalog_pb2.ListPoseTemplatesResponse:
+        """Not offered yet."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version has no pose templates")
 
     async def EstimateCost(
         self, request: generation_pb2.GenerateRequest, context: HasTimeRemaining

@@ -9,6 +9,7 @@ from imagegate.router.routes import Candidate
 from imagegate.runtime.errors import Reason
 from imagegate.runtime.fitting import fit, forbidden
 from imagegate.runtime.models import TIERS, Model
+from imagegate.runtime.tasks import inability
 from imagegate.v1 import generation_pb2
 
 
@@ -41,7 +42,7 @@ def unsupported(candidate: Candidate, request: generation_pb2.GenerateRequest) -
     """Whether the model cannot do it, or would need a change that the request forbids; an unknown one may try."""
     if candidate.model is None:
         return None
-    if why := candidate.model.inability("text_to_image"):
+    if why := inability(request, candidate.model):
         return Obstacle(Reason.UNSUPPORTED, why)
     refused = forbidden(request, fit(request, candidate.model, drawn_seed=0).adjustments)
     return Obstacle(Reason.UNSUPPORTED, f"it cannot take {', '.join(refused)} as asked") if refused else None

@@ -39,6 +39,12 @@ class RouterFace(router_pb2_grpc.RouterServiceServicer):
         name = "imagegate.v1.RouterService"
         return [Service(name, lambda server: router_pb2_grpc.add_RouterServiceServicer_to_server(self, server))]
 
+    async def GenerateBatch(  # type: ignore[override]  # as WatchStatus
+        self, request: router_pb2.GenerateBatchRequest, context: WatchContext
+    ) -> None:
+        """Not offered yet."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version makes no batches")
+
     def stop_watching(self) -> None:
         """End every `WatchStatus`, so that nobody keeps a server from stopping."""
         self._over.set()

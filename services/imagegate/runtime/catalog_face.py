@@ -72,6 +72,12 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         checked = Check(failure=off) if off is not None else await self._ask(model, Deadline.from_context(context))
         return self._to_proto(model, checked)
 
+    async def ListPoseTemplates(
+        self, request: catalog_pb2.ListPoseTemplatesRequest, context: Context
+    ) -> catalog_pb2.ListPoseTemplatesResponse:
+        """Not offered yet."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version has no pose templates")
+
     async def EstimateCost(self, request: generation_pb2.GenerateRequest, context: Context) -> catalog_pb2.CostEstimate:
         """Not offered: what a request costs depends on whom a router would ask."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, ASK_A_ROUTER)

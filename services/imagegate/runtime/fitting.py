@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from imagegate.runtime.adjustments import Adjustment, Value, adjusted, text_of
+from imagegate.runtime.inputs import size_of_image
 from imagegate.runtime.models import Model
 from imagegate.runtime.options import OptionValue, fit_options
 from imagegate.runtime.parameters import (
@@ -18,10 +19,12 @@ from imagegate.runtime.parameters import (
     nearest_on_grid,
     shortest,
 )
-from imagegate.runtime.sizing import fit_sides
+from imagegate.runtime.sizing import SIDES, fit_sides, sides_of
+from imagegate.runtime.tasks import FittedInputs, fit_inputs
 from imagegate.v1 import generation_pb2, terms_pb2
 
 __all__ = [
+    "PLAIN_FIELDS",
     "PRESETS",
     "SEEDS",
     "Adjustment",
@@ -45,6 +48,10 @@ PRESETS = {
 # Drawn seeds are below this: what every upstream takes, and exact as a number in every language.
 SEEDS = 2**32
 
+# Fields that belong to what is done with a picture, and those of the request itself.
+PICTURE_FIELDS = ("strength", "mask_blur")
+PLAIN_FIELDS = [name for name in FITTED_FIELDS if name not in PICTURE_FIELDS]
+
 # A model that takes at most so many steps was distilled to them.
 MOST_DISTILLED_STEPS = 12
 
@@ -58,6 +65,7 @@ class Fitted:
     parameters: Mapping[str, Value]
     adjustments: tuple[Adjustment, ...]
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+    inputs: FittedInputs = field(default_factory=FittedInputs)
 
 
 def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) -> Fitted:
@@ -70,7 +78,10 @@ def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) 
     adjustments: list[Adjustment] = []
     asked, preset = _asked(request), _preset(request)
     sides = fit_sides(asked, model, request.must_keep)
-    for name in FITTED_FIELDS:
+    if asked.keys().isdisjoint(SIDES) and (size := size_of_image(request)) is not None:
+        sides = sides_of(size, model)
+    fields = [*PLAIN_FIELDS, *_picture_fields(request)]
+    for name in fields:
         parameter, adjustment = model.parameters.get(name), None
         value: Value | None
         if name in sides:
@@ -85,18 +96,25 @@ def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) 
             adjustments.append(adjustment)
         if value is not None and value != "":
             parameters[name] = value
+    inputs, changed = fit_inputs(request, model)
+    adjustments += changed
     told = request.provider_options.get(model.provider)
     if told is None:
-        return Fitted(parameters, tuple(adjustments))
-    options, changed = fit_options(told, model.options, model.provider, model.display_name)
-    return Fitted(parameters, (*adjustments, *changed), options)
+        return Fitted(parameters, tuple(adjustments), inputs=inputs)
+    options, dropped = fit_options(told, model.options, model.provider, model.display_name)
+    return Fitted(parameters, (*adjustments, *dropped), options, inputs)
 
 
 def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjustment, ...]) -> list[str]:
     """The parameters that were changed although the request forbids it, in order, each once."""
     refuse_all = request.on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
     changed = dict.fromkeys(adjustment.parameter for adjustment in adjustments)
-    return [name for name in changed if refuse_all or name.partition(".")[0] in request.must_keep]
+    return [name for name in changed if refuse_all or _root(name) in request.must_keep]
+
+
+def _root(parameter: str) -> str:
+    """The request field that an adjustment is about: `controls` for `controls[0].start`."""
+    return parameter.partition(".")[0].partition("[")[0]
 
 
 def asked_fields(request: generation_pb2.GenerateRequest) -> frozenset[str]:
@@ -113,9 +131,14 @@ def _asked(request: generation_pb2.GenerateRequest) -> dict[str, Value]:
     """The fields that the caller set. An empty negative prompt is set: it overrides a default."""
     asked: dict[str, Value] = {
         name: getattr(request, name)
-        for name in FITTED_FIELDS
+        for name in PLAIN_FIELDS
         if name != "sampler" and request.HasField(name)  # type: ignore[arg-type]
     }
+    for name in _picture_fields(request):
+        part = getattr(request, str(request.WhichOneof("task")))
+        if part.HasField(name):
+            value = getattr(part, name)
+            asked[name] = shortest(value) if isinstance(value, float) else value
     if leaves_seed_open(request):
         asked.pop("seed", None)
     if "guidance_scale" in asked:
@@ -123,6 +146,13 @@ def _asked(request: generation_pb2.GenerateRequest) -> dict[str, Value]:
     if request.sampler:
         asked["sampler"] = request.sampler
     return asked
+
+
+def _picture_fields(request: generation_pb2.GenerateRequest) -> list[str]:
+    """The fields that belong to what this request wants done with a picture."""
+    task = request.WhichOneof("task")
+    known = getattr(request, task).DESCRIPTOR.fields_by_name if task else {}
+    return [name for name in PICTURE_FIELDS if name in known]
 
 
 def _preset(request: generation_pb2.GenerateRequest) -> Mapping[str, int]:

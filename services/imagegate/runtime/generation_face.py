@@ -19,6 +19,7 @@ from imagegate.runtime.deadline import Deadline, kept_back
 from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
 from imagegate.runtime.fitting import SEEDS, asked_fields, fit, forbidden
 from imagegate.runtime.handover import Handover
+from imagegate.runtime.inputs import to_inputs
 from imagegate.runtime.inspection import Inspector
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.limits import Limits
@@ -30,6 +31,7 @@ from imagegate.runtime.provider import Provider, model_called, why_off
 from imagegate.runtime.stream_event import completed
 from imagegate.runtime.streaming import Context as StreamContext
 from imagegate.runtime.streaming import Tell, stream
+from imagegate.runtime.tasks import inability
 from imagegate.runtime.validation import violations
 from imagegate.v1 import generation_pb2
 
@@ -136,7 +138,7 @@ class GenerationFace:
         model = model_called(request.model, self._provider.catalogue)
         if off := why_off(self._provider, model):
             raise off
-        if why := model.inability("text_to_image"):
+        if why := inability(request, model):
             raise Failure(Reason.UNSUPPORTED, f"{model.display_name} cannot: {why}", dispatch=Dispatch.NOT_SENT)
         fitted = fit(request, model, self._drawn_seed(context))
         if refused := forbidden(request, fitted.adjustments):
@@ -157,6 +159,7 @@ class GenerationFace:
             deadline=deadline.earlier(reserve),
             reserve=reserve,
             count=request.count or 1,
+            inputs=to_inputs(request, fitted.inputs),
             options=fitted.options,
             output=request.output,
             request_id=current_request_id(),

@@ -7,12 +7,18 @@ it from `ListModels`) and in a client, so that all of them fit a request the sam
 import difflib
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from imagegate.runtime.options import KINDS, MAX_OPTIONS, Option, option_from_proto, option_to_proto
-from imagegate.runtime.parameters import FITTED_FIELDS, Parameter, parameter_from_proto, parameter_to_proto, shortest
+from imagegate.runtime.parameters import (
+    DECLARABLE_FIELDS,
+    Parameter,
+    parameter_from_proto,
+    parameter_to_proto,
+    shortest,
+)
 from imagegate.runtime.patterns import matches, problem_of
 from imagegate.v1 import catalog_pb2, terms_pb2
 
@@ -25,6 +31,7 @@ MAX_CREDITS = 1_000_000
 MAX_ALIASES = 64
 MAX_MODELS = 256
 MAX_SIZES = 64
+MAX_INPUTS = 16
 
 # What a caller may use: each tier may use those before it, too.
 TIERS = ("free", "basic", "pro", "enterprise")
@@ -47,7 +54,7 @@ Side = Annotated[int, Field(strict=True, ge=1, le=MAX_SIDE)]
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 # The tasks that this version knows, by the wire's number.
-TASKS = {number: name.removeprefix("TASK_").lower() for name, number in catalog_pb2.Task.items() if number}
+TASKS = {number: cast(Task, name.removeprefix("TASK_").lower()) for name, number in catalog_pb2.Task.items() if number}
 
 TEXT_TO_IMAGE = catalog_pb2.TASK_TEXT_TO_IMAGE
 
@@ -86,6 +93,10 @@ class Model(_Strict):
     sizes: tuple[tuple[Side, Side], ...] = Field(default=(), max_length=MAX_SIZES)
     # What it lets through of a request's provider_options, by the upstream's own names.
     options: Mapping[str, Option] = Field(default_factory=dict, max_length=MAX_OPTIONS)
+    # How many of each it takes at once.
+    max_loras: int = Field(default=0, ge=0, le=MAX_INPUTS)
+    max_controls: int = Field(default=0, ge=0, le=MAX_INPUTS)
+    max_identity: int = Field(default=0, ge=0, le=MAX_INPUTS)
     # What only the provider's own wire module understands; never leaves its process.
     wire: Mapping[str, str] = Field(default_factory=dict)
 
@@ -94,11 +105,11 @@ class Model(_Strict):
     @classmethod
     def _declarations(cls, parameters: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
         problems = [
-            f"no such request field: {name} (known: {', '.join(FITTED_FIELDS)})"
+            f"no such request field: {name} (known: {', '.join(DECLARABLE_FIELDS)})"
             for name in parameters
-            if name not in FITTED_FIELDS
+            if name not in DECLARABLE_FIELDS
         ]
-        for name in FITTED_FIELDS:
+        for name in DECLARABLE_FIELDS:
             if name in parameters:
                 problems += (f"{name}: {problem}" for problem in parameters[name].problems(name))
         for name in ("width", "height"):
@@ -188,6 +199,9 @@ class Model(_Strict):
             recommended_for=self.recommended_for,
             options=[option_to_proto(name, option) for name, option in self.options.items()],
             sizes=[catalog_pb2.Size(width=each[0], height=each[1]) for each in self.sizes],
+            max_loras=self.max_loras,
+            max_controls=self.max_controls,
+            max_identity=self.max_identity,
         )
         if self.credits is not None:
             message.credits = self.credits
@@ -221,13 +235,17 @@ class Model(_Strict):
                 "parameters": {
                     parameter.name: parameter_from_proto(parameter)
                     for parameter in message.parameters
-                    if parameter.name in FITTED_FIELDS
+                    if parameter.name in DECLARABLE_FIELDS
                 },
                 "priced_by": "megapixel" if message.priced_by == catalog_pb2.PRICED_BY_MEGAPIXEL else "picture",
                 "coming_soon": message.coming_soon,
                 "recommended_for": message.recommended_for,
                 "options": {told.name: option_from_proto(told) for told in message.options if told.kind in KINDS},
                 "sizes": tuple((size.width, size.height) for size in message.sizes),
+                **{
+                    name: min(getattr(message, name), MAX_INPUTS)
+                    for name in ("max_loras", "max_controls", "max_identity")
+                },
             }
         )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import Value, text_of
+from imagegate.runtime.inputs import Inputs
 from imagegate.runtime.models import Model
 from imagegate.runtime.options import OptionValue
 from imagegate.v1 import generation_pb2
@@ -76,6 +77,8 @@ class Order:
     deadline: Deadline
     reserve: float = 3.0
     count: int = 1
+    # What the request brings along besides words.
+    inputs: Inputs = field(default_factory=Inputs)
     # What goes along by the upstream's own names, as the model lets it through.
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     # How the pictures are handed over, whatever the upstream makes of it.

@@ -10,9 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagegate.v1 import catalog_pb2
 
 # The request fields that a model may declare, in the order in which they are fitted.
-FITTED_FIELDS = ("negative_prompt", "width", "height", "steps", "guidance_scale", "seed", "sampler")
+FITTED_FIELDS = (
+    "negative_prompt",
+    "width",
+    "height",
+    "steps",
+    "guidance_scale",
+    "seed",
+    "sampler",
+    "strength",
+    "mask_blur",
+)
+# What belongs to one of several inputs: it is fitted for each of them by itself (`tasks`).
+INPUT_FIELDS = ("conditioning_scale", "control_start", "control_end", "identity_strength", "lora_weight")
+DECLARABLE_FIELDS = (*FITTED_FIELDS, *INPUT_FIELDS)
 TEXT_FIELDS = ("negative_prompt", "sampler")
-INTEGER_FIELDS = ("width", "height", "steps", "seed")
+INTEGER_FIELDS = ("width", "height", "steps", "seed", "mask_blur")
 
 # Far beyond every range of a request and every seed, and near enough that reckoning with them cannot overflow.
 MAX_NUMBER = 1e20

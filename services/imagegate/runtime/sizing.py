@@ -41,6 +41,17 @@ def fit_sides(asked: Mapping[str, Value], model: Model, kept: Collection[str]) -
     return {name: (sent, _moved(name, side, sent, own)) for name, side, sent, own in shaped}
 
 
+def sides_of(size: Size, model: Model) -> FittedSides:
+    """The sides of a picture that is made from another one of this `size`, where none are asked for; no change is told,
+    as nothing was asked.
+    """
+    sides = [model.parameters[side] for side in SIDES if side in model.parameters]
+    if not model.sizes and len(sides) < len(SIDES):
+        return {}
+    own = nearest_size(size, model.sizes) if model.sizes else in_shape(size, sides)
+    return {side: (value, None) for side, value in zip(SIDES, own, strict=True)}
+
+
 def nearest_size(asked: Sequence[int | None], sizes: Sequence[Size]) -> Size:
     """The one of `sizes` that is nearest to the asked width and height: by shape, then by pixels.
 

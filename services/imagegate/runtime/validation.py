@@ -5,12 +5,14 @@ The bounds are wide on purpose: within them a model's own range decides, and adj
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from imagegate.runtime.errors import Violation
 from imagegate.runtime.models import TIERS
 from imagegate.runtime.options import MAX_OPTIONS, OPTIONS_FIELD
 from imagegate.runtime.parameters import FITTED_FIELDS
+from imagegate.runtime.tasks import CONTROLS, pictures
 from imagegate.v1 import generation_pb2, terms_pb2
 
 MAX_PROMPT_CHARACTERS = 32_000
@@ -24,7 +26,20 @@ RANGES = {
     "seed": (-1, 2**63 - 1, ""),
     "count": (1, 8, ""),
 }
-KEEPABLE = (*FITTED_FIELDS, "count", OPTIONS_FIELD)
+KEEPABLE = (*FITTED_FIELDS, "count", OPTIONS_FIELD, "controls", "identity", "loras")
+# The most of each that a request brings along; of all pictures together these many bytes.
+MOST = {"controls": 4, "identity": 4, "loras": 8}
+MAX_INPUT_BYTES = 24 * 1024 * 1024
+MAX_URI_CHARACTERS = 2048
+# What belongs to an input: its field -> (smallest, largest).
+INPUT_RANGES: Mapping[str, tuple[float, float]] = {
+    "strength": (0, 1),
+    "mask_blur": (0, 64),
+    "conditioning_scale": (0, 2),
+    "start": (0, 1),
+    "end": (0, 1),
+    "weight": (-4, 4),
+}
 MAX_LABEL_CHARACTERS = 128
 MAX_OPTION_PROVIDERS = 16
 MAX_OPTIONS_BYTES = 64 * 1024
@@ -36,10 +51,10 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 def violations(request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True) -> list[Violation]:
     """Every bad field of `request`; empty where it is valid. Without `needs_prompt` its prompt may be empty."""
-    no_prompt = (
-        [Violation("prompt", "is empty; say what to draw")] if needs_prompt and not request.prompt.strip() else []
-    )
-    return [*no_prompt, *_texts(request), *_numbers(request), *_choices(request), *_output(request), *_options(request)]
+    is_asked = needs_prompt and not request.HasField("pose_extraction")
+    no_prompt = [Violation("prompt", "is empty; say what to draw")] if is_asked and not request.prompt.strip() else []
+    rules = (_texts, _numbers, _choices, _output, _options, _inputs, _pictures)
+    return [*no_prompt, *(violation for rule in rules for violation in rule(request))]
 
 
 def _texts(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
@@ -105,3 +120,48 @@ def _options(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
         yield Violation(OPTIONS_FIELD, f"has more than {MAX_OPTIONS_BYTES // 1024} KiB")
     elif any(len(options.fields) > MAX_OPTIONS for options in request.provider_options.values()):
         yield Violation(OPTIONS_FIELD, f"has more than {MAX_OPTIONS} options for one provider")
+
+
+def _inputs(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
+    """What is said beside each input."""
+    for name, most in MOST.items():
+        if len(getattr(request, name)) > most:
+            yield Violation(name, f"has {len(getattr(request, name))}; at most {most} are allowed")
+    task = request.WhichOneof("task")
+    if task:
+        yield from _ranges(task, getattr(request, task))
+    for n, control in enumerate(request.controls[: MOST["controls"]]):
+        if control.type not in CONTROLS:
+            yield Violation(f"controls[{n}].type", "takes OPENPOSE, CANNY, DEPTH or BLUR")
+        yield from _ranges(f"controls[{n}]", control)
+        if control.HasField("start") and control.HasField("end") and control.start > control.end:
+            yield Violation(f"controls[{n}].start", "is above end")
+    for n, each in enumerate(request.identity[: MOST["identity"]]):
+        yield from _ranges(f"identity[{n}]", each)
+    for n, lora in enumerate(request.loras[: MOST["loras"]]):
+        if not lora.name.strip() or len(lora.name) > MAX_NAME_CHARACTERS or not lora.name.isprintable():
+            yield Violation(f"loras[{n}].name", f"takes 1 to {MAX_NAME_CHARACTERS} printable characters")
+        yield from _ranges(f"loras[{n}]", lora)
+
+
+def _ranges(place: str, part: Any) -> Iterator[Violation]:
+    for name, (low, high) in INPUT_RANGES.items():
+        if name in part.DESCRIPTOR.fields_by_name and part.HasField(name):
+            value = getattr(part, name)
+            if math.isnan(value) or not low <= value <= high:
+                yield Violation(f"{place}.{name}", f"is {value:g}; allowed is {low:g} to {high:g}")
+
+
+def _pictures(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
+    """Where each picture is said to be; whether it is one is seen when it is looked at (`entrance`)."""
+    size = 0
+    for place, image in pictures(request):
+        size += len(image.data)
+        source = image.WhichOneof("source")
+        if source is None or not getattr(image, source):
+            yield Violation(place, "has no picture: give data, template or uri")
+        elif source != "data" and len(getattr(image, source)) > MAX_URI_CHARACTERS:
+            yield Violation(place, f"has a {source} of more than {MAX_URI_CHARACTERS:,} characters")
+    if size > MAX_INPUT_BYTES:
+        limit = MAX_INPUT_BYTES // 1024**2
+        yield Violation("task", f"all pictures together have {size:,} bytes; at most {limit} MiB are allowed")

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from imagegate.runtime.adjustments import Adjustment, Value, text_of
-from imagegate.runtime.fitting import PRESETS, leaves_seed_open
+from imagegate.runtime.fitting import PLAIN_FIELDS, PRESETS, leaves_seed_open
 from imagegate.runtime.models import Model
-from imagegate.runtime.parameters import FITTED_FIELDS
 from imagegate.v1 import generation_pb2
 
 # Second names that a webui has for its samplers: as little a change as another spelling.
@@ -76,7 +75,7 @@ def problems(
     found = [f"{name} is told twice" for name in told if sum(each.parameter == name for each in adjustments) > 1]
     if said.pop("prompt", None) != request.prompt:
         found.append("the prompt is another one")
-    for name in FITTED_FIELDS:
+    for name in PLAIN_FIELDS:
         if _is_asked(request, name):
             found += _asked_for(name, getattr(request, name), said.get(name), told.get(name))
         else:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from imagegate.providers.fal.provider import create as create_fal
 from imagegate.providers.huggingface.provider import create as create_huggingface
-from imagegate.runtime.fitting import PRESETS, Fitted, Value, fit, forbidden, text_of
+from imagegate.runtime.fitting import PLAIN_FIELDS, PRESETS, Fitted, Value, fit, forbidden, text_of
 from imagegate.runtime.models import Model
-from imagegate.runtime.parameters import FITTED_FIELDS, INTEGER_FIELDS, Parameter
+from imagegate.runtime.parameters import INTEGER_FIELDS, Parameter
 from imagegate.runtime.validation import violations
 from imagegate.v1 import generation_pb2, terms_pb2
 
@@ -101,7 +101,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "sampler": st.sampled_from(["", "euler a", "LMS", "no such", *SAMPLERS]),
     "quality": st.sampled_from([0, *PRESETS]),
     "on_unsupported": st.sampled_from([0, 1, 2]),
-    "must_keep": st.lists(st.sampled_from(FITTED_FIELDS), max_size=3),
+    "must_keep": st.lists(st.sampled_from(PLAIN_FIELDS), max_size=3),
 }
 
 
@@ -116,7 +116,7 @@ def asked_for(request: Request) -> dict[str, Value]:
     """What the caller set: an absent field, a random seed and an empty sampler are not asked for."""
     asked = {
         name: getattr(request, name)
-        for name in FITTED_FIELDS
+        for name in PLAIN_FIELDS
         if (request.sampler if name == "sampler" else request.HasField(name))  # type: ignore[arg-type]
     }
     if asked.get("seed") == -1:

@@ -1,0 +1,91 @@
+"""What goes to a model besides words, as a provider gets it: pictures that are checked and clean, LoRAs. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imagegate.runtime import images
+from imagegate.runtime.models import Task
+from imagegate.runtime.tasks import TEXT_TO_IMAGE, FittedControl, FittedInputs, FittedLora
+from imagegate.v1 import generation_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class InputPicture:
+    """One whole PNG, JPEG or WEBP, upright and without anything that came along with it; sizes are pixels."""
+
+    data: bytes
+    mime_type: str
+    width: int
+    height: int
+
+    def __repr__(self) -> str:
+        return f"<InputPicture {self.mime_type} {self.width}x{self.height} {len(self.data):,} bytes>"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A picture that the new one keeps to, and how."""
+
+    picture: InputPicture
+    fitted: FittedControl
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A picture of the person who shall be in the new one; `strength` None leaves that to the upstream."""
+
+    picture: InputPicture
+    strength: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a request brings along; `task` is what is done with `image`, text_to_image where there is none."""
+
+    task: Task = TEXT_TO_IMAGE
+    image: InputPicture | None = None
+    mask: InputPicture | None = None
+    controls: Sequence[Control] = ()
+    identity: Sequence[Identity] = ()
+    loras: Sequence[FittedLora] = ()
+    # Of a pose extraction.
+    detect_hands: bool = True
+    detect_face: bool = True
+
+
+def to_inputs(request: generation_pb2.GenerateRequest, fitted: FittedInputs) -> Inputs:
+    """The inputs of a request whose pictures lie in it as data. Raises images.NotAPicture."""
+    task = request.WhichOneof("task")
+    part = getattr(request, task) if task else None
+    extraction = request.pose_extraction
+    return Inputs(
+        task=task or TEXT_TO_IMAGE,
+        image=_picture(part.image) if part else None,
+        mask=_picture(part.mask) if task == "inpainting" and part else None,
+        controls=[
+            Control(_picture(each.image), how) for each, how in zip(request.controls, fitted.controls, strict=True)
+        ],
+        identity=[
+            Identity(_picture(each.image), how) for each, how in zip(request.identity, fitted.identity, strict=True)
+        ],
+        loras=fitted.loras,
+        detect_hands=not extraction.HasField("detect_hands") or extraction.detect_hands,
+        detect_face=not extraction.HasField("detect_face") or extraction.detect_face,
+    )
+
+
+def size_of_image(request: generation_pb2.GenerateRequest) -> tuple[int, int] | None:
+    """Width and height in pixels of the picture that another one is made from; None where there is none."""
+    task = request.WhichOneof("task")
+    if task not in ("image_to_image", "inpainting"):
+        return None
+    try:
+        seen = images.inspect(getattr(request, task).image.data)
+    except images.NotAPicture:
+        return None
+    return seen.width, seen.height
+
+
+def _picture(image: generation_pb2.InputImage) -> InputPicture:
+    seen = images.inspect(image.data)
+    return InputPicture(image.data, seen.mime_type, seen.width, seen.height)
