@@ -186,6 +186,8 @@ class Order:
         for told in [each for each in self.adjustments if each.parameter == parameter]:
             requested = told.requested
             self.adjustments.remove(told)
+        if applied is not None and text_of(applied) == text_of(requested):
+            return  # another change had led away from what was asked, and this one leads back
         record = self.note if is_the_same else self.adjust
         record(parameter, requested, "" if applied is None else applied, action, why)
 
