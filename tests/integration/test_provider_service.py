@@ -177,6 +177,37 @@ async def test_prompts_are_logged_only_where_they_may_be(log_prompts: bool, logg
     assert log_prompts or "nnn" not in str(logs)
 
 
+async def test_what_callers_call_their_options_is_no_label() -> None:
+    """R11: labels come from closed sets: an option that a caller made up is counted, and its name is kept nowhere."""
+    async with a_house(ScriptedProvider()) as house:
+        for number in range(5):
+            request = Request(prompt="a fox", steps=99)
+            request.provider_options["scripted"].update({f"a secret, {number}": True})
+            await house.call(request)
+        counted = {
+            (sample.labels["parameter"], sample.labels["action"]): sample.value
+            for family in house.registry.collect()
+            for sample in family.samples
+            if sample.name == "imagegate_adjustments_total"
+        }
+    assert counted == {("provider_options", "dropped"): 5, ("steps", "clamped"): 5}
+
+
+async def test_the_metrics_name_the_catalogue_in_force() -> None:
+    """P1: a provider's metrics tell the revision of its models, and only the one that is in force."""
+    provider = ScriptedProvider()
+
+    def hashes(house: House) -> list[str]:
+        families = house.registry.collect()
+        samples = (sample for family in families for sample in family.samples)
+        return [sample.labels["hash"] for sample in samples if sample.name == "imagegate_config_info"]
+
+    async with a_house(provider) as house:
+        assert hashes(house) == [provider.catalogue.revision]
+        provider.models = (SCRIPTED_MODEL.model_copy(update={"credits": 4}),)
+        assert hashes(house) == [provider.catalogue.revision]
+
+
 @pytest.mark.parametrize(("log_prompts", "logged"), [(True, "n" * 100), (False, None)])
 async def test_options_are_logged_as_they_were_sent(log_prompts: bool, logged: str | None) -> None:
     """R6, R14: what goes along by the upstream's own names is logged; a free text is as private as a prompt."""
