@@ -29,7 +29,7 @@ def without_prompts(failure: Failure, request: generation_pb2.GenerateRequest) -
 
 
 def _private(request: generation_pb2.GenerateRequest) -> Iterator[str]:
-    """What is a caller's own words. No longer than what may be sent: a request that is refused for it comes here too."""
+    """The caller's own words, at most as many as may be sent: a request that is refused for more comes here too."""
     for prompt in (request.prompt, request.negative_prompt):
         if prompt.strip():
             yield prompt[:MAX_PROMPT_CHARACTERS]
