@@ -97,6 +97,17 @@ def test_what_a_newer_version_tells_is_left_out() -> None:
     assert (set(heard.parameters), heard.tasks, heard.quality) == ({"steps"}, ("text_to_image",), "unspecified")
 
 
+def test_a_price_for_something_unknown_is_not_known() -> None:
+    """P7, P8: what a newer version charges by is no price for a picture, or limits would let through what they forbid;
+    what it recommends by is left out.
+    """
+    told = model(credits=3).to_proto()
+    told.priced_by = 99  # type: ignore[assignment]
+    told.recommended_for = "thrifty"
+    heard = Model.from_proto(told)
+    assert (heard.credits, heard.recommended_for) == (None, "")
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "many", "1e999"])
 def test_nonsense_from_the_wire(value: str) -> None:
     """R1: a default that is no number is refused, not sent to an upstream."""
