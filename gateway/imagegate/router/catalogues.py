@@ -153,7 +153,7 @@ class Catalogues:
 
 
 def _read(offer: Offer, answer: catalog_pb2.ListModelsResponse, told: catalog_pb2.Provider) -> None:
-    """Take the catalogue of an answer, unless it is the one that there is. Raises ValueError where it makes no sense."""
+    """Take the catalogue of an answer, unless it is the one there is. Raises ValueError where it makes no sense."""
     outside = told.outside_catalogue if told.HasField("outside_catalogue") else None
     looked_at = catalog_pb2.Provider(name=told.name, outside_catalogue=outside, outside_pattern=told.outside_pattern)
     source = catalog_pb2.ListModelsResponse(models=answer.models, providers=[looked_at])

@@ -69,7 +69,7 @@ def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) 
     parameters: dict[str, Value] = {}
     adjustments: list[Adjustment] = []
     asked, preset = _asked(request), _preset(request)
-    sides = fit_sides(asked, model, request.must_keep)
+    sides = fit_sides(asked, model, request.must_keep, preset)
     for name in FITTED_FIELDS:
         parameter, adjustment = model.parameters.get(name), None
         value: Value | None

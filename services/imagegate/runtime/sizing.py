@@ -18,14 +18,18 @@ Size = tuple[int, int]
 FittedSides = dict[str, tuple[int, Adjustment | None]]
 
 
-def fit_sides(asked: Mapping[str, Value], model: Model, kept: Collection[str]) -> FittedSides:
+def fit_sides(
+    asked: Mapping[str, Value], model: Model, kept: Collection[str], preset: Mapping[str, int]
+) -> FittedSides:
     """The sides that are fitted together, in pixels; empty where each is fitted by itself.
 
-    A model with `sizes` makes the nearest of them, its usual one where none is asked for. One with ranges is sent both
-    sides moved into them together where one is out. A side that is `kept` is not changed for the other's sake.
+    A model with `sizes` makes the nearest of them; where none is asked for that of the `preset` if it is one of them,
+    else its usual one. One with ranges is sent both sides moved into them together where one is out. A side that is
+    `kept` is not changed for the other's sake.
     """
     if model.sizes:
-        size = nearest_size([_whole(asked.get(side)) for side in SIDES], _keeping(asked, model.sizes, kept))
+        size = _preferred(preset, model.sizes) if asked.keys().isdisjoint(SIDES) else None
+        size = size or nearest_size([_whole(asked.get(side)) for side in SIDES], _keeping(asked, model.sizes, kept))
         why = f"the model makes {_named(model.sizes)} only"
         return {
             side: (own, _told(side, asked.get(side), own, generation_pb2.ACTION_TRANSLATED, why))
@@ -61,6 +65,11 @@ def in_shape(sides: Sequence[int], ranges: Sequence[Parameter]) -> list[int]:
     most = min(math.inf if own.maximum is None else own.maximum / side for own, side in zip(ranges, sides, strict=True))
     factor = min(max(1.0, least), most)
     return [round(nearest_on_grid(side * factor, own)) for own, side in zip(ranges, sides, strict=True)]
+
+
+def _preferred(preset: Mapping[str, int], sizes: Sequence[Size]) -> Size | None:
+    """The size that a quality stands for, where the model makes it."""
+    return next((size for size in sizes if size == tuple(preset.get(side) for side in SIDES)), None)
 
 
 def _keeping(asked: Mapping[str, Value], sizes: Sequence[Size], kept: Collection[str]) -> Sequence[Size]:
