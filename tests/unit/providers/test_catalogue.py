@@ -237,6 +237,15 @@ def test_an_operators_checkpoint_takes_the_place_of_its_own_entry(tmp_path: Path
     assert installed.find(checkpoints[1:], found.models[1]) is None
 
 
+@pytest.mark.parametrize("key", ["local", "dream"])
+def test_a_checkpoint_is_named_in_one_place_only(key: str, tmp_path: Path) -> None:
+    """U3, P1: what an overlay says in `wire` to the webui is refused when it is read, not at its first request."""
+    entry = "{display_name: Dream, upstream_model: dream_8, wire: {checkpoint: dream_7}}"
+    (tmp_path / "automatic1111.yaml").write_text(f"models: {{{key}: {entry}}}")
+    with pytest.raises(CatalogueError, match=rf"models\.{key}\.wire: a checkpoint is named in upstream_model"):
+        automatic1111.models({"IMAGEGATE_MODELS": str(tmp_path)})
+
+
 def test_overlays_are_checked_without_serving(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """P1: every problem of several files is told, as its provider would; a file that nobody would read is one."""
     good, bad, stray = (tmp_path / name for name in ("sketch.yaml", "fal.yaml", "fall.yaml"))
