@@ -53,7 +53,8 @@ def nearest_size(asked: Sequence[int | None], sizes: Sequence[Size]) -> Size:
     width, height = asked
     if width is None or height is None:
         return min(sizes, key=lambda size: sum(abs(own - side) for own, side in zip(size, asked, strict=True) if side))
-    return min(sizes, key=lambda size: (_distortion((width, height), size), abs(math.prod(size) - width * height)))
+    shape, pixels = Fraction(width, height), width * height
+    return min(sizes, key=lambda size: (_times(Fraction(*size), shape), _times(Fraction(math.prod(size)), pixels)))
 
 
 def in_shape(sides: Sequence[int], ranges: Sequence[Parameter]) -> list[int]:
@@ -78,10 +79,9 @@ def _keeping(asked: Mapping[str, Value], sizes: Sequence[Size], kept: Collection
     return [size for size in sizes if all(size[place] == side for place, side in held)] or sizes
 
 
-def _distortion(one: Size, other: Size) -> Fraction:
-    """How many times wider or narrower one is than the other: from 1, exactly, so that equals stay equal."""
-    ratio = Fraction(one[0] * other[1], one[1] * other[0])
-    return max(ratio, 1 / ratio)
+def _times(one: Fraction, other: Fraction | int) -> Fraction:
+    """How many times larger or smaller one is than the other: from 1, exactly, so that equals stay equal."""
+    return max(one / other, other / one)
 
 
 def _moved(name: str, side: int, sent: int, own: Parameter) -> Adjustment | None:

@@ -41,6 +41,7 @@ def told(result: Fitted) -> list[tuple[str, str, str]]:
     [
         ((1024, 1024), (1024, 1024)),
         ((600, 600), (512, 512)),
+        ((768, 768), (1024, 1024)),  # 1.8 times the pixels, the other has fewer than half of them
         ((4096, 4096), (1024, 1024)),
         ((1920, 1080), (1344, 768)),
         ((1080, 1920), (768, 1344)),
