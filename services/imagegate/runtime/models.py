@@ -78,7 +78,7 @@ class Model(_Strict):
     base_model: str = ""
     aliases: tuple[str, ...] = Field(default=(), max_length=MAX_ALIASES)
     tier: Tier = "free"
-    credits: int | None = Field(default=None, ge=0, le=MAX_CREDITS)
+    credits: int | None = Field(default=None, strict=True, ge=0, le=MAX_CREDITS)
     priced_by: Literal["picture", "megapixel"] = "picture"
     quality: Literal["unspecified", "sd", "hd", "ultra", "premium"] = "unspecified"
     typical_seconds: tuple[float, float] = (5.0, 30.0)

@@ -207,6 +207,9 @@ outside: {tier: silver}
         (f"models: {{a: {{{ENTRY.format(1)}}}, a: {{{ENTRY.format(2)}}}}}", "written more than once: a"),
         (f"models: {{a: {{{ENTRY.format(1)}, tier: free, tier: pro}}}}", "written more than once: tier"),
         (f"models: {{1: {{{ENTRY.format(1)}}}}}", "models.1.key: Input should be a valid string"),
+        (f"models: {{a: {{{ENTRY.format(1)}, tasks: []}}}}", "models.a.tasks: names none"),
+        (f"models: {{a: {{{ENTRY.format(1)}, credits: yes}}}}", "models.a.credits: Input should be a valid integer"),
+        (f"models: {{a: {{{ENTRY.format(1)}, credits: '5'}}}}", "models.a.credits: Input should be a valid integer"),
     ],
 )
 def test_misshapen_files(tmp_path: Path, content: str, problem: str) -> None:
