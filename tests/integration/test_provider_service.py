@@ -45,6 +45,15 @@ class Broken(ScriptedProvider):
         raise RuntimeError("nobody has thought of this")
 
 
+class Changing(ScriptedProvider):
+    """Finds out only on the way that its upstream takes 4 steps and no more."""
+
+    async def generate(self, order: Order) -> Delivery:
+        """Change what was fitted, which may be forbidden."""
+        order.change("steps", 4, generation_pb2.ACTION_CLAMPED, "whoever serves it takes 4")
+        return await ScriptedProvider.generate(self, order)
+
+
 @dataclass(slots=True)
 class House:
     """A served provider, and a client's stubs."""
@@ -175,6 +184,19 @@ async def test_prompts_are_logged_only_where_they_may_be(log_prompts: bool, logg
     assert line.get("prompt") == ("p" * 100 if log_prompts else None)
     assert provider.orders[0].parameters["negative_prompt"] == "n" * 300
     assert log_prompts or "nnn" not in str(logs)
+
+
+@pytest.mark.parametrize(
+    "forbidding", [{"must_keep": ["steps"]}, {"on_unsupported": generation_pb2.ON_UNSUPPORTED_REFUSE}]
+)
+async def test_what_only_the_provider_knows_is_forbidden_too(forbidding: dict[str, Any]) -> None:
+    """R1: must_keep and REFUSE also hold for changes that no catalogue tells of; nothing is made then."""
+    provider = Changing()
+    async with a_house(provider) as house:
+        failure = await the_failure(house.call(Request(prompt="a fox", steps=9, **forbidding)))
+        answer = await house.call(Request(prompt="a fox", steps=9, must_keep=["width"]))
+    assert (failure.reason, failure.dispatch, len(provider.orders)) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT, 1)
+    assert [(each.parameter, each.applied) for each in answer.adjustments] == [("steps", "4")]
 
 
 async def test_what_callers_call_their_options_is_no_label() -> None:
