@@ -205,6 +205,16 @@ def test_any_model_of_the_hub_unless_the_operator_forbids_it() -> None:
     assert "IMAGEGATE_HUGGINGFACE_ANY_MODEL=false" in caught.value.remedy
 
 
+@pytest.mark.parametrize("key", ["photomaker-v2", "flux-openpose"])
+def test_whoever_has_an_endpoint_comes_alive(key: str) -> None:
+    """U6, P1: a model with a dedicated endpoint is on, whatever kept it off, and no longer to come."""
+    environ = {"HUGGINGFACE_ENDPOINTS": f"{key}=https://one.example"}
+    found = huggingface.models(environ).current.find(key)
+    assert found is not None
+    assert (found.enabled, found.coming_soon, found.disabled_reason) == (True, False, "")
+    assert Model.from_proto(found.to_proto()).enabled
+
+
 # ── Overlays ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
