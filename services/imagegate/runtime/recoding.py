@@ -110,8 +110,16 @@ def _encode(picture: Image.Image, kind: Format, quality: int) -> bytes | None:
 
 
 def _plain(given: Encoded) -> Image.Image:
-    """The pixels, 8 bits a channel: L, RGB, or RGBA where anything is transparent. Raises NotAPicture."""
+    """The pixels of a picture, made plain. Raises NotAPicture."""
     picture = images.decode(given.data, given.seen)
+    try:
+        return _in_eight_bits(picture)
+    except Exception as error:  # more transparent colours than it has, for one: found only when they are looked up
+        raise images.NotAPicture(f"a {given.seen.format} whose colours make no sense") from error
+
+
+def _in_eight_bits(picture: Image.Image) -> Image.Image:
+    """L, RGB, or RGBA where anything is transparent."""
     if picture.mode.startswith("I"):  # 16 bits of grey, which `convert` would cut off instead of dividing
         picture.info.pop("transparency", None)
         picture = picture.point(lambda value: value * (1 / 256)).convert("L")

@@ -33,7 +33,7 @@ class ProviderService:
         attempts = Attempts(provider.catalogue.provider, metrics, redactor, log_prompts)
         self._generation = GenerationFace(provider, limits, attempts, random_source or random.SystemRandom(), bounds)
         self._catalog = CatalogFace(provider, limits, redactor)
-        metrics.watch_catalogue(lambda: not provider.catalogue_problem)
+        metrics.watch_catalogue(lambda: provider.catalogue.revision, lambda: not provider.catalogue_problem)
         if limits.quota is not None:
             metrics.watch_quota(lambda: limits.quota_left or 0, limits.quota.per_day)
 

@@ -205,6 +205,16 @@ def test_any_model_of_the_hub_unless_the_operator_forbids_it() -> None:
     assert "IMAGEGATE_HUGGINGFACE_ANY_MODEL=false" in caught.value.remedy
 
 
+@pytest.mark.parametrize("key", ["photomaker-v2", "flux-openpose"])
+def test_whoever_has_an_endpoint_comes_alive(key: str) -> None:
+    """U6, P1: a model with a dedicated endpoint is on, whatever kept it off, and no longer to come."""
+    environ = {"HUGGINGFACE_ENDPOINTS": f"{key}=https://one.example"}
+    found = huggingface.models(environ).current.find(key)
+    assert found is not None
+    assert (found.enabled, found.coming_soon, found.disabled_reason) == (True, False, "")
+    assert Model.from_proto(found.to_proto()).enabled
+
+
 # ── Overlays ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -235,6 +245,15 @@ def test_an_operators_checkpoint_takes_the_place_of_its_own_entry(tmp_path: Path
     assert [model.key for model in found.models] == ["local", "dream", "v1-5"]
     assert installed.find(checkpoints, found.models[1]) is checkpoints[0]
     assert installed.find(checkpoints[1:], found.models[1]) is None
+
+
+@pytest.mark.parametrize("key", ["local", "dream"])
+def test_a_checkpoint_is_named_in_one_place_only(key: str, tmp_path: Path) -> None:
+    """U3, P1: what an overlay says in `wire` to the webui is refused when it is read, not at its first request."""
+    entry = "{display_name: Dream, upstream_model: dream_8, wire: {checkpoint: dream_7}}"
+    (tmp_path / "automatic1111.yaml").write_text(f"models: {{{key}: {entry}}}")
+    with pytest.raises(CatalogueError, match=rf"models\.{key}\.wire: a checkpoint is named in upstream_model"):
+        automatic1111.models({"IMAGEGATE_MODELS": str(tmp_path)})
 
 
 def test_overlays_are_checked_without_serving(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

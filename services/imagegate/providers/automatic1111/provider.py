@@ -18,6 +18,7 @@ from imagegate.runtime.catalogue_source import CatalogueSource
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.models import Catalogue, Model
+from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.redaction import clip, one_line
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
@@ -286,6 +287,8 @@ def create(
 
 def _servable(catalogue: Catalogue) -> Catalogue:
     """The catalogue, if the webui can be asked for all of it. Raises CatalogueError."""
+    if said := [model.key for model in catalogue.models if model.wire]:
+        raise CatalogueError(*(f"models.{key}.wire: a checkpoint is named in upstream_model" for key in said))
     return wire.checked(installed.selecting(catalogue))
 
 
