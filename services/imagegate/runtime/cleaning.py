@@ -14,8 +14,8 @@ from imagegate.runtime.images import NEAR_BLACK, Format
 from imagegate.runtime.recoding import PNG_LEVEL, plain
 
 JPEG_QUALITY = 95
-# Pixels. A larger WEBP that has to be encoded again becomes a JPEG, unless it is transparent; as a PNG it would have ten
-# times the bytes.
+# Pixels. A larger WEBP that has to be encoded again becomes a JPEG, unless it is transparent: as a PNG it would have
+# ten times the bytes.
 LARGE_PIXELS = 2048 * 2048
 
 _TURNS = {

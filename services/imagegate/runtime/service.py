@@ -18,8 +18,8 @@ from imagegate.v1 import catalog_pb2_grpc, generation_pb2
 
 
 class ProviderService:
-    """What one provider's process serves. `bounds` are what the reader of a stream may do; without an `entrance` that is
-    given, and closed by whoever made it, there is one that knows no pose templates and fetches nothing.
+    """What one provider's process serves. `bounds` are what the reader of a stream may do. The `entrance` is closed by
+    whoever made it; without one there is one that knows no pose templates and fetches nothing.
     """
 
     def __init__(
