@@ -91,13 +91,13 @@ class Entrance:
                 data = await self._source(image)
                 given += len(data)
                 if given > MAX_INPUT_BYTES:  # templates and addresses are counted here only
-                    return admitted, [*refused, _too_large("have more than that")]
+                    return admitted, [*refused, _too_large(f"more than {MAX_INPUT_BYTES:,}")]
                 admitted[place] = await self._look_at(data, image, is_mask=place == MASK)
             except _Refused as refusal:
                 refused.append(Violation(place, str(refusal)))
         sizes = sum(len(each.data) for each in admitted.values())
         if sizes > MAX_INPUT_BYTES:
-            refused.append(_too_large(f"have {sizes:,} bytes once they are clean"))
+            refused.append(_too_large(f"{sizes:,} (once they are clean)"))
         return admitted, [*refused, *_of_mask(admitted)]
 
     async def _source(self, image: generation_pb2.InputImage) -> bytes:
@@ -145,9 +145,9 @@ def _of_mask(admitted: Mapping[str, Clean]) -> list[Violation]:
     return [Violation(MASK, f"has {sizes}; they have to be the same")]
 
 
-def _too_large(what: str) -> Violation:
+def _too_large(size: str) -> Violation:
     limit = MAX_INPUT_BYTES // 1024**2
-    return Violation("task", f"all pictures together {what}; at most {limit} MiB are allowed")
+    return Violation("task", f"all pictures together have {size} bytes; at most {limit} MiB are allowed")
 
 
 def _with_pictures(

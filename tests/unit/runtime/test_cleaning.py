@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageOps
 
-from imagegate.runtime import cleaning, images, luggage
+from imagegate.runtime import images, luggage
 from imagegate.runtime.cleaning import clean, clean_mask
 from imagegate.runtime.images import NotAPicture
 
