@@ -24,7 +24,7 @@ CDN = "/fal/cdn"
 UPLOADED_PATH = f"{CDN}/files/uploaded/"
 SIGNED_PATH = "/fal/rest/signed/"
 TOKEN_LIFE = timedelta(hours=1)
-# Bytes of all uploads together; the oldest go first.
+# Bytes of all uploads together.
 MAX_KEPT = 256 * 1024 * 1024
 
 
@@ -36,9 +36,10 @@ class Upload(NamedTuple):
 
 
 class Files:
-    """Uploaded files by name. Whoever has an address may read it."""
+    """Uploaded files by name, at most `max_kept` bytes of them. Whoever has an address may read it."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_kept: int = MAX_KEPT) -> None:
+        self._max_kept = max_kept
         self._files: OrderedDict[str, Upload] = OrderedDict()
         self._size = 0
         self._tokens: dict[str, datetime] = {}
@@ -76,7 +77,7 @@ class Files:
 
     async def put(self, request: web.Request) -> web.Response:
         """Take a file at such an address."""
-        self._store(request.match_info["name"], Upload(await request.read(), request.content_type))
+        self.store(request.match_info["name"], Upload(await request.read(), request.content_type))
         return answer_of(200, "")
 
     async def serve(self, request: web.Request) -> web.Response:
@@ -117,13 +118,14 @@ class Files:
 
     def _keep(self, name: str, data: bytes, content_type: str) -> str:
         stored = f"{uuid.uuid4().hex}/{_plain(name)}"
-        self._store(stored, Upload(data, content_type))
+        self.store(stored, Upload(data, content_type))
         return UPLOADED_PATH + stored
 
-    def _store(self, name: str, file: Upload) -> None:
+    def store(self, name: str, file: Upload) -> None:
+        """Keep a file, and drop the oldest where all together are too large."""
         self._files[name] = file
         self._size += len(file.data)
-        while self._size > MAX_KEPT:
+        while self._size > self._max_kept:
             _, oldest = self._files.popitem(last=False)
             self._size -= len(oldest.data)
 
