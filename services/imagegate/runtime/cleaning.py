@@ -52,18 +52,25 @@ def clean(data: bytes) -> Clean:
     """
     kind, bare, picture = _upright(data)
     if bare is None:
-        bare = _encoded(plain(picture), kind)
+        bare = _encoded(_plain(picture, kind), kind)
     return Clean(bare, *picture.size, is_changed=bare is not data)
 
 
 def clean_mask(data: bytes) -> Clean:
     """A mask, in L: its brightness, on black where it is transparent. Raises NotAPicture."""
-    _, bare, picture = _upright(data)
+    kind, bare, picture = _upright(data)
     if bare is None or picture.mode != "L":
-        picture = _brightness(plain(picture))
+        picture = _brightness(_plain(picture, kind))
         bare = _encoded(picture, "PNG")
     is_black = not any(picture.histogram()[round(NEAR_BLACK * 255) + 1 :])
     return Clean(bare, *picture.size, is_changed=bare is not data, is_black=is_black)
+
+
+def _plain(picture: Image.Image, kind: Format) -> Image.Image:
+    try:
+        return plain(picture)
+    except Exception as error:  # more transparent colours than it has, for one: found only when they are looked up
+        raise images.NotAPicture(f"a {kind} whose colours make no sense") from error
 
 
 def _upright(data: bytes) -> tuple[Format, bytes | None, Image.Image]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from imagegate.runtime.adjustments import Value, adjusted, text_of
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.fitting import root_of
 from imagegate.runtime.inputs import Inputs
 from imagegate.runtime.models import Model
 from imagegate.runtime.options import OptionValue
@@ -103,6 +104,11 @@ class Order:
     # Whether the upstream charges for it, where its own word is known (a cancel that it confirmed).
     billed: bool | None = None
     _told: generation_pb2.Progress = field(default_factory=generation_pb2.Progress)
+    # As it was fitted: what it costs was told by this, whatever the provider changes.
+    priced_by: Mapping[str, Value] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.priced_by = self.parameters
 
     def seed(self, index: int = 0) -> int | None:
         """The seed of picture `index` (seed + index, within the model's range); None where it takes none."""
@@ -201,7 +207,7 @@ class Order:
 
         Raises Failure(UNSUPPORTED) where the request forbids it.
         """
-        if self.kept is None or parameter in self.kept:
+        if self.kept is None or root_of(parameter) in self.kept:
             raise Failure(
                 Reason.UNSUPPORTED,
                 f"{self.model.display_name} cannot take {parameter} as asked, and the request forbids a change: {why}",

@@ -21,7 +21,7 @@ MODELS = {HF: "huggingface/flux-schnell", FAL: "fal/flux-schnell", WEBUI: "autom
 # Who is asked after each.
 SECOND = {HF: FAL, FAL: HF, WEBUI: HF}
 # Where each looks for its upstream; fal's pictures lie at a host of their own.
-ADDRESSES = {HF: ["HUGGINGFACE_BASE_URL"], FAL: ["FAL_QUEUE_URL", "FAL_CDN_URL"], WEBUI: ["SD_API_URL"]}
+ADDRESSES = {HF: ["HUGGINGFACE_BASE_URL"], FAL: ["FAL_QUEUE_URL", "FAL_REST_URL", "FAL_CDN_URL"], WEBUI: ["SD_API_URL"]}
 # Seconds: time for every model's usual one.
 PATIENT = 200.0
 

@@ -27,6 +27,7 @@ SOURCES: Mapping[str, Callable[[Mapping[str, str]], CatalogueSource]] = {
 SDXL, SD15 = "stabilityai/stable-diffusion-xl-base-1.0", "stable-diffusion-v1-5/stable-diffusion-v1-5"
 XL, SMALL = (1024, 1024), (512, 512)
 TEXT, POSE = ("text_to_image",), ("control_openpose",)
+FROM_A_PICTURE = ("image_to_image", "inpainting")
 
 # key: upstream, base, tier, credits, size, quality, seconds, tasks, state (on, endpoint, soon)
 TABLE = {
@@ -56,12 +57,22 @@ TABLE = {
     "fal/flux-pro": (
         "fal-ai/flux-pro/v1.1", "FLUX1.1 [pro]", "pro", 50, XL, "ultra", (8, 15), TEXT, "on"),
     "fal/flux-dev": (
-        "fal-ai/flux/dev", "black-forest-labs/FLUX.1-dev", "basic", 25, XL, "hd", (3, 10), TEXT, "on"),
+        "fal-ai/flux/dev", "black-forest-labs/FLUX.1-dev", "basic", 25, XL, "hd", (3, 10), (*TEXT, "image_to_image"),
+        "on"),
     "fal/flux-schnell": (
         "fal-ai/flux/schnell", "black-forest-labs/FLUX.1-schnell", "free", 5, XL, "hd", (3, 10), TEXT, "on"),
     "fal/stable-cascade": (
         "fal-ai/stable-cascade", "stabilityai/stable-cascade", "basic", 25, XL, "hd", (7, 14), TEXT, "on"),
     "fal/aura-flow": ("fal-ai/aura-flow", "fal/AuraFlow-v0.3", "basic", 30, XL, "hd", (10, 20), TEXT, "on"),
+    # Who serves today what the documents ask for beyond pictures from words.
+    "fal/flux-lora": (
+        "fal-ai/flux-lora", "black-forest-labs/FLUX.1-dev", "basic", 35, XL, "hd", (4, 15), (*TEXT, *FROM_A_PICTURE),
+        "on"),
+    "fal/sdxl-controlnet-union": (
+        "fal-ai/sdxl-controlnet-union", SDXL, "basic", 25, XL, "hd", (5, 20),
+        ("control_openpose", "control_canny", "control_depth", *FROM_A_PICTURE), "on"),
+    "fal/photomaker": ("fal-ai/photomaker", SDXL, "pro", 30, XL, "hd", (10, 30), ("identity",), "on"),
+    "fal/dwpose": ("fal-ai/dwpose", "", "free", 1, None, "unspecified", (2, 10), ("pose_extraction",), "on"),
     "automatic1111/local": ("local", "", "free", 0, SMALL, "sd", (5, 12), TEXT, "on"),
 }  # fmt: skip
 MODELS = {
@@ -114,6 +125,7 @@ def test_what_is_priced_by_the_megapixel() -> None:
         "fal/flux-pro",
         "fal/flux-dev",
         "fal/flux-schnell",
+        "fal/flux-lora",
     }
 
 
