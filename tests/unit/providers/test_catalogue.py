@@ -28,6 +28,11 @@ SDXL, SD15 = "stabilityai/stable-diffusion-xl-base-1.0", "stable-diffusion-v1-5/
 XL, SMALL = (1024, 1024), (512, 512)
 TEXT, POSE = ("text_to_image",), ("control_openpose",)
 FROM_A_PICTURE = ("image_to_image", "inpainting")
+# Of these a webui's catalogue tells what it has what it takes for, once it was asked.
+WEBUI = (
+    "text_to_image", "image_to_image", "inpainting", "control_openpose", "control_canny", "control_depth",
+    "control_blur", "pose_extraction",
+)  # fmt: skip
 
 # key: upstream, base, tier, credits, size, quality, seconds, tasks, state (on, endpoint, soon)
 TABLE = {
@@ -73,7 +78,7 @@ TABLE = {
         ("control_openpose", "control_canny", "control_depth", *FROM_A_PICTURE), "on"),
     "fal/photomaker": ("fal-ai/photomaker", SDXL, "pro", 30, XL, "hd", (10, 30), ("identity",), "on"),
     "fal/dwpose": ("fal-ai/dwpose", "", "free", 1, None, "unspecified", (2, 10), ("pose_extraction",), "on"),
-    "automatic1111/local": ("local", "", "free", 0, SMALL, "sd", (5, 12), TEXT, "on"),
+    "automatic1111/local": ("local", "", "free", 0, SMALL, "sd", (5, 12), WEBUI, "on"),
 }  # fmt: skip
 MODELS = {
     f"{name}/{model.key}": model
@@ -177,6 +182,14 @@ def test_the_local_webuis_ranges() -> None:
     assert ranges("automatic1111/local", "steps") == (10, 50, 20)
     assert ranges("automatic1111/local", "guidance_scale") == (1, 20, 7)
     assert ranges("automatic1111/local", "sampler")[2] == "Euler a"
+
+
+def test_what_belongs_to_a_picture_of_the_local_webui() -> None:
+    """P4: strength 0 to 1 (0.75), mask blur 0 to 64 (4), conditioning scale 0 to 2 (1), a LoRA's weight -4 to 4 (1)."""
+    assert ranges("automatic1111/local", "strength") == (0, 1, 0.75)
+    assert ranges("automatic1111/local", "mask_blur") == (0, 64, 4)
+    assert ranges("automatic1111/local", "conditioning_scale") == (0, 2, 1)
+    assert ranges("automatic1111/local", "lora_weight") == (-4, 4, 1)
 
 
 def test_what_takes_no_size_makes_one() -> None:

@@ -177,6 +177,10 @@ QUOTED = {
         "Requests not allowed",
         "model 'x' not found",
         "Sampler not found",
+        "Module not available",
+        "Module not supported",
+        "No image selected",
+        "not found in supported models.",
     ],
 }
 
