@@ -6,7 +6,7 @@ picture as brightly as it is; every person stands in its upper row; a pose is in
 
 import asyncio
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from PIL import Image, ImageChops, ImageDraw
@@ -37,9 +37,9 @@ class Worked(Picture):
         """What its files take, for as long as it is kept."""
         return sum(len(each) for pictures in self.files.values() for each in pictures)
 
-    async def draw(self) -> bytes:
-        if self.spoilt is not None:
-            return await super().draw()
+    async def draw(self, retouch: Callable[[Image.Image], Image.Image] | None = None) -> bytes:
+        if self.spoilt is not None or retouch is not None:
+            return await super().draw(retouch)
         return await asyncio.to_thread(_encode, self)
 
 
