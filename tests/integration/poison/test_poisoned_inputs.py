@@ -1,7 +1,7 @@
 """Hostile pictures, sent over sockets to a router that is a process of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,13 +74,15 @@ PLACES: dict[str, Callable[[bytes], Request]] = {
 
 
 @asynccontextmanager
-async def running(folder: Path, provider: ScriptedProvider) -> AsyncIterator[tuple[Member, Any]]:
+async def running(
+    folder: Path, provider: ScriptedProvider, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[Member, Any]]:
     """A router's process in front of `provider`, and a caller's stub."""
     async with serving_provider(provider) as served:
         file = folder / "imagegate.yaml"
         file.write_text(CONFIGURATION.format(target=served.target))
         async with (
-            router_alone(file) as router,
+            router_alone(file, environ) as router,
             grpc.aio.insecure_channel(router.address, options=MESSAGE_OPTIONS) as channel,
         ):
             yield router, generation_pb2_grpc.GenerationServiceStub(channel)
@@ -105,7 +107,7 @@ def provider() -> ScriptedProvider:
 
 
 async def test_three_hundred_poisoned_inputs_are_refused_by_name(tmp_path: Path, provider: ScriptedProvider) -> None:
-    """P3, R12: bombs, halves, polyglots, animations, giant profiles and wrong masks are each refused with the field and
+    """P3, P12: bombs, halves, polyglots, animations, giant profiles and wrong masks are each refused with the field and
     what is there instead; no provider hears of them, and the router stays under 512 MB and goes on serving.
     """
     cases, places = poisoned(), list(PLACES)
@@ -134,7 +136,7 @@ async def test_three_hundred_poisoned_inputs_are_refused_by_name(tmp_path: Path,
 
 
 async def test_a_hundred_odd_but_good_inputs_pass(tmp_path: Path, provider: ScriptedProvider) -> None:
-    """P3: every kind of picture reaches the provider as it looks: equal in every pixel where nothing had to be lost,
+    """P3, P12: every kind of picture reaches the provider as it looks: equal in every pixel where nothing had to be lost,
     upright, and without what came along with it; the router stays under 512 MB.
     """
     cases = good()
@@ -157,6 +159,24 @@ async def test_a_hundred_odd_but_good_inputs_pass(tmp_path: Path, provider: Scri
         assert b"SECRET" not in got.data, case.name
         assert not arrived.getexif(), case.name
         assert apart(arrived, case.expected) <= case.apart, case.name
+
+
+@pytest.mark.parametrize(("allowed", "words"), [("", "IMAGEGATE_INPUT_URIS=true"), ("true", "cannot be fetched")])
+async def test_addresses_lead_nowhere_inside(
+    tmp_path: Path, provider: ScriptedProvider, allowed: str, words: str
+) -> None:
+    """P3, P12: an input by address is off unless the operator switches it on, and then leads to public places only."""
+    async with running(tmp_path, provider, {"IMAGEGATE_INPUT_URIS": allowed}) as (router, stub):
+        inside = f"https://{router.http.removeprefix('http://')}/metrics"
+        for uri in (inside, router.http, "https://169.254.169.254/latest/meta-data/", "file:///etc/passwd"):
+            request = as_control(PHOTO)
+            request.prompt, request.controls[1].image.uri = "x", uri
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.Generate(request, timeout=20)
+            (violation,) = told(caught.value).violations
+            assert violation.field == "controls[1].image"
+            assert words in violation.description
+    assert not provider.orders
 
 
 async def test_masks_arrive_in_grey(tmp_path: Path, provider: ScriptedProvider) -> None:
