@@ -136,7 +136,7 @@ async def test_three_hundred_poisoned_inputs_are_refused_by_name(tmp_path: Path,
 
 
 async def test_a_hundred_odd_but_good_inputs_pass(tmp_path: Path, provider: ScriptedProvider) -> None:
-    """P3, P12: every kind of picture reaches the provider as it looks: equal in every pixel where nothing had to be lost,
+    """P3, P12: every kind of picture reaches the provider as it looks, equal in every pixel where nothing had to go,
     upright, and without what came along with it; the router stays under 512 MB.
     """
     cases = good()
