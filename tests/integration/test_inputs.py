@@ -187,7 +187,7 @@ class TestTheRouter:
         assert [control.picture.data for control in provider.orders[0].inputs.controls] == [PNG, POSE]
 
     async def test_one_key_is_one_request_with_its_pictures(self) -> None:
-        """R14: the same key with the same pictures is made once; with another picture it is another request."""
+        """P3: the same key with the same pictures is made once; with another picture it is another request."""
         provider = able()
         async with running(provider) as (router, _):
             for _ in range(2):

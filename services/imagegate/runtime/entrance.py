@@ -5,11 +5,12 @@ without anything that came along with it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Protocol
 
-from imagegate.runtime.cleaning import Clean, clean, clean_mask
+from imagegate.runtime.cleaning import clean, clean_mask
 from imagegate.runtime.errors import Violation, invalid_request
 from imagegate.runtime.images import NotAPicture
 from imagegate.runtime.models import nearest
@@ -24,8 +25,6 @@ URI_SWITCH = "IMAGEGATE_INPUT_URIS"
 # What is wrong with these is wrong with the number or the size of all pictures: then none is looked at.
 OF_ALL = frozenset({"task", *MOST})
 
-Result = TypeVar("Result")
-
 
 class PoseTemplates(Protocol):
     """Pictures of poses by their names. It is asked in a thread, as it may read files."""
@@ -39,6 +38,16 @@ class PoseTemplates(Protocol):
 
 class _Refused(Exception):
     """What is wrong with one picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """A picture as it goes on: its bytes, None where it lies in the request as it shall, how many, and its pixels."""
+
+    data: bytes | None
+    size: int
+    width: int
+    height: int
 
 
 class Entrance:
@@ -70,7 +79,7 @@ class Entrance:
         """
         fields = {violation.field for violation in wrong}
         refused: list[Violation] = []
-        admitted: dict[str, Clean] = {}
+        admitted: dict[str, _Admitted] = {}
         if fields.isdisjoint(OF_ALL):
             admitted, refused = await self._look_at_all(request, fields)
         if wrong or refused:
@@ -79,39 +88,51 @@ class Entrance:
 
     async def _look_at_all(
         self, request: generation_pb2.GenerateRequest, known: set[str]
-    ) -> tuple[dict[str, Clean], list[Violation]]:
+    ) -> tuple[dict[str, _Admitted], list[Violation]]:
         """Every picture by its place, and what is wrong with the others; those `known` to be wrong are left alone."""
-        admitted: dict[str, Clean] = {}
+        admitted: dict[str, _Admitted] = {}
         refused: list[Violation] = []
-        given = 0
         for place, image in pictures(request):
             if place in known:
                 continue
             try:
-                data = await self._source(image)
-                given += len(data)
-                if given > MAX_INPUT_BYTES:  # templates and addresses are counted here only
-                    return admitted, [*refused, _too_large(f"more than {MAX_INPUT_BYTES:,}")]
-                admitted[place] = await self._look_at(data, image, is_mask=place == MASK)
+                admitted[place] = await self._look_at(image, is_mask=place == MASK)
             except _Refused as refusal:
                 refused.append(Violation(place, str(refusal)))
-        sizes = sum(len(each.data) for each in admitted.values())
-        if sizes > MAX_INPUT_BYTES:
-            refused.append(_too_large(f"{sizes:,} (once they are clean)"))
+            size = sum(each.size for each in admitted.values())
+            if size > MAX_INPUT_BYTES:
+                limit = f"at most {MAX_INPUT_BYTES // 1024**2} MiB are allowed"
+                refused.append(Violation("task", f"all pictures together, made clean, have {size:,} bytes; {limit}"))
+                break
         return admitted, [*refused, *_of_mask(admitted)]
 
-    async def _source(self, image: generation_pb2.InputImage) -> bytes:
-        """The bytes of a picture, wherever they come from. Raises _Refused."""
-        if image.template:
-            return await self._at_desk(lambda: self._template(image.template))
-        if image.uri:
-            if self._uris is None:
-                raise _Refused(f"is a uri, which is switched off here ({URI_SWITCH}=true allows it): send it as data")
-            try:
-                return await self._uris.fetch(image.uri)
-            except NotFetchedError:
-                raise _Refused("cannot be fetched from there") from None
-        return image.data
+    async def _look_at(self, image: generation_pb2.InputImage, *, is_mask: bool) -> _Admitted:
+        """A picture, wherever it comes from. Raises _Refused."""
+        way = clean_mask if is_mask else clean
+        source = image.WhichOneof("source")
+        fetched = await self._fetched(image.uri) if source == "uri" else b""
+
+        def look() -> _Admitted:  # only here are its bytes taken out: while it waits for its turn it is held once
+            data = self._template(image.template) if source == "template" else fetched or image.data
+            seen = way(data)
+            if seen.is_black:
+                raise _Refused("is black throughout: white is what is made anew")
+            is_there = source == "data" and not seen.is_changed
+            return _Admitted(None if is_there else seen.data, len(seen.data), seen.width, seen.height)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._desk, look)
+        except NotAPicture as error:
+            whose = f"the pose template {clip(image.template, 64)!r} " if source == "template" else ""
+            raise _Refused(f"{whose}is {error.what}; expected one whole PNG, JPEG or WEBP") from None
+
+    async def _fetched(self, uri: str) -> bytes:
+        if self._uris is None:
+            raise _Refused(f"is a uri, which is switched off here ({URI_SWITCH}=true allows it): send it as data")
+        try:
+            return await self._uris.fetch(uri)
+        except NotFetchedError:
+            raise _Refused("cannot be fetched from there") from None
 
     def _template(self, name: str) -> bytes:
         data = self._templates.get(name) if self._templates is not None else None
@@ -121,21 +142,8 @@ class Entrance:
             raise _Refused(f"there is no pose template {clip(name, 64)!r}{near}; see ListPoseTemplates")
         return data
 
-    async def _look_at(self, data: bytes, image: generation_pb2.InputImage, *, is_mask: bool) -> Clean:
-        try:
-            seen = await self._at_desk(lambda: (clean_mask if is_mask else clean)(data))
-        except NotAPicture as error:
-            whose = f"the pose template {clip(image.template, 64)!r} " if image.template else ""
-            raise _Refused(f"{whose}is {error.what}; expected one whole PNG, JPEG or WEBP") from None
-        if seen.is_black:
-            raise _Refused("is black throughout: white is what is made anew")
-        return seen
 
-    async def _at_desk(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._desk, work)
-
-
-def _of_mask(admitted: Mapping[str, Clean]) -> list[Violation]:
+def _of_mask(admitted: Mapping[str, _Admitted]) -> list[Violation]:
     if MASK not in admitted or IMAGE not in admitted:
         return []
     image, mask = admitted[IMAGE], admitted[MASK]
@@ -145,20 +153,16 @@ def _of_mask(admitted: Mapping[str, Clean]) -> list[Violation]:
     return [Violation(MASK, f"has {sizes}; they have to be the same")]
 
 
-def _too_large(size: str) -> Violation:
-    limit = MAX_INPUT_BYTES // 1024**2
-    return Violation("task", f"all pictures together have {size} bytes; at most {limit} MiB are allowed")
-
-
 def _with_pictures(
-    request: generation_pb2.GenerateRequest, admitted: Mapping[str, Clean]
+    request: generation_pb2.GenerateRequest, admitted: Mapping[str, _Admitted]
 ) -> generation_pb2.GenerateRequest:
     """The request with these pictures, each at its place as data."""
-    given = dict(pictures(request))
-    if all(given[place].WhichOneof("source") == "data" and not seen.is_changed for place, seen in admitted.items()):
+    changed = {place: each.data for place, each in admitted.items() if each.data is not None}
+    if not changed:
         return request
     clean_request = generation_pb2.GenerateRequest()
     clean_request.CopyFrom(request)
     for place, image in pictures(clean_request):
-        image.data = admitted[place].data
+        if place in changed:
+            image.data = changed[place]
     return clean_request

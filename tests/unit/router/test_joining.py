@@ -263,7 +263,7 @@ async def test_more_time_changes_nothing_about_other_failures(failure: Failure, 
 
 
 async def test_of_a_request_only_a_digest_is_kept() -> None:
-    """R14, P3: a request may bring 24 MiB along, and a key is kept for a quarter of an hour."""
+    """P3: a request may bring 24 MiB along, and a key is kept for a quarter of an hour."""
     joining, kitchen = Joining(FakeClock()), Kitchen()
     made_for = weakref.ref(kitchen)
     image = generation_pb2.InputImage(data=bytes(1_000_000))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.errors import Failure, Reason, Violation
-from imagegate.runtime.images import inspect
+from imagegate.runtime.images import MAX_BYTES, inspect
 from imagegate.runtime.tasks import pictures
 from imagegate.runtime.validation import MAX_INPUT_BYTES, violations
 from imagegate.testing import picture
@@ -163,11 +163,16 @@ async def test_an_unknown_template_is_refused_with_the_nearest_names() -> None:
 
 async def test_a_template_is_looked_at_like_everything_else() -> None:
     """An operator's folder may hold anything; all of it counts for the limit of bytes."""
-    poses = FakePoses({"gif": b"GIF89a", "large": bytes(MAX_INPUT_BYTES + 1)})
-    said = await refused(posed(Input(template="gif")), poses)
-    assert said == {"controls[0].image": "the pose template 'gif' is a GIF; expected one whole PNG, JPEG or WEBP"}
-    said = await refused(posed(Input(template="large")), poses)
-    assert said == {"task": "all pictures together have more than 25,165,824 bytes; at most 24 MiB are allowed"}
+    poses = FakePoses({"gif": b"GIF89a", "large": bytes(MAX_BYTES + 1), "some": picture(1800, 1800)})
+    said = await refused(posed(Input(template="gif"), Input(template="large")), poses)
+    assert said == {
+        "controls[0].image": "the pose template 'gif' is a GIF; expected one whole PNG, JPEG or WEBP",
+        "controls[1].image": "the pose template 'large' is 33,554,433 bytes, over the limit of 33,554,432; "
+        "expected one whole PNG, JPEG or WEBP",
+    }
+    said = await refused(posed(*[Input(template="some")] * 3), poses)
+    assert list(said) == ["task"]
+    assert said["task"].endswith("bytes; at most 24 MiB are allowed")
 
 
 async def test_a_uri_is_refused_by_the_name_of_its_switch() -> None:
