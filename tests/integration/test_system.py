@@ -113,7 +113,10 @@ async def test_every_image_call_of_every_provider_asks_for_an_image() -> None:
             assert "Error" not in outcome or "MODEL_ACCESS_DENIED" in outcome, outcome
         seen = running.sandbox.requests()
     assert len(models) >= 10
-    about = re.compile(r"/fal/queue/.*/(status|cancel)$|/sdapi/v1/(samplers|schedulers|sd-models|options)$")
+    about = re.compile(
+        r"/fal/queue/.*/(status|cancel)$|/sdapi/v1/(samplers|schedulers|sd-models|options|loras)$"
+        r"|/controlnet/(model_list|module_list|settings)$"
+    )
     image_calls = [r for r in seen if r["upstream"] != "huggingface-hub" and not about.search(r["path"])]
     assert {r["upstream"] for r in image_calls} == {"huggingface", "fal", "automatic1111"}
     for request in image_calls:

@@ -31,7 +31,12 @@ Start one with ``python -m imagegate.sandbox``, or inside a test with ``imagegat
 
 ``automatic1111``          the self-hosted webui's API
 ``webui``                  what is installed in it
-``webui_request``          what txt2img takes
+``webui_extensions``       its LoRAs, and ControlNet's models and preprocessors
+``webui_request``          what txt2img and img2img take
+``webui_prompt``           what it carries out of a prompt, and what it draws
+``webui_canvas``           pictures to begin with, masks and controls, and what they make of a drawing
+``webui_controls``         ControlNet: its units, and finding something in a picture
+``webui_work``             what one call comes to, and what is said of the pictures
 ``webui_engine``           one generation at a time
 ``webui_progress``         how far it is
 =========================  ====================================================================
