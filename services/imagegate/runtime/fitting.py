@@ -31,6 +31,7 @@ __all__ = [
     "Fitted",
     "Value",
     "asked_fields",
+    "field_of",
     "fit",
     "forbidden",
     "leaves_seed_open",
@@ -109,10 +110,10 @@ def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjust
     """The parameters that were changed although the request forbids it, in order, each once."""
     refuse_all = request.on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
     changed = dict.fromkeys(adjustment.parameter for adjustment in adjustments)
-    return [name for name in changed if refuse_all or _root(name) in request.must_keep]
+    return [name for name in changed if refuse_all or field_of(name) in request.must_keep]
 
 
-def _root(parameter: str) -> str:
+def field_of(parameter: str) -> str:
     """The request field that an adjustment is about: `controls` for `controls[0].start`."""
     return parameter.partition(".")[0].partition("[")[0]
 
