@@ -31,10 +31,10 @@ __all__ = [
     "Fitted",
     "Value",
     "asked_fields",
-    "field_of",
     "fit",
     "forbidden",
     "leaves_seed_open",
+    "root_of",
     "text_of",
 ]
 
@@ -110,10 +110,10 @@ def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjust
     """The parameters that were changed although the request forbids it, in order, each once."""
     refuse_all = request.on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
     changed = dict.fromkeys(adjustment.parameter for adjustment in adjustments)
-    return [name for name in changed if refuse_all or field_of(name) in request.must_keep]
+    return [name for name in changed if refuse_all or root_of(name) in request.must_keep]
 
 
-def field_of(parameter: str) -> str:
+def root_of(parameter: str) -> str:
     """The request field that an adjustment is about: `controls` for `controls[0].start`."""
     return parameter.partition(".")[0].partition("[")[0]
 

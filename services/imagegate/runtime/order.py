@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.fitting import Value, field_of, text_of
+from imagegate.runtime.fitting import Value, root_of, text_of
 from imagegate.runtime.inputs import Inputs
 from imagegate.runtime.models import Model
 from imagegate.runtime.options import OptionValue
@@ -199,7 +199,7 @@ class Order:
 
         Raises Failure(UNSUPPORTED) where the request forbids it.
         """
-        if self.kept is None or parameter in self.kept or field_of(parameter) in self.kept:
+        if self.kept is None or root_of(parameter) in self.kept:
             raise Failure(
                 Reason.UNSUPPORTED,
                 f"{self.model.display_name} cannot take {parameter} as asked, and the request forbids a change: {why}",

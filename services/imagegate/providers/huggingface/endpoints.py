@@ -83,14 +83,15 @@ def _problems(catalogue: Catalogue, endpoints: Mapping[str, Endpoint]) -> Iterat
 
 def _at(endpoint: Endpoint, model: Model) -> Model:
     alive: dict[str, object] = {"enabled": True, "disabled_reason": ""}
-    if not endpoint.speaks_handler(model):  # the standard container loads no LoRA
-        rest = {name: each for name, each in model.parameters.items() if name != "lora_weight"}
+    # How much of a LoRA the inference providers take is nothing to an endpoint, whose standard container loads none.
+    rest = {name: each for name, each in model.parameters.items() if name != "lora_weight"}
+    if not endpoint.speaks_handler(model):
         return model.model_copy(update={**alive, "max_loras": 0, "parameters": rest})
     if not set(MADE_BY_A_PIPELINE) & set(model.tasks):
         return model.model_copy(update=alive)
     more = {
         "tasks": tuple(dict.fromkeys((*model.tasks, *WITH_A_PICTURE))),
         "max_loras": MAX_LORAS,
-        "parameters": {**HANDLED, **model.parameters},
+        "parameters": {**HANDLED, **rest},
     }
     return model.model_copy(update={**alive, **more})
