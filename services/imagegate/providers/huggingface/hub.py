@@ -107,9 +107,13 @@ class Hub:
         self._remember(mapping_path(hub_id), self._clock() + BELIEVED_SECONDS, mapping)
         return mapping, to_warm(answer)
 
-    def forget(self, hub_id: str, lora: str = "") -> None:
-        """What was remembered of this model, or of the LoRA over it, has turned out wrong."""
-        self._remembered.pop(lora_path(lora) if lora else mapping_path(hub_id), None)
+    def forget(self, hub_id: str) -> None:
+        """What was remembered of this model has turned out wrong."""
+        self._remembered.pop(mapping_path(hub_id), None)
+
+    def forget_lora(self, name: str) -> None:
+        """As `forget`, of a LoRA."""
+        self._remembered.pop(lora_path(name), None)
 
     async def _ask(self, path: str, hub_id: str, read: Callable[[Answer, str], _Told]) -> _Told | None:
         """What the Hub last told, asked again when that is too old; None while it fails and has never told."""

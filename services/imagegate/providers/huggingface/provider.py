@@ -209,13 +209,14 @@ class HuggingFaceProvider:
             wire.explain(failure, endpoints.VARIABLE if is_endpoint else "HUGGINGFACE_BASE_URL")
             raise
         if answer.status >= 300:
-            refusal = shape.to_error(answer, order.model.upstream_model)
+            about = order.model.upstream_model if served.adapter is None else order.inputs.loras[0].name
+            refusal = shape.to_error(answer, about)
             if refusal.reason is Reason.MODEL_NOT_FOUND and served.adapter is not None:
                 # It is the LoRA that cannot be had there; the model itself may well be.
                 refusal.reason = Reason.UPSTREAM_REJECTED_INPUT
-                self._hub.forget(order.model.upstream_model, order.inputs.loras[0].name)
+                self._hub.forget_lora(about)
             elif refusal.reason is Reason.MODEL_NOT_FOUND:
-                self._hub.forget(order.model.upstream_model)
+                self._hub.forget(about)
             raise refusal
         await order.accepted(answer.headers.get(wire.REQUEST_ID_HEADER, ""))
         return answer
