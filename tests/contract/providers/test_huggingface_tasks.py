@@ -217,6 +217,20 @@ async def test_the_standard_container_does_words_only(sandbox):
     assert submission["body"]["inputs"] == "a fox"
 
 
+async def test_an_entry_that_claims_too_much(sandbox, tmp_path):
+    """R1: an operator's entry may claim a task that nobody does through the router; a picture that would be made
+    without the photo is not asked for, and of several LoRAs no entry takes more than one.
+    """
+    entry = "models: {flux-schnell: {tasks: [text_to_image, image_to_image], max_loras: 4}}"
+    (tmp_path / "huggingface.yaml").write_text(entry)
+    async with a_provider(sandbox, IMAGEGATE_MODELS=str(tmp_path)) as provider:
+        assert provider.catalogue.find("flux-schnell").max_loras == 1
+        failure = await the_failure(provider, an_order(provider, image_to_image=FROM_A_PHOTO))
+    assert (failure.reason, failure.dispatch) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT)
+    assert "+handler" in failure.remedy
+    assert posted(sandbox) == []
+
+
 @pytest.mark.parametrize("key", ["sdxl+handler", "openpose-annotator"])
 async def test_an_endpoint_with_our_handler_is_checked_for_free(sandbox, key):
     """U6, R12: its health is asked, with the key; nothing is made."""

@@ -143,6 +143,8 @@ class HuggingFaceProvider:
         """
         served = await self._served(order)
         shape = self._shape(order.model, served)
+        if shape is not handled:
+            wire.refuse_pictures(order)
         shape.fit(order, served.model)
         record = _Record()
 
@@ -238,8 +240,7 @@ def models(environ: Mapping[str, str]) -> CatalogueSource:
     settings = HuggingFaceSettings.read(environ)
 
     def servable(catalogue: Catalogue) -> Catalogue:
-        able = _without_idle_loras(_pinned(catalogue), settings.inference_provider)
-        return with_endpoints(able, settings.endpoints)
+        return with_endpoints(_with_loras(_pinned(catalogue), settings.inference_provider), settings.endpoints)
 
     return CatalogueSource(NAME, Path(__file__).with_name("models.yaml"), environ, servable)
 
@@ -274,12 +275,11 @@ def _pinned(catalogue: Catalogue) -> Catalogue:
     return catalogue
 
 
-def _without_idle_loras(catalogue: Catalogue, wanted: str) -> Catalogue:
-    """The catalogue without LoRAs for models whose inference provider, by its entry or as `wanted`, lays none."""
+def _with_loras(catalogue: Catalogue, wanted: str) -> Catalogue:
+    """The catalogue with one LoRA at most, none where the entry's inference provider, or the `wanted`, lays none."""
 
     def told(model: Model) -> Model:
-        by = model.wire.get("inference_provider", wanted)
-        is_able = by in (AUTO, HF_INFERENCE, *WITH_LORA)
-        return model if is_able else model.model_copy(update={"max_loras": 0})
+        is_able = model.wire.get("inference_provider", wanted) in (AUTO, HF_INFERENCE, *WITH_LORA)
+        return model.model_copy(update={"max_loras": min(model.max_loras, int(is_able))})
 
     return catalogue.model_copy(update={"models": tuple(told(model) for model in catalogue.models)})

@@ -51,6 +51,20 @@ def drop(order: Order, name: str, why: str, *, is_the_same: bool = False) -> Non
         order.change(name, None, generation_pb2.ACTION_DROPPED, why, is_the_same=is_the_same)
 
 
+def refuse_pictures(order: Order) -> None:
+    """For those who are sent words only. Raises Failure(UNSUPPORTED) where the request brings pictures along, whatever
+    an entry of the operator's claims: one made without them is not what was asked for.
+    """
+    if order.inputs.image is not None or order.inputs.controls or order.inputs.identity:
+        raise Failure(
+            Reason.UNSUPPORTED,
+            f"{order.model.display_name} is sent words only where it is served now",
+            remedy="run it on a dedicated endpoint with our handler: HUGGINGFACE_ENDPOINTS=key+handler=url",
+            phase="submit",
+            dispatch=Dispatch.NOT_SENT,
+        )
+
+
 def drop_lora_weights(order: Order, why: str) -> None:
     """Leave out how much of each LoRA was asked for; the 1 that it then is, is the same. Raises Failure as
     `Order.adjust` does.
