@@ -91,17 +91,6 @@ async def test_who_can_take_more_gets_the_bytes_as_they_are(to: str) -> None:
         assert not [each for each in result.adjustments if each.parameter.startswith("output.")]
 
 
-async def test_much_to_say_leaves_less_to_the_pictures() -> None:
-    """S1: an answer with very many adjustments reaches an untuned client all the same."""
-    request = Request(prompt="x", count=3)
-    request.provider_options["a"].update({f"{number:x}": True for number in range(4500)})
-    async with targets(THREE) as target:
-        answer = await asyncio.to_thread(ask, target["router"], request)
-    assert len(answer.adjustments) > 4500
-    assert are_whole(answer)
-    assert answer.ByteSize() < UNTUNED
-
-
 async def test_a_picture_that_was_paid_for_is_not_refused() -> None:
     """S1: REFUSE is about what is sent; of what came back nothing is withheld, and the change is told."""
     request = Request(

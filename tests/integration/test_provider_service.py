@@ -45,6 +45,15 @@ class Broken(ScriptedProvider):
         raise RuntimeError("nobody has thought of this")
 
 
+class Changing(ScriptedProvider):
+    """Finds out only on the way that its upstream takes 4 steps and no more."""
+
+    async def generate(self, order: Order) -> Delivery:
+        """Change what was fitted, which may be forbidden."""
+        order.change("steps", 4, generation_pb2.ACTION_CLAMPED, "whoever serves it takes 4")
+        return await ScriptedProvider.generate(self, order)
+
+
 @dataclass(slots=True)
 class House:
     """A served provider, and a client's stubs."""
@@ -175,6 +184,50 @@ async def test_prompts_are_logged_only_where_they_may_be(log_prompts: bool, logg
     assert line.get("prompt") == ("p" * 100 if log_prompts else None)
     assert provider.orders[0].parameters["negative_prompt"] == "n" * 300
     assert log_prompts or "nnn" not in str(logs)
+
+
+@pytest.mark.parametrize(
+    "forbidding", [{"must_keep": ["steps"]}, {"on_unsupported": generation_pb2.ON_UNSUPPORTED_REFUSE}]
+)
+async def test_what_only_the_provider_knows_is_forbidden_too(forbidding: dict[str, Any]) -> None:
+    """R1: must_keep and REFUSE also hold for changes that no catalogue tells of; nothing is made then."""
+    provider = Changing()
+    async with a_house(provider) as house:
+        failure = await the_failure(house.call(Request(prompt="a fox", steps=9, **forbidding)))
+        answer = await house.call(Request(prompt="a fox", steps=9, must_keep=["width"]))
+    assert (failure.reason, failure.dispatch, len(provider.orders)) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT, 1)
+    assert [(each.parameter, each.applied) for each in answer.adjustments] == [("steps", "4")]
+
+
+async def test_what_callers_call_their_options_is_no_label() -> None:
+    """R11: labels come from closed sets: an option that a caller made up is counted, and its name is kept nowhere."""
+    async with a_house(ScriptedProvider()) as house:
+        for number in range(5):
+            request = Request(prompt="a fox", steps=99)
+            request.provider_options["scripted"].update({f"a secret, {number}": True})
+            await house.call(request)
+        counted = {
+            (sample.labels["parameter"], sample.labels["action"]): sample.value
+            for family in house.registry.collect()
+            for sample in family.samples
+            if sample.name == "imagegate_adjustments_total"
+        }
+    assert counted == {("provider_options", "dropped"): 5, ("steps", "clamped"): 5}
+
+
+async def test_the_metrics_name_the_catalogue_in_force() -> None:
+    """P1: a provider's metrics tell the revision of its models, and only the one that is in force."""
+    provider = ScriptedProvider()
+
+    def hashes(house: House) -> list[str]:
+        families = house.registry.collect()
+        samples = (sample for family in families for sample in family.samples)
+        return [sample.labels["hash"] for sample in samples if sample.name == "imagegate_config_info"]
+
+    async with a_house(provider) as house:
+        assert hashes(house) == [provider.catalogue.revision]
+        provider.models = (SCRIPTED_MODEL.model_copy(update={"credits": 4}),)
+        assert hashes(house) == [provider.catalogue.revision]
 
 
 @pytest.mark.parametrize(("log_prompts", "logged"), [(True, "n" * 100), (False, None)])

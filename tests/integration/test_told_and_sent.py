@@ -9,7 +9,6 @@ import grpc
 import pytest
 
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.runtime.provider import Provider
 from imagegate.sandbox.app import Pace
 from imagegate.testing import outcomes, serving_router, told
 from imagegate.testing.sandboxed import Sandboxed, serving_sandboxed
@@ -48,20 +47,6 @@ class Stage:
         return [each["body"] for each in seen if each["upstream"] == upstream and each["method"] == "POST"]
 
 
-def with_any_app(provider: Provider) -> Provider:
-    """The provider, and fal lets models outside its catalogue through."""
-    catalogue = provider.catalogue
-    if catalogue.provider != "fal":
-        return provider
-    taken = {name: each for name, each in catalogue.find("flux-dev").parameters.items() if name in ("steps", "seed")}
-    changes = {"key": "outside", "credits": None, "parameters": taken, "options": {}, "aliases": (), "wire": {}}
-    outside = catalogue.find("flux-dev").model_copy(update=changes)
-    provider.catalogue = catalogue.model_copy(
-        update={"outside": outside, "outside_pattern": r"[a-z0-9-]+/[a-z0-9./-]+"}
-    )
-    return provider
-
-
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     async with a_stage() as running:
@@ -72,7 +57,7 @@ async def stage() -> AsyncIterator[Stage]:
 async def a_stage() -> AsyncIterator[Stage]:
     names = ("fal", "automatic1111")
     async with (
-        serving_sandboxed(names, pace=QUICK, around=with_any_app) as sandboxed,
+        serving_sandboxed(names, pace=QUICK, environ={"IMAGEGATE_FAL_ANY_MODEL": "true"}) as sandboxed,
         serving_router(sandboxed.targets, ROUTES) as router,
     ):
         yield Stage(sandboxed, router)

@@ -28,11 +28,13 @@ from imagegate.router.router import Router
 from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime import malloc
+from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import also_serving, serving, until_told_to_stop
 from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.uri_inputs import UriInputs
 
 log = structlog.get_logger("imagegate.router")  # as `python -m` this module has another name
 
@@ -60,7 +62,8 @@ async def serve(environ: Mapping[str, str]) -> None:
     configure_logging(settings, redactor, service="router")
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
-    router = Router(ModelOverrides.read(environ), listeners, keep_prompts=settings.log_prompts)
+    entrance = Entrance(uris=UriInputs() if settings.input_uris else None)
+    router = Router(ModelOverrides.read(environ), listeners, entrance, keep_prompts=settings.log_prompts)
     scoreboard = Scoreboard(router.catalogues.has)
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard)
     await router.configure(config)
@@ -85,6 +88,7 @@ async def serve(environ: Mapping[str, str]) -> None:
                 finally:
                     face.stop_watching()
     finally:
+        await entrance.close()
         await router.close()
 
 

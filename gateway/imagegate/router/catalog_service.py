@@ -84,11 +84,10 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         self, request: generation_pb2.GenerateRequest, context: HasTimeRemaining
     ) -> catalog_pb2.CostEstimate:
         """What the request costs at least and at most. Raises Failure where it could not be made."""
-        if wrong := self._router.violations(request, needs_prompt=False):
-            raise invalid_request(wrong)
+        admitted = await self._router.admitted(request, needs_prompt=False)
         now = self._router.clock()
-        _, course = self._router.explain(request, Deadline.from_context(context, now=now))
-        return estimate_of(request, course.entries, now)
+        _, course = self._router.explain(admitted, Deadline.from_context(context, now=now))
+        return estimate_of(admitted, course.entries, now)
 
     async def RecommendModels(
         self, request: catalog_pb2.RecommendModelsRequest, context: object

@@ -15,7 +15,7 @@ from imagegate.router.router import Answered, Router
 from imagegate.router.unsettled import unsettled
 from imagegate.runtime import streaming
 from imagegate.runtime.deadline import Deadline
-from imagegate.runtime.errors import Failure, Reason, invalid_request
+from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.redaction import clip
@@ -97,10 +97,8 @@ class GenerationFace:
     async def _joined(
         self, request: generation_pb2.GenerateRequest, deadline: Deadline, entry: Remembered, tell: Tell | None
     ) -> Answered:
-        if wrong := self._router.violations(request):
-            raise invalid_request(wrong)
         order = _Order(self._router, self._history, request, deadline, entry, tell)
-        if not request.idempotency_key:
+        if not request.idempotency_key or self._router.violations(request):  # what is not valid belongs to no key
             return await order.make()
         answered = await self._joining.answer(request, order)
         return answered if entry.journey else _addressed(answered, entry.record.request_id)
@@ -125,7 +123,8 @@ class _Order:
 
     async def make(self) -> Answered:
         """The answer of the first candidate that delivers. Raises Failure."""
-        journey = self.router.begin(self.request, self.deadline, self.entry.record.request_id)
+        admitted = await self.router.admitted(self.request)
+        journey = self.router.begin(admitted, self.deadline, self.entry.record.request_id)
         self.history.set_out(self.entry, journey)
         return await self.router.generate(journey, self.tell)
 

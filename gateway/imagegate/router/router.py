@@ -20,9 +20,17 @@ from imagegate.router.repeats import RepeatBudget
 from imagegate.router.routes import Candidate, Resolution, resolve, unknown_providers
 from imagegate.router.warmup import Warmup
 from imagegate.runtime.deadline import Deadline
+from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.errors import Dispatch, Failure, Reason, Violation
 from imagegate.runtime.fitting import SEEDS, leaves_seed_open
-from imagegate.runtime.metadata import ATTEMPT_NUMBER, DRAWN_SEED, FALLBACK_WAITS, REJECT_BLANK, REQUEST_ID_KEY
+from imagegate.runtime.metadata import (
+    ATTEMPT_NUMBER,
+    DRAWN_SEED,
+    FALLBACK_WAITS,
+    INPUTS_ADMITTED,
+    REJECT_BLANK,
+    REQUEST_ID_KEY,
+)
 from imagegate.runtime.prompts import without_prompts
 from imagegate.runtime.validation import violations
 from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2, terms_pb2
@@ -59,6 +67,7 @@ class Router:
         self,
         overrides: ModelOverrides,
         emit: Listener,
+        entrance: Entrance | None = None,
         *,
         clock: Callable[[], float] = monotonic,
         random_source: random.Random | None = None,
@@ -71,6 +80,7 @@ class Router:
         self.admission = Admission(emit, self._random)
         self.clock = clock
         self._emit = emit
+        self._entrance = entrance or Entrance()
         self._keep_prompts = keep_prompts  # in what providers say of failures, which is told to others and logged
         self._endpoints: dict[str, Endpoint] = {}
         # Those that left the configuration with calls under way, each with the task that waits for their end.
@@ -117,8 +127,14 @@ class Router:
 
     # ── One request ──────────────────────────────────────────────────────────────────────────────────────────────
 
+    async def admitted(
+        self, request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True
+    ) -> generation_pb2.GenerateRequest:
+        """The request as it goes on, valid and with clean pictures. Raises Failure with everything that is wrong."""
+        return await self._entrance.admit(request, self.violations(request, needs_prompt=needs_prompt))
+
     def begin(self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str) -> Journey:
-        """Set out. Raises Failure(MODEL_NOT_FOUND)."""
+        """Set out for a request that was admitted. Raises Failure(MODEL_NOT_FOUND)."""
         now = self.clock()
         self._repeats.requested(now)
         resolution = self.resolve(request.model, request.quality)
@@ -143,7 +159,7 @@ class Router:
         return Answered(body + answer.appendix(attempts, journey.resolution.rule, journey.request_id, total), attempts)
 
     def explain(self, request: generation_pb2.GenerateRequest, deadline: Deadline) -> tuple[Resolution, Course]:
-        """What a request would set out with. Raises Failure(MODEL_NOT_FOUND)."""
+        """What a request that was admitted would set out with. Raises Failure(MODEL_NOT_FOUND)."""
         resolution = self.resolve(request.model, request.quality)
         return resolution, self._course(request, resolution, deadline)
 
@@ -288,21 +304,20 @@ class Router:
         return None
 
     async def _call(self, journey: Journey, attempt: Try, sighting: Sighting, tell: Tell | None) -> bytes:
-        metadata = {REQUEST_ID_KEY: journey.request_id, ATTEMPT_NUMBER: str(attempt.number)}
+        metadata = {
+            REQUEST_ID_KEY: journey.request_id,
+            ATTEMPT_NUMBER: str(attempt.number),
+            INPUTS_ADMITTED: "true",
+        }
         if attempt.fallback_waits:
             metadata[FALLBACK_WAITS] = "true"
         if journey.drawn_seed is not None:
             metadata[DRAWN_SEED] = str(journey.drawn_seed)
         if self._options(journey.resolution.route).reject_blank:
             metadata[REJECT_BLANK] = "true"
-        request = generation_pb2.GenerateRequest()
-        request.CopyFrom(journey.course.request)
-        request.model = attempt.candidate.asked
-        request.request_id = journey.request_id
-        request.ClearField("routing")
-        request.ClearField("idempotency_key")
         endpoint = self._endpoint(attempt.candidate.provider)
-        return await endpoint.generate(request.SerializeToString(), attempt.timeout, metadata, sighting, tell)
+        request = _serialised(journey, attempt.candidate)
+        return await endpoint.generate(request, attempt.timeout, metadata, sighting, tell)
 
     async def _warm(self, candidate: Candidate, seconds: float, tell: Tell | None) -> None:
         """Wait until the model is loaded, at most `seconds`; the provider is asked now and then, which is free."""
@@ -344,6 +359,17 @@ class Router:
         if candidate.model is not None and not candidate.model.enabled:
             return Obstacle(Reason.DISABLED, candidate.model.disabled_reason)
         return None
+
+
+def _serialised(journey: Journey, candidate: Candidate) -> bytes:
+    """What the candidate's provider is sent. A copy with pictures of megabytes does not outlive this."""
+    request = generation_pb2.GenerateRequest()
+    request.CopyFrom(journey.course.request)
+    request.model = candidate.asked
+    request.request_id = journey.request_id
+    request.ClearField("routing")
+    request.ClearField("idempotency_key")
+    return request.SerializeToString()
 
 
 def _remembered(failure: Failure) -> Failure:

@@ -87,9 +87,8 @@ class RouterFace(router_pb2_grpc.RouterServiceServicer):
 
     async def Explain(self, request: generation_pb2.GenerateRequest, context: ExplainContext) -> router_pb2.Explanation:
         """What would become of this request now."""
-        if wrong := self._router.violations(request):
-            raise invalid_request(wrong)
-        resolution, course = self._router.explain(request, Deadline.from_context(context, now=self._router.clock()))
+        admitted = await self._router.admitted(request)
+        resolution, course = self._router.explain(admitted, Deadline.from_context(context, now=self._router.clock()))
         return explanation_of(resolution, course, self._router.clock())
 
     async def GetRequest(self, request: router_pb2.GetRequestRequest, context: object) -> router_pb2.RequestRecord:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from imagegate.runtime import malloc
 from imagegate.runtime.catalogue_source import SUFFIX, VARIABLE, strangers
+from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.limits import DailyQuota, Limits, Rate
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models_file import CatalogueError
@@ -27,6 +28,7 @@ from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings, ProviderSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.uri_inputs import UriInputs
 
 log = structlog.get_logger("imagegate.providers")  # as `python -m` this module has another name
 
@@ -70,17 +72,20 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
         log.warning("overlays that nobody reads", folder=environ[VARIABLE], files=unread, remedy=told)
     metrics = ProcessMetrics(CollectorRegistry())
     models = tuple(model.key for model in provider.catalogue.models)
+    entrance = Entrance(uris=UriInputs() if settings.input_uris else None)
     service = ProviderService(
         provider,
         limits=limits_of(name, provider, environ),
         metrics=ProviderMetrics(metrics.registry, name, models),
         redactor=redactor,
         log_prompts=settings.log_prompts,
+        entrance=entrance,
     )
     try:
         async with serving(service.services(), settings, metrics, redactor):
             await until_told_to_stop()
     finally:
+        await entrance.close()
         await provider.close()
 
 

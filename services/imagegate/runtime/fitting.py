@@ -78,7 +78,7 @@ def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) 
     parameters: dict[str, Value] = {}
     adjustments: list[Adjustment] = []
     asked, preset = _asked(request), _preset(request)
-    sides = fit_sides(asked, model, request.must_keep)
+    sides = fit_sides(asked, model, request.must_keep, preset)
     if asked.keys().isdisjoint(SIDES) and (size := size_of_image(request)) is not None:
         sides = sides_of(size, model)
     fields = [*PLAIN_FIELDS, *_picture_fields(request)]

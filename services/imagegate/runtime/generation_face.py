@@ -16,6 +16,7 @@ import structlog
 
 from imagegate.runtime.attempt import Attempt, Attempts
 from imagegate.runtime.deadline import Deadline, kept_back
+from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
 from imagegate.runtime.fitting import SEEDS, asked_fields, fit, forbidden
 from imagegate.runtime.handover import Handover
@@ -23,7 +24,14 @@ from imagegate.runtime.inputs import to_inputs
 from imagegate.runtime.inspection import Inspector
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.limits import Limits
-from imagegate.runtime.metadata import ATTEMPT_NUMBER, DRAWN_SEED, FALLBACK_WAITS, REJECT_BLANK, UPSTREAM_ID
+from imagegate.runtime.metadata import (
+    ATTEMPT_NUMBER,
+    DRAWN_SEED,
+    FALLBACK_WAITS,
+    INPUTS_ADMITTED,
+    REJECT_BLANK,
+    UPSTREAM_ID,
+)
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.outbox import Bounds
 from imagegate.runtime.pricing import price
@@ -62,11 +70,18 @@ class GenerationFace:
     """Generate and GenerateStream of one provider."""
 
     def __init__(
-        self, provider: Provider, limits: Limits, attempts: Attempts, random_source: random.Random, bounds: Bounds
+        self,
+        provider: Provider,
+        limits: Limits,
+        attempts: Attempts,
+        entrance: Entrance,
+        random_source: random.Random,
+        bounds: Bounds,
     ) -> None:
         self._provider = provider
         self._limits = limits
         self._attempts = attempts
+        self._entrance = entrance
         self._random = random_source
         self._bounds = bounds
         self._inspector = Inspector()
@@ -111,7 +126,7 @@ class GenerationFace:
     ) -> generation_pb2.GenerateResponse:
         """The answer; however it ends, the attempt is recorded. Raises Failure."""
         try:
-            attempt.order = order = self._take(request, context, audience)
+            attempt.order = order = self._take(await self._admitted(request, context), context, audience)
             if audience.begins is not None:
                 audience.begins()
             response = await self._fulfil(order, context)
@@ -129,10 +144,19 @@ class GenerationFace:
         attempt.delivered(response)
         return response
 
-    def _take(self, request: generation_pb2.GenerateRequest, context: AnyContext, audience: _Audience) -> Order:
-        """The order for a request, or Failure where there can be none. Nothing is sent here."""
-        if wrong := violations(request):
+    async def _admitted(
+        self, request: generation_pb2.GenerateRequest, context: AnyContext
+    ) -> generation_pb2.GenerateRequest:
+        """The request, valid and with clean pictures, which a router has seen to before. Raises Failure."""
+        wrong = violations(request)
+        if not _metadata(context, INPUTS_ADMITTED):
+            return await self._entrance.admit(request, wrong)
+        if wrong:
             raise invalid_request(wrong)
+        return request
+
+    def _take(self, request: generation_pb2.GenerateRequest, context: AnyContext, audience: _Audience) -> Order:
+        """The order for a request that is valid, or Failure where there can be none. Nothing is sent here."""
         if off := why_off(self._provider):
             raise off
         model = model_called(request.model, self._provider.catalogue)
@@ -210,7 +234,7 @@ class GenerationFace:
             warnings=order.warnings,
             sandbox=delivery.sandbox,
         )
-        cost = price(order.model, order.parameters, len(checked))
+        cost = price(order.model, order.priced_by, len(checked))
         if cost is not None:
             response.cost = cost
         for phase in ("queue", "run", "download"):

@@ -65,6 +65,18 @@ class Inspected:
         return self.width * self.height
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A chunk of a PNG or WEBP, or a segment of a JPEG: its name, what is in it, and all of it as the file has it.
+
+    The name of a segment is its marker, one byte; the picture data that follows a scan belongs to it.
+    """
+
+    name: bytes
+    body: memoryview
+    whole: memoryview
+
+
 class Appearance(StrEnum):
     """How a decoded picture looks to somebody who suspects that there is nothing on it."""
 
@@ -92,6 +104,15 @@ def inspect(data: bytes | memoryview) -> Inspected:
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return _inspect_webp(view)
     raise NotAPicture(_name(head))
+
+
+def parts(data: bytes | memoryview, info: Inspected) -> Iterator[Part]:
+    """Everything that a picture consists of, in order, after what every file of its format begins with.
+
+    Raises NotAPicture where it is not the one that `inspect` has found whole.
+    """
+    walks = {"PNG": _png_parts, "JPEG": _jpeg_parts, "WEBP": _webp_parts}
+    return walks[info.format](memoryview(data).cast("B"))
 
 
 def needs_decoding(info: Inspected, size_in_bytes: int) -> bool:
@@ -157,7 +178,7 @@ _PNG_CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 def _inspect_png(data: memoryview) -> Inspected:
     # The size is judged before anything else is read.
     info, colour_type = _png_header(data)
-    _check_png_chunks(_png_chunks(data), colour_type)
+    _check_png_chunks([part.name for part in _png_parts(data)], colour_type)
     return info
 
 
@@ -174,23 +195,24 @@ def _png_header(data: memoryview) -> tuple[Inspected, int]:
     return _inspected("PNG", width, height), colour_type
 
 
-def _png_chunks(data: memoryview) -> list[bytes]:
-    """The names of all chunks in order, each with its checksum proved, to an IEND that is the end."""
-    names: list[bytes] = []
+def _png_parts(data: memoryview) -> Iterator[Part]:
+    """Every chunk, its checksum proved, to an IEND that is the end."""
     at = len(_PNG_SIGNATURE)
-    while at < len(data):
-        name, at = _png_chunk(data, at)
-        names.append(name)
-        if name == b"IEND":
+    for _ in range(MAX_PARTS + 1):
+        if at >= len(data):
+            raise NotAPicture("half a PNG: it ends before its IEND chunk")
+        part = _png_part(data, at)
+        at += len(part.whole)
+        if part.name == b"IEND":
             _check_end("PNG", data, at)
-            return names
-        if len(names) > MAX_PARTS:
-            raise NotAPicture(f"a PNG of more than {MAX_PARTS:,} chunks")
-    raise NotAPicture("half a PNG: it ends before its IEND chunk")
+            yield part
+            return
+        yield part
+    raise NotAPicture(f"a PNG of more than {MAX_PARTS:,} chunks")
 
 
-def _png_chunk(data: memoryview, at: int) -> tuple[bytes, int]:
-    """The name of the chunk at `at`, and where the next one begins."""
+def _png_part(data: memoryview, at: int) -> Part:
+    """The chunk at `at`."""
     if at + 12 > len(data):
         raise NotAPicture("half a PNG: it ends inside a chunk")
     length, name = _PNG_CHUNK.unpack_from(data, at)
@@ -199,7 +221,7 @@ def _png_chunk(data: memoryview, at: int) -> tuple[bytes, int]:
         raise NotAPicture("half a PNG: it ends inside a chunk")
     if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
         raise NotAPicture("a damaged PNG: a chunk does not match its checksum")
-    return name, end
+    return Part(name, data[at + 8 : end - 4], data[at:end])
 
 
 def _check_png_chunks(names: Sequence[bytes], colour_type: int) -> None:
@@ -233,11 +255,12 @@ _JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 def _inspect_jpeg(data: memoryview) -> Inspected:
     info: Inspected | None = None
     scans = 0
-    for marker, segment in _jpeg_segments(data):
+    for part in _jpeg_parts(data):
+        marker = part.name[0]
         if marker in _JPEG_FRAMES:
             if info is not None:
                 raise NotAPicture("a JPEG with two headers")
-            info = _jpeg_frame(segment)
+            info = _jpeg_frame(part.body)
         elif marker == _SOS:
             scans += 1
             if info is None or scans > MAX_SCANS:
@@ -247,8 +270,8 @@ def _inspect_jpeg(data: memoryview) -> Inspected:
     return info
 
 
-def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Every marker with the segment it begins (picture data is walked over), to an EOI that is the end."""
+def _jpeg_parts(data: memoryview) -> Iterator[Part]:
+    """Every segment (picture data is walked over), to an EOI that is the end."""
     at = 2
     for _ in range(MAX_PARTS):
         found = _JPEG_MARKER.match(data, at)
@@ -257,11 +280,13 @@ def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         marker = found[1][0]
         if marker == _EOI:
             _check_end("JPEG", data, found.end())
+            yield Part(found[1], data[:0], data[at:])
             return
         _check_jpeg_marker(marker)
         end = _jpeg_segment_end(data, found.end())
-        yield marker, data[found.end() + 2 : end]
-        at = _jpeg_scan_end(data, end) if marker == _SOS else end
+        following = _jpeg_scan_end(data, end) if marker == _SOS else end
+        yield Part(found[1], data[found.end() + 2 : end], data[at:following])
+        at = following
     raise NotAPicture(f"a JPEG of more than {MAX_PARTS:,} segments")
 
 
@@ -304,7 +329,8 @@ _WEBP_ANIMATED = 0x02  # a flag of VP8X
 def _inspect_webp(data: memoryview) -> Inspected:
     canvas: Inspected | None = None
     picture: Inspected | None = None
-    for number, (name, body) in enumerate(_webp_chunks(data)):
+    for number, part in enumerate(_webp_parts(data)):
+        name, body = part.name, part.body
         if name in (b"ANIM", b"ANMF"):
             raise NotAPicture("an animated WEBP")
         if name == b"VP8X" and number == 0:
@@ -320,8 +346,8 @@ def _inspect_webp(data: memoryview) -> Inspected:
     return picture
 
 
-def _webp_chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Every chunk's name and body. An odd length is followed by one byte of padding."""
+def _webp_parts(data: memoryview) -> Iterator[Part]:
+    """Every chunk. An odd length is followed by one byte of padding."""
     size = int.from_bytes(data[4:8], "little")
     end = 8 + size
     if end + size % 2 > len(data):
@@ -334,8 +360,9 @@ def _webp_chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         if at + 8 + length > end:
             raise NotAPicture("half a WEBP: it ends inside a chunk")
-        yield bytes(data[at : at + 4]), data[at + 8 : at + 8 + length]
-        at += 8 + length + length % 2
+        following = at + 8 + length + length % 2
+        yield Part(bytes(data[at : at + 4]), data[at + 8 : at + 8 + length], data[at:following])
+        at = following
     raise NotAPicture(f"a WEBP of more than {MAX_PARTS:,} chunks")
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagegate.runtime import images
+from imagegate.runtime.errors import Violation, invalid_request
 from imagegate.runtime.models import Task
-from imagegate.runtime.tasks import TEXT_TO_IMAGE, FittedControl, FittedInputs, FittedLora
+from imagegate.runtime.tasks import TEXT_TO_IMAGE, FittedControl, FittedInputs, FittedLora, pictures
 from imagegate.v1 import generation_pb2
 
 
@@ -54,20 +55,19 @@ class Inputs:
 
 
 def to_inputs(request: generation_pb2.GenerateRequest, fitted: FittedInputs) -> Inputs:
-    """The inputs of a request whose pictures lie in it as data. Raises images.NotAPicture."""
+    """The inputs of a request whose pictures lie in it as data.
+
+    Raises Failure(INVALID_REQUEST) naming each that is none; one that has come in through an `entrance` always is.
+    """
     task = request.WhichOneof("task")
-    part = getattr(request, task) if task else None
+    seen = _seen(request)
     extraction = request.pose_extraction
     return Inputs(
         task=task or TEXT_TO_IMAGE,
-        image=_picture(part.image) if part else None,
-        mask=_picture(part.mask) if task == "inpainting" and part else None,
-        controls=[
-            Control(_picture(each.image), how) for each, how in zip(request.controls, fitted.controls, strict=True)
-        ],
-        identity=[
-            Identity(_picture(each.image), how) for each, how in zip(request.identity, fitted.identity, strict=True)
-        ],
+        image=seen.get(f"{task}.image"),
+        mask=seen.get(f"{task}.mask"),
+        controls=[Control(seen[f"controls[{n}].image"], how) for n, how in enumerate(fitted.controls)],
+        identity=[Identity(seen[f"identity[{n}].image"], how) for n, how in enumerate(fitted.identity)],
         loras=fitted.loras,
         detect_hands=not extraction.HasField("detect_hands") or extraction.detect_hands,
         detect_face=not extraction.HasField("detect_face") or extraction.detect_face,
@@ -86,6 +86,18 @@ def size_of_image(request: generation_pb2.GenerateRequest) -> tuple[int, int] | 
     return seen.width, seen.height
 
 
-def _picture(image: generation_pb2.InputImage) -> InputPicture:
-    seen = images.inspect(image.data)
-    return InputPicture(image.data, seen.mime_type, seen.width, seen.height)
+def _seen(request: generation_pb2.GenerateRequest) -> dict[str, InputPicture]:
+    """Every picture of the request by its place."""
+    seen: dict[str, InputPicture] = {}
+    wrong: list[Violation] = []
+    for place, image in pictures(request):
+        data = image.data
+        try:
+            found = images.inspect(data)
+        except images.NotAPicture as error:
+            wrong.append(Violation(place, f"is {error.what}; expected one whole PNG, JPEG or WEBP"))
+        else:
+            seen[place] = InputPicture(data, found.mime_type, found.width, found.height)
+    if wrong:
+        raise invalid_request(wrong)
+    return seen

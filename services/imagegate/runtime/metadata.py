@@ -13,5 +13,8 @@ FALLBACK_WAITS = "imagegate-fallback-waits"
 # From the router to a provider: the seed to take where the request leaves it open, 0 to 2^32 - 1. All attempts of a
 # request are told the same one, so that a fallback draws what the first would have drawn as far as models are alike.
 DRAWN_SEED = "imagegate-drawn-seed"
+# From the router to a provider: the request's pictures have come in through an entrance, so they are clean. Whoever
+# says so of others harms only their own request.
+INPUTS_ADMITTED = "imagegate-inputs-admitted"
 # From the router to a provider: a picture of one colour throughout is no picture (the route's `reject_blank`).
 REJECT_BLANK = "imagegate-reject-blank"

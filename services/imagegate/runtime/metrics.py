@@ -3,12 +3,15 @@
 A registry is made per process and passed in; nothing registers itself globally.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from imagegate.runtime.errors import Reason
+from imagegate.runtime.options import OPTIONS_FIELD
 from imagegate.runtime.order import Delivery, Order
 from imagegate.v1 import generation_pb2
 
@@ -79,7 +82,7 @@ class ProviderMetrics:
                 self._phases.labels(self._provider, phase).observe(seconds)
         for adjustment in order.adjustments:
             action = generation_pb2.Action.Name(adjustment.action).removeprefix("ACTION_").lower()
-            self._adjustments.labels(self._provider, adjustment.parameter, action).inc()
+            self._adjustments.labels(self._provider, _parameter(adjustment), action).inc()
 
     def attempted(self, order: Order | None, pictures: int, reason: Reason | None) -> None:
         """An order ended: with `pictures`, or for `reason`."""
@@ -92,11 +95,32 @@ class ProviderMetrics:
         self._quota_used.labels(self._provider, "day").set_function(lambda: limit - left())
         self._quota_limit.labels(self._provider, "day").set(limit)
 
-    def watch_catalogue(self, is_as_wanted: Callable[[], bool]) -> None:
-        """Show whether the catalogue is the one that the operator wants whenever somebody looks."""
+    def watch_catalogue(self, revision: Callable[[], str], is_as_wanted: Callable[[], bool]) -> None:
+        """Show which catalogue is in force, and whether it is the one that the operator wants, whenever somebody
+        looks.
+        """
+        self._registry.register(_InForce(revision))
         gauge = Gauge(
             "imagegate_config_last_reload_ok",
             "1 where the last reading of the models succeeded.",
             registry=self._registry,
         )
         gauge.set_function(is_as_wanted)
+
+
+class _InForce(Collector):
+    """The catalogue that is in force at the time of scraping, by its revision."""
+
+    def __init__(self, revision: Callable[[], str]) -> None:
+        self._revision = revision
+
+    def collect(self) -> Iterator[Metric]:
+        """One sample."""
+        info = GaugeMetricFamily("imagegate_config_info", "The models in force, by their revision.", labels=["hash"])
+        info.add_metric([self._revision()], 1)
+        yield info
+
+
+def _parameter(adjustment: generation_pb2.Adjustment) -> str:
+    """The name of what was adjusted as a label: of an option only that it is one, since callers make up their names."""
+    return OPTIONS_FIELD if adjustment.parameter.startswith(f"{OPTIONS_FIELD}.") else adjustment.parameter

@@ -7,7 +7,7 @@ it from `ListModels`) and in a client, so that all of them fit a request the sam
 import difflib
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -56,6 +56,15 @@ Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 # The tasks that this version knows, by the wire's number.
 TASKS = {number: cast(Task, name.removeprefix("TASK_").lower()) for name, number in catalog_pb2.Task.items() if number}
 
+# What a price is for, and what may be recommended, as far as this version knows.
+PRICED_BY: Mapping[int, Literal["picture", "megapixel"]] = {
+    catalog_pb2.PRICED_BY_UNSPECIFIED: "picture",
+    catalog_pb2.PRICED_BY_PICTURE: "picture",
+    catalog_pb2.PRICED_BY_MEGAPIXEL: "megapixel",
+}
+RecommendedFor = Literal["", "primary", "budget", "artistic"]
+RECOMMENDED_FOR = get_args(RecommendedFor)
+
 TEXT_TO_IMAGE = catalog_pb2.TASK_TEXT_TO_IMAGE
 
 
@@ -76,7 +85,7 @@ class Model(_Strict):
     base_model: str = ""
     aliases: tuple[str, ...] = Field(default=(), max_length=MAX_ALIASES)
     tier: Tier = "free"
-    credits: int | None = Field(default=None, ge=0, le=MAX_CREDITS)
+    credits: int | None = Field(default=None, strict=True, ge=0, le=MAX_CREDITS)
     priced_by: Literal["picture", "megapixel"] = "picture"
     quality: Literal["unspecified", "sd", "hd", "ultra", "premium"] = "unspecified"
     typical_seconds: tuple[float, float] = (5.0, 30.0)
@@ -84,7 +93,7 @@ class Model(_Strict):
     payment: Literal["pay_once", "available"] = "available"
     tasks: tuple[Task, ...] = ("text_to_image",)
     use_case: str = ""
-    recommended_for: Literal["", "primary", "budget", "artistic"] = ""
+    recommended_for: RecommendedFor = ""
     licence_note: str = ""
     enabled: bool = True
     coming_soon: bool = False
@@ -211,8 +220,8 @@ class Model(_Strict):
     def from_proto(cls, message: catalog_pb2.Model) -> "Model":
         """The model that a provider told; raises ValueError where it told nonsense.
 
-        Tasks, qualities and fields that this version does not know are left out: they cannot be asked for. Who tells no
-        task makes pictures from words.
+        Tasks, qualities and fields that this version does not know are left out: they cannot be asked for. A price for
+        something that it does not know is not known. Who tells no task makes pictures from words.
         """
         return cls.model_validate(
             {
@@ -223,7 +232,7 @@ class Model(_Strict):
                 "base_model": message.base_model,
                 "aliases": tuple(message.aliases),
                 "tier": message.tier,
-                "credits": message.credits if message.HasField("credits") else None,
+                "credits": message.credits if message.HasField("credits") and message.priced_by in PRICED_BY else None,
                 "quality": _quality_from_proto(message.quality),
                 "typical_seconds": (shortest(message.typical_seconds_low), shortest(message.typical_seconds_high)),
                 "payment": "pay_once" if message.payment == terms_pb2.PAYMENT_PAY_ONCE else "available",
@@ -237,9 +246,9 @@ class Model(_Strict):
                     for parameter in message.parameters
                     if parameter.name in DECLARABLE_FIELDS
                 },
-                "priced_by": "megapixel" if message.priced_by == catalog_pb2.PRICED_BY_MEGAPIXEL else "picture",
+                "priced_by": PRICED_BY.get(message.priced_by, "picture"),
                 "coming_soon": message.coming_soon,
-                "recommended_for": message.recommended_for,
+                "recommended_for": message.recommended_for if message.recommended_for in RECOMMENDED_FOR else "",
                 "options": {told.name: option_from_proto(told) for told in message.options if told.kind in KINDS},
                 "sizes": tuple((size.width, size.height) for size in message.sizes),
                 **{

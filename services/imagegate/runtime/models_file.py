@@ -77,6 +77,8 @@ def _misshapen(content: object) -> Iterator[str]:
         if not isinstance(entry, dict):
             yield f"{place}: is no mapping"
             continue
+        if entry.get("tasks") == []:  # whoever hears of none takes it for a model that makes pictures from words
+            yield f"{place}.tasks: names none"
         yield from (f"{place}.{name}: is known from the entry's place" for name in ("key", "provider") if name in entry)
 
 

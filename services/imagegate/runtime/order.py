@@ -10,9 +10,10 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from imagegate.runtime.adjustments import Value, adjusted, text_of
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.fitting import Value, root_of, text_of
+from imagegate.runtime.fitting import root_of
 from imagegate.runtime.inputs import Inputs
 from imagegate.runtime.models import Model
 from imagegate.runtime.options import OptionValue
@@ -103,6 +104,11 @@ class Order:
     # Whether the upstream charges for it, where its own word is known (a cancel that it confirmed).
     billed: bool | None = None
     _told: generation_pb2.Progress = field(default_factory=generation_pb2.Progress)
+    # As it was fitted: what it costs was told by this, whatever the provider changes.
+    priced_by: Mapping[str, Value] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.priced_by = self.parameters
 
     def seed(self, index: int = 0) -> int | None:
         """The seed of picture `index` (seed + index, within the model's range); None where it takes none."""
@@ -189,6 +195,8 @@ class Order:
         for told in [each for each in self.adjustments if each.parameter == parameter]:
             requested = told.requested
             self.adjustments.remove(told)
+        if applied is not None and text_of(applied) == text_of(requested):
+            return  # another change had led away from what was asked, and this one leads back
         record = self.note if is_the_same else self.adjust
         record(parameter, requested, "" if applied is None else applied, action, why)
 
@@ -211,15 +219,7 @@ class Order:
         self, parameter: str, requested: Value, applied: Value, action: "generation_pb2.Action.ValueType", why: str
     ) -> None:
         """Record a change that is no reason to refuse: the same in other words, or found in what was delivered."""
-        self.adjustments.append(
-            generation_pb2.Adjustment(
-                parameter=parameter,
-                requested=text_of(requested)[:256],
-                applied=text_of(applied)[:256],
-                action=action,
-                why=why,
-            )
-        )
+        self.adjustments.append(adjusted(parameter, requested, applied, action, why))
 
 
 async def one_by_one(order: Order, make: Callable[[int], Awaitable[Picture]]) -> list[Picture]:

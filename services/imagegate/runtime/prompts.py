@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from imagegate.runtime.errors import Failure
 from imagegate.runtime.redaction import one_line
+from imagegate.runtime.validation import MAX_OPTIONS_BYTES, MAX_PROMPT_CHARACTERS
 from imagegate.v1 import generation_pb2
 
 HIDDEN = "[prompt]"
@@ -18,11 +19,26 @@ WINDOW = 12
 
 
 def without_prompts(failure: Failure, request: generation_pb2.GenerateRequest) -> None:
-    """Hide the prompts of `request` in every text of `failure`. Clip afterwards: a cut prompt may escape."""
-    prompts = [prompt for prompt in (request.prompt, request.negative_prompt) if prompt.strip()]
+    """Hide the prompts of `request`, and texts among its options, in every text of `failure`. Clip afterwards: a cut
+    prompt may escape.
+    """
+    prompts = list(_private(request))
     failure.message = hide(failure.message, prompts)
     failure.remedy = hide(failure.remedy, prompts)
     failure.upstream_message = hide(failure.upstream_message, prompts)
+
+
+def _private(request: generation_pb2.GenerateRequest) -> Iterator[str]:
+    """The caller's own words, at most as many as may be sent: a request that is refused for more comes here too."""
+    for prompt in (request.prompt, request.negative_prompt):
+        if prompt.strip():
+            yield prompt[:MAX_PROMPT_CHARACTERS]
+    if sum(options.ByteSize() for options in request.provider_options.values()) > MAX_OPTIONS_BYTES:
+        return
+    for options in request.provider_options.values():
+        for value in options.fields.values():
+            if len(value.string_value) >= WINDOW:  # a shorter one is a choice among few, not somebody's words
+                yield value.string_value
 
 
 def hide(text: str, prompts: Iterable[str]) -> str:

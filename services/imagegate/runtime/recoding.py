@@ -92,6 +92,21 @@ def fitted(given: Encoded, asked: Format | None, limit: int, tried: Encoded | No
     raise AssertionError(f"the last step fits into {limit} bytes")
 
 
+def plain(picture: Image.Image) -> Image.Image:
+    """The pixels alone, 8 bits a channel: L, RGB, or RGBA where anything is transparent."""
+    if picture.mode.startswith("I"):  # 16 bits of grey, which `convert` would cut off instead of dividing
+        picture.info.pop("transparency", None)
+        picture = picture.point(lambda value: value * (1 / 256)).convert("L")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        if picture.getchannel("A").getextrema() == (255, 255):
+            picture = picture.convert("RGB")
+    elif picture.mode not in ("L", "RGB"):
+        picture = picture.convert("L" if picture.mode == "1" else "RGB")
+    picture.info.clear()  # encoders write what they find there: comments, profiles
+    return picture
+
+
 def _seen(kind: Format, size: tuple[int, int]) -> Inspected:
     return Inspected(kind, f"image/{kind.lower()}", *size)
 
@@ -110,19 +125,12 @@ def _encode(picture: Image.Image, kind: Format, quality: int) -> bytes | None:
 
 
 def _plain(given: Encoded) -> Image.Image:
-    """The pixels, 8 bits a channel: L, RGB, or RGBA where anything is transparent. Raises NotAPicture."""
+    """The pixels of a picture, made plain. Raises NotAPicture."""
     picture = images.decode(given.data, given.seen)
-    if picture.mode.startswith("I"):  # 16 bits of grey, which `convert` would cut off instead of dividing
-        picture.info.pop("transparency", None)
-        picture = picture.point(lambda value: value * (1 / 256)).convert("L")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        if picture.getchannel("A").getextrema() == (255, 255):
-            picture = picture.convert("RGB")
-    elif picture.mode not in ("L", "RGB"):
-        picture = picture.convert("L" if picture.mode == "1" else "RGB")
-    picture.info.clear()  # encoders write what they find there: comments, profiles
-    return picture
+    try:
+        return plain(picture)
+    except Exception as error:  # more transparent colours than it has, for one: found only when they are looked up
+        raise images.NotAPicture(f"a {given.seen.format} whose colours make no sense") from error
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

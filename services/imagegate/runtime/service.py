@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from imagegate.runtime.attempt import Attempts
 from imagegate.runtime.catalog_face import CatalogFace
+from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.generation_face import GenerationFace
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProviderMetrics
@@ -17,7 +18,9 @@ from imagegate.v1 import catalog_pb2_grpc, generation_pb2
 
 
 class ProviderService:
-    """What one provider's process serves. `bounds` are what the reader of a stream may do."""
+    """What one provider's process serves. `bounds` are what the reader of a stream may do. The `entrance` is closed by
+    whoever made it; without one there is one that knows no pose templates and fetches nothing.
+    """
 
     def __init__(
         self,
@@ -29,11 +32,14 @@ class ProviderService:
         log_prompts: bool = True,
         random_source: random.Random | None = None,
         bounds: Bounds = BOUNDS,
+        entrance: Entrance | None = None,
     ) -> None:
         attempts = Attempts(provider.catalogue.provider, metrics, redactor, log_prompts)
-        self._generation = GenerationFace(provider, limits, attempts, random_source or random.SystemRandom(), bounds)
+        self._generation = GenerationFace(
+            provider, limits, attempts, entrance or Entrance(), random_source or random.SystemRandom(), bounds
+        )
         self._catalog = CatalogFace(provider, limits, redactor)
-        metrics.watch_catalogue(lambda: not provider.catalogue_problem)
+        metrics.watch_catalogue(lambda: provider.catalogue.revision, lambda: not provider.catalogue_problem)
         if limits.quota is not None:
             metrics.watch_quota(lambda: limits.quota_left or 0, limits.quota.per_day)
 

@@ -83,6 +83,8 @@ class ProcessSettings(EnvironmentSettings):
     drain_seconds: float = Field(default=1.0, ge=0, le=60, alias="DRAIN_SECONDS")
     replicas: int = Field(default=1, ge=1, le=1000, alias="REPLICAS")
     grace_seconds: float = Field(default=120.0, ge=0, le=900, alias="GRACE_SECONDS")
+    # Whether a request may name its pictures by their addresses, which are then fetched from here.
+    input_uris: bool = Field(default=False, alias="INPUT_URIS")
 
 
 class ProviderSettings(EnvironmentSettings):

@@ -18,14 +18,18 @@ Size = tuple[int, int]
 FittedSides = dict[str, tuple[int, Adjustment | None]]
 
 
-def fit_sides(asked: Mapping[str, Value], model: Model, kept: Collection[str]) -> FittedSides:
+def fit_sides(
+    asked: Mapping[str, Value], model: Model, kept: Collection[str], preset: Mapping[str, int]
+) -> FittedSides:
     """The sides that are fitted together, in pixels; empty where each is fitted by itself.
 
-    A model with `sizes` makes the nearest of them, its usual one where none is asked for. One with ranges is sent both
-    sides moved into them together where one is out. A side that is `kept` is not changed for the other's sake.
+    A model with `sizes` makes the nearest of them; where none is asked for that of the `preset` if it is one of them,
+    else its usual one. One with ranges is sent both sides moved into them together where one is out. A side that is
+    `kept` is not changed for the other's sake.
     """
     if model.sizes:
-        size = nearest_size([_whole(asked.get(side)) for side in SIDES], _keeping(asked, model.sizes, kept))
+        size = _preferred(preset, model.sizes) if asked.keys().isdisjoint(SIDES) else None
+        size = size or nearest_size([_whole(asked.get(side)) for side in SIDES], _keeping(asked, model.sizes, kept))
         why = f"the model makes {_named(model.sizes)} only"
         return {
             side: (own, _told(side, asked.get(side), own, generation_pb2.ACTION_TRANSLATED, why))
@@ -60,7 +64,8 @@ def nearest_size(asked: Sequence[int | None], sizes: Sequence[Size]) -> Size:
     width, height = asked
     if width is None or height is None:
         return min(sizes, key=lambda size: sum(abs(own - side) for own, side in zip(size, asked, strict=True) if side))
-    return min(sizes, key=lambda size: (_distortion((width, height), size), abs(math.prod(size) - width * height)))
+    shape, pixels = Fraction(width, height), width * height
+    return min(sizes, key=lambda size: (_times(Fraction(*size), shape), _times(Fraction(math.prod(size)), pixels)))
 
 
 def in_shape(sides: Sequence[int], ranges: Sequence[Parameter]) -> list[int]:
@@ -74,16 +79,20 @@ def in_shape(sides: Sequence[int], ranges: Sequence[Parameter]) -> list[int]:
     return [round(nearest_on_grid(side * factor, own)) for own, side in zip(ranges, sides, strict=True)]
 
 
+def _preferred(preset: Mapping[str, int], sizes: Sequence[Size]) -> Size | None:
+    """The size that a quality stands for, where the model makes it."""
+    return next((size for size in sizes if size == tuple(preset.get(side) for side in SIDES)), None)
+
+
 def _keeping(asked: Mapping[str, Value], sizes: Sequence[Size], kept: Collection[str]) -> Sequence[Size]:
     """The sizes that leave the sides alone that are `kept`; all where there is none, which is refused elsewhere."""
     held = [(place, asked[side]) for place, side in enumerate(SIDES) if side in kept and side in asked]
     return [size for size in sizes if all(size[place] == side for place, side in held)] or sizes
 
 
-def _distortion(one: Size, other: Size) -> Fraction:
-    """How many times wider or narrower one is than the other: from 1, exactly, so that equals stay equal."""
-    ratio = Fraction(one[0] * other[1], one[1] * other[0])
-    return max(ratio, 1 / ratio)
+def _times(one: Fraction, other: Fraction | int) -> Fraction:
+    """How many times larger or smaller one is than the other: from 1, exactly, so that equals stay equal."""
+    return max(one / other, other / one)
 
 
 def _moved(name: str, side: int, sent: int, own: Parameter) -> Adjustment | None:

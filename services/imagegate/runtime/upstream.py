@@ -4,6 +4,7 @@
   an upstream names for its own status, result or cancel call only the path is used, there.
 - A finished picture is fetched without the key, wherever it lies; an address that is not public is
   reached only at a configured origin.
+- A file is given to a configured origin only, under an authorization that the upstream gave out for it.
 - A call that makes or fetches a picture always asks for an image type (`Accept`).
 - No submission is sent twice: the router is the one layer that tries again. (aiohttp itself repeats
   a GET or PUT, once, where a kept-alive connection turned out to be closed.)
@@ -109,6 +110,11 @@ class UpstreamClient:
         """A call about a picture (status, cancel, catalogue), which answers JSON."""
         return await self._authorized(method, url, ACCEPT_JSON, json, headers)
 
+    async def upload(self, url: str, data: bytes, headers: Mapping[str, str]) -> Answer:
+        """Give a file to a configured origin, without the key: `headers` say what it is, and who may put it there."""
+        target = self._own(url)
+        return await self._sent("POST", target, data, CIMultiDict({**headers, "Accept": ACCEPT_JSON}))
+
     async def download(self, url: str) -> Answer:
         """Fetch a finished picture, without the key, following at most 3 redirects.
 
@@ -126,9 +132,7 @@ class UpstreamClient:
     async def _authorized(
         self, method: str, url: str, accept: str, body: object, headers: Mapping[str, str] | None
     ) -> Answer:
-        target = URL(url)
-        if origin_of(target) not in self._origins:
-            raise ValueError(f"a key would leave for {target.origin()}, which is not a configured base URL")
+        target = self._own(url)
         # Case-insensitive, and in this order: no caller's header can take the place of these two.
         sent = CIMultiDict(headers or {})
         sent.update(self._authorization())
@@ -136,9 +140,19 @@ class UpstreamClient:
         data = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         if data is not None:
             sent["Content-Type"] = "application/json"
+        return await self._sent(method, target, data, sent)
+
+    def _own(self, url: str) -> URL:
+        """The URL, if it is at a configured origin. Raises ValueError."""
+        target = URL(url)
+        if origin_of(target) not in self._origins:
+            raise ValueError(f"a key would leave for {target.origin()}, which is not a configured base URL")
+        return target
+
+    async def _sent(self, method: str, target: URL, data: bytes | None, headers: CIMultiDict[str]) -> Answer:
         try:
             async with self._session(trusted=True).request(
-                method, target, data=data, headers=sent, allow_redirects=False
+                method, target, data=data, headers=headers, allow_redirects=False
             ) as response:
                 return Answer(response.status, response.headers, await _read(response, self._bounds))
         except (aiohttp.ClientError, OSError) as error:

@@ -22,8 +22,12 @@ Start one with ``python -m imagegate.sandbox``, or inside a test with ``imagegat
 ``huggingface_models``     which models are served, by world
 ``huggingface_pipeline``   what a diffusers pipeline accepts, and how it complains
 
-``fal``                    queue, synchronous calls and CDN
+``fal``                    queue, synchronous calls, storage and CDN
 ``fal_inputs``             what each app takes
+``fal_picture_inputs``     and what those that work with pictures
+``fal_fields``             what they have in common
+``fal_files``              what clients upload
+``fal_drawing``            drawings out of other pictures
 ``fal_jobs``               the queue
 ``fal_cdn``                finished pictures at public URLs
 

@@ -90,9 +90,17 @@ class Front:
 
 
 def make_app(
-    world: World = "today", pace: Pace = Pace(), webui_auth: str | None = None, seed: int = 0
+    world: World = "today",
+    pace: Pace = Pace(),
+    webui_auth: str | None = None,
+    seed: int = 0,
+    *,
+    webui_controlnet: bool = True,
 ) -> web.Application:
-    """The whole sandbox. `webui_auth` is user:password of the webui, None for none; `seed` is of the faults' dice."""
+    """The whole sandbox. `webui_auth` is user:password of the webui, None for none; `seed` is of the faults' dice.
+
+    `webui_controlnet` says whether the webui has that extension.
+    """
     faults, ledger = Faults(seed), Ledger()
     fal = Fal(pace.fal_queue, pace.fal_run)
     upstreams: list[Upstream] = [
@@ -100,7 +108,7 @@ def make_app(
         HuggingFaceHub(world),
         HuggingFaceEndpoint(pace.huggingface, pace.huggingface_start),
         fal,
-        Automatic1111(pace.automatic1111_step, webui_auth),
+        Automatic1111(pace.automatic1111_step, webui_auth, has_controlnet=webui_controlnet),
     ]
     front = Front(upstreams, faults, ledger)
     app = web.Application(middlewares=[front.middleware], client_max_size=MAX_BODY)
@@ -163,9 +171,11 @@ async def serving(
     pace: Pace = Pace(),
     webui_auth: str | None = None,
     seed: int = 0,
+    *,
+    webui_controlnet: bool = True,
 ) -> AsyncIterator[Sandbox]:
     """Serve until the block ends; port 0 takes a free one. Raises OSError when the port is in use."""
-    app = make_app(world, pace, webui_auth, seed)
+    app = make_app(world, pace, webui_auth, seed, webui_controlnet=webui_controlnet)
     # Without cancellation a handler would draw on for a client that has gone, and `hang` would never end.
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()

@@ -74,11 +74,20 @@ class Call:
         rule = self.rule
         return rule is not None and rule.is_executed and rule.code is not None and rule.code >= 500
 
-    def settle(self, id: str, prompt: str, seed: int, state: State = "finished", model: str | None = None) -> None:
+    def settle(
+        self,
+        id: str,
+        prompt: str,
+        seed: int,
+        state: State = "finished",
+        model: str | None = None,
+        instructions: tuple[str, ...] = (),
+    ) -> None:
         """Put what became of this generation into the ledger; one that a rule leaves undone has failed."""
         done: State = "failed" if self.rule is not None and self.rule.leaves_undone else state
         model = self.target.model if model is None else model
-        self.ledger.settle(Generation(self.upstream, model, id, prompt, seed, done, billed=done == "finished"))
+        billed = done == "finished"
+        self.ledger.settle(Generation(self.upstream, model, id, prompt, seed, done, billed, instructions))
 
 
 CALL: web.RequestKey[Call] = web.RequestKey("call", Call)

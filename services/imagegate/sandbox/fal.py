@@ -1,4 +1,4 @@
-"""fal: the queue, synchronous calls and the CDN. Uploads, streaming and webhooks are not played yet.
+"""fal: the queue, synchronous calls, the storage and the CDN. Streaming and webhooks are not played yet.
 
 https://fal.ai/docs/model-apis/model-endpoints/queue
 """
@@ -12,13 +12,16 @@ from aiohttp import web
 
 from imagegate.sandbox.call import CALL, Call, RefusedError, Target, answer_of
 from imagegate.sandbox.fal_cdn import FILES_PATH, Cdn, data_uri
-from imagegate.sandbox.fal_inputs import ALIASES, Input, read_input
+from imagegate.sandbox.fal_drawing import Worked, picture_of
+from imagegate.sandbox.fal_files import CDN, SIGNED_PATH, UPLOADED_PATH, Files
+from imagegate.sandbox.fal_inputs import ALIASES, Asked, read_input
 from imagegate.sandbox.fal_jobs import Job, Jobs
+from imagegate.sandbox.fal_picture_inputs import Dwpose
 from imagegate.sandbox.faults import UpstreamName
 from imagegate.sandbox.ledger import State
 from imagegate.sandbox.pictures import Picture, seed_of
 
-QUEUE, RUN = "/fal/queue/", "/fal/run/"
+QUEUE, RUN, STORAGE = "/fal/queue/", "/fal/run/", "/fal/rest/storage"
 JOB_PATH = QUEUE + "{owner}/{alias}/requests/{id}"
 LOCKED = "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
 MALFORMED_KEY = "Invalid Key Authorization header format. Expected '<key_id>:<key_secret>'."
@@ -34,6 +37,7 @@ class Fal:
         self._run_seconds = run_seconds
         self._jobs = Jobs(queue_seconds, run_seconds)
         self._cdn = Cdn()
+        self._files = Files()
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
@@ -42,6 +46,11 @@ class Fal:
             web.get(JOB_PATH, self._result),
             web.post(QUEUE + "{app:.+}", self._submit),
             web.post(RUN + "{app:.+}", self._run),
+            web.post(STORAGE + "/auth/token", self._token),
+            web.post(STORAGE + "/upload/initiate", self._initiate),
+            web.put(SIGNED_PATH + "{name:.+}", self._files.put),
+            web.post(CDN + "/files/upload", self._files.upload),
+            web.get(UPLOADED_PATH + "{name:.+}", self._files.serve),
             web.get(FILES_PATH + "{name:.+}", self._cdn.serve),
             web.route("*", "/fal{rest:(/.*)?}", self._not_found),
         ]
@@ -77,6 +86,19 @@ class Fal:
             _settle_unfinished(call, id, "cancelled")
             raise
         return web.json_response(output, headers={"x-fal-request-id": id, "x-fal-billable-units": "1"})
+
+    async def _token(self, request: web.Request) -> web.Response:
+        """Only the storage of today's client is played."""
+        _owner(request)
+        if request.query.get("storage_type") != "fal-cdn-v3":
+            raise RefusedError(400, {"detail": "Unknown storage_type"})
+        return await self._files.token(request)
+
+    async def _initiate(self, request: web.Request) -> web.Response:
+        _owner(request)
+        if request.query.get("storage_type") != "gcs":
+            raise RefusedError(400, {"detail": "Unknown storage_type"})
+        return await self._files.initiate(request, request[CALL].body)
 
     async def _run(self, request: web.Request) -> web.Response:
         _owner(request)
@@ -145,23 +167,27 @@ class Fal:
     async def _generate(self, call: Call, id: str, app: str, origin: str) -> dict[str, object]:
         try:
             asked = read_input(app, call.body)
+            files = self._files.load(asked.files)
         except RefusedError:
             _settle_unfinished(call, id, "failed")
             raise
         seed = seed_of(app, asked.model_dump_json()) if asked.seed is None else asked.seed
-        images = [await self._deliver(call, asked, seed + index, origin) for index in range(asked.num_images)]
+        pictures = [picture_of(asked, seed + index, files, call.spoilt) for index in range(asked.num_images)]
+        images = [await self._deliver(call, asked, picture, origin) for picture in pictures]
         call.settle(id, asked.prompt, seed)
+        if isinstance(asked, Dwpose):
+            return {"image": images[0]}
         output: dict[str, object] = {"images": images, "seed": seed, "prompt": asked.prompt}
         if asked.has_flags:
             output["timings"] = {"inference": self._run_seconds}
             output["has_nsfw_concepts"] = [call.flagged] * asked.num_images
         return output
 
-    async def _deliver(self, call: Call, asked: Input, seed: int, origin: str) -> dict[str, object]:
-        width, height = asked.size
-        picture = Picture(asked.prompt, seed, width, height, asked.format, call.spoilt)
-        url = await data_uri(picture) if asked.sync_mode else origin + self._cdn.store(call.target.model, picture)
-        return {"url": url, "width": width, "height": height, "content_type": f"image/{asked.format}"}
+    async def _deliver(self, call: Call, asked: Asked, picture: Picture, origin: str) -> dict[str, object]:
+        held = picture.size_in_bytes if isinstance(picture, Worked) else 0
+        url = await data_uri(picture) if asked.sync_mode else origin + self._cdn.store(call.target.model, picture, held)
+        size = {"width": picture.width, "height": picture.height}
+        return {"url": url, **size, "content_type": f"image/{asked.format}"}
 
 
 def _owner(request: web.Request) -> str:

@@ -13,6 +13,8 @@ from imagegate.sandbox.pictures import Picture
 
 FILES_PATH = "/fal/cdn/files/"
 MAX_FILES = 10_000
+# Bytes of all that recipes were given to work with.
+MAX_KEPT = 256 * 1024 * 1024
 
 
 class StoredFile(NamedTuple):
@@ -20,6 +22,7 @@ class StoredFile(NamedTuple):
 
     model: str
     picture: Picture
+    size: int = 0
 
 
 class Cdn:
@@ -28,13 +31,15 @@ class Cdn:
     def __init__(self, path: str = FILES_PATH) -> None:
         self._path = path
         self._files: OrderedDict[str, StoredFile] = OrderedDict()
+        self._size = 0
 
-    def store(self, model: str, picture: Picture) -> str:
-        """Keep a picture; the path of its URL."""
+    def store(self, model: str, picture: Picture, size: int = 0) -> str:
+        """Keep a picture whose recipe holds `size` bytes of others; the path of its URL."""
         name = f"sandbox/{uuid.uuid4().hex}.{picture.format}"
-        self._files[name] = StoredFile(model, picture)
-        while len(self._files) > MAX_FILES:
-            self._files.popitem(last=False)
+        self._files[name] = StoredFile(model, picture, size)
+        self._size += size
+        while len(self._files) > MAX_FILES or self._size > MAX_KEPT:
+            self._size -= self._files.popitem(last=False)[1].size
         return self._path + name
 
     def find(self, path: str) -> StoredFile | None:

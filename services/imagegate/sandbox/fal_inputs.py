@@ -5,55 +5,25 @@ stand-in that ignored it would hide a parameter lost on the way, so this one is 
 where no source gives them.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from imagegate.sandbox.call import RefusedError
+from imagegate.sandbox.fal_fields import ImageSize, Input, NamedSize, Scale, Steps
+from imagegate.sandbox.fal_picture_inputs import (
+    ControlNetUnion,
+    ControlNetUnionFromImage,
+    ControlNetUnionInpainting,
+    Dwpose,
+    FluxDevFromImage,
+    FluxLora,
+    FluxLoraFromImage,
+    FluxLoraInpainting,
+    Photomaker,
+)
 
-SIZES = {
-    "square_hd": (1024, 1024),
-    "square": (512, 512),
-    "portrait_4_3": (768, 1024),
-    "portrait_16_9": (576, 1024),
-    "landscape_4_3": (1024, 768),
-    "landscape_16_9": (1024, 576),
-}
 LARGEST_SIDE = 4096  # px
-NamedSize = Literal["square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"]
-Steps = Annotated[int, Field(ge=1)]
-Scale = Annotated[float, Field(ge=0)]
-
-
-class ImageSize(BaseModel):
-    """Width and height in px."""
-
-    width: int = Field(default=512, gt=0, le=14142)
-    height: int = Field(default=512, gt=0, le=14142)
-
-
-class Input(BaseModel):
-    """What every app takes."""
-
-    model_config = ConfigDict(extra="forbid")
-    has_flags: ClassVar[bool] = True  # whether the output has has_nsfw_concepts and timings
-
-    prompt: str
-    seed: int | None = None
-    num_images: int = Field(default=1, ge=1)
-    sync_mode: bool = False
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in px."""
-        asked: NamedSize | ImageSize = getattr(self, "image_size", "square_hd")
-        return (asked.width, asked.height) if isinstance(asked, ImageSize) else SIZES[asked]
-
-    @property
-    def format(self) -> str:
-        """The encoding of the pictures."""
-        chosen: str = getattr(self, "output_format", "jpeg")
-        return chosen
 
 
 class FluxDev(Input):
@@ -112,7 +82,8 @@ class FastSdxl(Input):
         return self.format_
 
 
-APPS: dict[str, type[Input]] = {
+Asked = Input | Dwpose
+APPS: dict[str, type[Input] | type[Dwpose]] = {
     "fal-ai/flux/dev": FluxDev,
     "fal-ai/flux-1/dev": FluxDev,
     "fal-ai/flux/schnell": FluxSchnell,
@@ -121,11 +92,20 @@ APPS: dict[str, type[Input]] = {
     "fal-ai/stable-cascade": StableCascade,
     "fal-ai/aura-flow": AuraFlow,
     "fal-ai/fast-sdxl": FastSdxl,
+    "fal-ai/flux/dev/image-to-image": FluxDevFromImage,
+    "fal-ai/flux-lora": FluxLora,
+    "fal-ai/flux-lora/image-to-image": FluxLoraFromImage,
+    "fal-ai/flux-lora/inpainting": FluxLoraInpainting,
+    "fal-ai/sdxl-controlnet-union": ControlNetUnion,
+    "fal-ai/sdxl-controlnet-union/image-to-image": ControlNetUnionFromImage,
+    "fal-ai/sdxl-controlnet-union/inpainting": ControlNetUnionInpainting,
+    "fal-ai/photomaker": Photomaker,
+    "fal-ai/dwpose": Dwpose,
 }
 ALIASES = frozenset("/".join(app.split("/")[:2]) for app in APPS)
 
 
-def read_input(app: str, body: object) -> Input:
+def read_input(app: str, body: object) -> Asked:
     """The checked input of an app. Raises RefusedError as fal does: 404 for an unknown path of a known app, 422 for
     bad fields, all of them at once, 500 for a size that the schema allows and no machine can do.
     """
@@ -137,6 +117,6 @@ def read_input(app: str, body: object) -> Input:
     except ValidationError as error:
         detail = [{**problem, "loc": ["body", *problem["loc"]]} for problem in error.errors(include_context=True)]
         raise RefusedError(422, {"detail": detail}, {"x-fal-billable-units": "0"}) from error
-    if max(asked.size) > LARGEST_SIDE:
+    if asked.size is not None and max(asked.size) > LARGEST_SIDE:
         raise RefusedError(500, {"detail": "Internal Server Error"}, {"x-fal-billable-units": "0"})
     return asked

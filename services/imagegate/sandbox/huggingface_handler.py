@@ -8,6 +8,7 @@ import asyncio
 import base64
 import io
 import uuid
+from functools import partial
 from typing import Annotated, Any, Self
 
 from aiohttp import web
@@ -15,7 +16,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from imagegate.sandbox.call import CALL, RefusedError
-from imagegate.sandbox.pictures import SAVE_OPTIONS, Picture, encode, seed_of
+from imagegate.sandbox.pictures import Picture, seed_of
 
 # What the name of an endpoint contains that runs it.
 MARK = "handler"
@@ -137,8 +138,7 @@ async def make(request: web.Request, asked: Inputs, format: str, seconds: float)
     picture = Picture(words, seed, *asked.size, format, call.spoilt)
     try:
         await asyncio.sleep(seconds)
-        drawn = picture.draw() if call.spoilt else asyncio.to_thread(_compose, asked, picture)
-        data = await drawn
+        data = await picture.draw(partial(_retouched, asked))
     except asyncio.CancelledError:
         call.settle(id, asked.prompt, seed, "cancelled")
         raise
@@ -162,11 +162,10 @@ def _over_photo(asked: Inputs, drawn: Image.Image) -> Image.Image:
     return Image.composite(blended, photo, mask.filter(ImageFilter.GaussianBlur(asked.mask_blur)))
 
 
-def _compose(asked: Inputs, picture: Picture) -> bytes:
+def _retouched(asked: Inputs, drawn: Image.Image) -> Image.Image:
+    """The drawing with what came in on it."""
     if asked.task == "pose_extraction":
-        return _encoded(_skeleton(asked), picture.format)
-    with Image.open(io.BytesIO(encode(picture))) as opened:
-        drawn = opened.convert("RGB")
+        return _skeleton(asked)
     pose = asked.control_image
     if asked.task == "control_openpose":
         pose = asked.image
@@ -179,7 +178,7 @@ def _compose(asked: Inputs, picture: Picture) -> bytes:
     for n, person in enumerate(asked.input_id_images):
         side = drawn.width // 4
         drawn.paste(person.resize((side, side)), (n * side, 0))
-    return _encoded(drawn, picture.format)
+    return drawn
 
 
 def _skeleton(asked: Inputs) -> Image.Image:
@@ -195,9 +194,3 @@ def _skeleton(asked: Inputs) -> Image.Image:
     if asked.detect_face:
         pen.ellipse([share * side for share, side in zip(FACE, photo.size * 2, strict=True)], outline="white")
     return drawn
-
-
-def _encoded(picture: Image.Image, format: str) -> bytes:
-    encoded = io.BytesIO()
-    picture.save(encoded, format, **SAVE_OPTIONS[format])
-    return encoded.getvalue()

@@ -32,7 +32,10 @@ class AskedRequest:
 
 @dataclass(frozen=True)
 class Generation:
-    """One picture request that reached a model. `billed` is what a paying caller would be charged for."""
+    """One picture request that reached a model. `billed` is what a paying caller would be charged for.
+
+    `instructions` are what an upstream took for orders in the words of a prompt, and carried out.
+    """
 
     upstream: str
     model: str
@@ -41,6 +44,7 @@ class Generation:
     seed: int
     state: State
     billed: bool
+    instructions: tuple[str, ...] = ()
 
 
 class Ledger:

@@ -1,4 +1,7 @@
-"""What is installed in the webui that the sandbox plays: version 1.10 with two checkpoints and no extension."""
+"""What is installed in the webui that the sandbox plays: version 1.10 with two checkpoints.
+
+Its LoRAs and ControlNet: see `webui_extensions`.
+"""
 
 from typing import NamedTuple
 

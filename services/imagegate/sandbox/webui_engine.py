@@ -8,9 +8,11 @@ from dataclasses import replace
 
 from imagegate.sandbox import webui
 from imagegate.sandbox.call import Call
+from imagegate.sandbox.ledger import State
 from imagegate.sandbox.pictures import Picture, seed_of
 from imagegate.sandbox.webui_progress import Progress
-from imagegate.sandbox.webui_request import Txt2Img, uncaught
+from imagegate.sandbox.webui_request import Generating, uncaught
+from imagegate.sandbox.webui_work import Work, info
 
 LARGEST_SIDE = 4096  # px; beyond it the real one runs out of memory
 FORMATS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}  # by the option samples_format
@@ -53,12 +55,13 @@ class Engine:
         loaded = webui.find_checkpoint(str(self.options["sd_model_checkpoint"])) or webui.CHECKPOINTS[0]
         return (webui.find_checkpoint(str(asked)) if asked else None) or loaded
 
-    async def generate(self, call: Call, asked: Txt2Img) -> dict[str, object]:
-        """The answer of txt2img. Raises RefusedError 500 for a size beyond the machine."""
+    async def generate(self, call: Call, asked: Generating) -> dict[str, object]:
+        """The answer of txt2img or img2img. Raises RefusedError 500, also for a size beyond the machine."""
         if max(asked.size) > LARGEST_SIDE or min(asked.size) < 8:
             call.settle(str(uuid.uuid4()), asked.prompt, asked.seed, "failed")
             raise uncaught("OutOfMemoryError", "CUDA out of memory. Tried to allocate 20.00 GiB")
-        task = asyncio.create_task(self._in_turn(call, asked))
+        work = await asyncio.to_thread(Work.of, asked, self.checkpoint_for(call.body))
+        task = asyncio.create_task(self._in_turn(call, work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
@@ -88,37 +91,41 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _in_turn(self, call: Call, asked: Txt2Img) -> dict[str, object]:
+    async def _in_turn(self, call: Call, work: Work) -> dict[str, object]:
+        asked = work.asked
         async with self._turn:
-            self.progress = Progress.begin(asked.force_task_id, asked.n_iter, asked.steps)
+            job = f"scripts_{type(asked).__name__.lower()}"
+            self.progress = Progress.begin(job, asked.force_task_id, asked.n_iter, asked.worked_steps)
             try:
-                return await self._work(call, asked)
+                return await self._work(call, work)
             finally:
                 self._current = None
                 self.progress.end()
 
-    async def _work(self, call: Call, asked: Txt2Img) -> dict[str, object]:
-        checkpoint = self.checkpoint_for(call.body)
+    async def _work(self, call: Call, work: Work) -> dict[str, object]:
+        asked, checkpoint = work.asked, work.checkpoint
         seed = seed_of(checkpoint.title, asked.model_dump_json()) if asked.seed == -1 else asked.seed
         overrides = asked.override_settings or {}
         format = FORMATS.get(str(overrides.get("samples_format", self.options["samples_format"])), "png")
         width, height = asked.size
-        first = Picture(asked.prompt, seed, width, height, format, call.spoilt)
+        words = " ".join([work.prompt.text, *(lora.name for lora in work.prompt.loras)])
+        first = Picture(words, seed, width, height, format, call.spoilt)
         done: list[Picture] = []
         for iteration in range(asked.n_iter):
             self.progress.job_no, self.progress.skipped = iteration, False
             batch = [replace(first, seed=seed + iteration * asked.batch_size + i) for i in range(asked.batch_size)]
             self._current = batch[0]
-            done += await self._sample(batch, asked.steps)
+            done += await self._sample(batch, asked.worked_steps)
             if self.progress.interrupted:
                 break
-        images = [base64.b64encode(await picture.draw()).decode() for picture in done]
-        call.settle(str(uuid.uuid4()), asked.prompt, seed, "cancelled" if self.progress.interrupted else "finished")
-        info = _info(asked, checkpoint, seed, [picture.seed for picture in done], self.progress.job_timestamp)
+        images = [base64.b64encode(await picture.draw(work.retouch)).decode() for picture in done]
+        state: State = "cancelled" if self.progress.interrupted else "finished"
+        call.settle(str(uuid.uuid4()), asked.prompt, seed, state, instructions=work.instructions)
+        said = info(work, seed, [picture.seed for picture in done], self.progress.job_timestamp)
         return {
-            "images": images if asked.send_images else [],
-            "parameters": asked.model_dump(),
-            "info": json.dumps(info),
+            "images": [*images, *work.shown_maps()] if asked.send_images else [],
+            "parameters": asked.echo(),
+            "info": json.dumps(said),
         }
 
     async def _sample(self, batch: list[Picture], steps: int) -> list[Picture]:
@@ -130,49 +137,3 @@ class Engine:
             await asyncio.sleep(self._step_seconds)
         self.progress.sampling_step = steps
         return batch
-
-
-def _info(
-    asked: Txt2Img, checkpoint: webui.Checkpoint, seed: int, seeds: list[int], timestamp: str
-) -> dict[str, object]:
-    sampler, scheduler = webui.resolve_sampler(asked.sampler_name or asked.sampler_index, asked.scheduler)
-    width, height = asked.size
-    words = f"{asked.prompt}\nNegative prompt: {asked.negative_prompt}\n"
-    settings = (
-        f"Steps: {asked.steps}, Sampler: {sampler}, Schedule type: {scheduler}, CFG scale: {asked.cfg_scale}, "
-        f"Size: {width}x{height}, Model hash: {checkpoint.hash}, Model: {checkpoint.name}, Version: v1.10.1"
-    )
-    return {
-        "prompt": asked.prompt,
-        "all_prompts": [asked.prompt] * len(seeds),
-        "negative_prompt": asked.negative_prompt,
-        "all_negative_prompts": [asked.negative_prompt] * len(seeds),
-        "seed": seed,
-        "all_seeds": seeds,
-        "subseed": asked.subseed,
-        "all_subseeds": [asked.subseed] * len(seeds),
-        "subseed_strength": asked.subseed_strength,
-        "width": width,
-        "height": height,
-        "sampler_name": sampler,
-        "cfg_scale": asked.cfg_scale,
-        "steps": asked.steps,
-        "batch_size": asked.batch_size,
-        "restore_faces": bool(asked.restore_faces),
-        "face_restoration_model": None,
-        "sd_model_name": checkpoint.name,
-        "sd_model_hash": checkpoint.hash,
-        "sd_vae_name": None,
-        "sd_vae_hash": None,
-        "seed_resize_from_w": asked.seed_resize_from_w,
-        "seed_resize_from_h": asked.seed_resize_from_h,
-        "denoising_strength": asked.denoising_strength,
-        "extra_generation_params": {"Schedule type": scheduler},
-        "index_of_first_image": 0,
-        "infotexts": [f"{words}Seed: {each}, {settings}" for each in seeds],
-        "styles": asked.styles or [],
-        "job_timestamp": timestamp,
-        "clip_skip": 1,
-        "is_using_inpainting_conditioning": False,
-        "version": "v1.10.1",
-    }

@@ -22,10 +22,10 @@ class Progress:
     started: float = 0.0
 
     @classmethod
-    def begin(cls, task: str | None, job_count: int, steps: int) -> Self:
+    def begin(cls, job: str, task: str | None, job_count: int, steps: int) -> Self:
         """Of a call that has just got its turn: `job_count` batches of `steps` each."""
         return cls(
-            job="scripts_txt2img",
+            job=job,
             task=task,
             job_count=job_count,
             sampling_steps=steps,

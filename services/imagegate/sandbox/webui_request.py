@@ -1,11 +1,14 @@
-"""What txt2img takes. The webui is pydantic v1 behind FastAPI: unknown fields are ignored, errors have v1's words."""
+"""What txt2img and img2img take.
 
-from typing import Any
+The webui is pydantic v1 behind FastAPI: unknown fields are ignored, errors have v1's words.
+"""
+
+from collections.abc import Collection
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from imagegate.sandbox.call import RefusedError
-from imagegate.sandbox.webui import ALWAYS_ON_SCRIPTS
 
 V1_WORDS = {
     "int": ("value is not a valid integer", "type_error.integer"),
@@ -17,10 +20,12 @@ V1_WORDS = {
     "model": ("value is not a valid dict", "type_error.dict"),
 }
 NONE_WORDS = ("none is not an allowed value", "type_error.none.not_allowed")
+# The names of the scripts that run with every request, and of those that one may name.
+Scripts = tuple[Collection[str], Collection[str]]
 
 
-class Txt2Img(BaseModel):
-    """The request's fields with the API's own defaults: 50 steps, not the page's 20. It is echoed as `parameters`."""
+class Generating(BaseModel):
+    """What both take, with the API's own defaults: 50 steps, not the page's 20. It is echoed as `parameters`."""
 
     prompt: str = ""
     negative_prompt: str = ""
@@ -44,7 +49,6 @@ class Txt2Img(BaseModel):
     do_not_save_samples: bool = False
     do_not_save_grid: bool = False
     eta: float | None = None
-    denoising_strength: float | None = None
     s_min_uncond: float | None = None
     s_churn: float | None = None
     s_tmax: float | None = None
@@ -56,14 +60,6 @@ class Txt2Img(BaseModel):
     refiner_switch_at: float | None = None
     disable_extra_networks: bool = False
     comments: dict[str, Any] | None = None
-    enable_hr: bool = False
-    hr_scale: float = 2.0
-    hr_upscaler: str | None = None
-    hr_second_pass_steps: int = 0
-    hr_resize_x: int = 0
-    hr_resize_y: int = 0
-    hr_prompt: str = ""
-    hr_negative_prompt: str = ""
     force_task_id: str | None = None
     script_name: str | None = None
     script_args: list[Any] = []
@@ -74,26 +70,125 @@ class Txt2Img(BaseModel):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the pictures in px: what the model rounds down to, after the second pass if any."""
+        """Width and height of the pictures in px: what the model rounds down to."""
+        return self.width // 8 * 8, self.height // 8 * 8
+
+    @property
+    def strength(self) -> float | None:
+        """How much may change of what there is; None where there is nothing."""
+        return None
+
+    @property
+    def worked_steps(self) -> int:
+        """How many steps are really made."""
+        return self.steps
+
+    def echo(self) -> dict[str, object]:
+        """The request as the answer repeats it."""
+        return self.model_dump()
+
+
+class Txt2Img(Generating):
+    """Words alone."""
+
+    denoising_strength: float | None = None
+    enable_hr: bool = False
+    hr_scale: float = 2.0
+    hr_upscaler: str | None = None
+    hr_second_pass_steps: int = 0
+    hr_resize_x: int = 0
+    hr_resize_y: int = 0
+    hr_prompt: str = ""
+    hr_negative_prompt: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """After the second pass, if there is one."""
         width, height = self.width, self.height
         if self.enable_hr:
             width = self.hr_resize_x or int(width * self.hr_scale)
             height = self.hr_resize_y or int(height * self.hr_scale)
         return width // 8 * 8, height // 8 * 8
 
+    @property
+    def strength(self) -> float | None:
+        """Of the second pass."""
+        return self.denoising_strength
 
-def read_txt2img(body: object) -> Txt2Img:
-    """The checked request. Raises RefusedError 422, for scripts that are not there too: none are installed."""
+
+class Img2Img(Generating):
+    """Words and a picture to begin with."""
+
+    init_images: list[str] | None = None
+    resize_mode: int = 0
+    denoising_strength: float = 0.75
+    image_cfg_scale: float | None = None
+    mask: str | None = None
+    mask_blur: int = 4
+    mask_blur_x: int = 4
+    mask_blur_y: int = 4
+    mask_round: bool = True
+    inpainting_fill: int = 0
+    inpaint_full_res: bool = True
+    inpaint_full_res_padding: int = 0
+    inpainting_mask_invert: int = 0
+    initial_noise_multiplier: float | None = None
+    latent_mask: str | None = None
+    include_init_images: bool = False
+
+    @property
+    def strength(self) -> float | None:
+        """Of the whole picture, or of what the mask has."""
+        return self.denoising_strength
+
+    @property
+    def worked_steps(self) -> int:
+        """The less may change, the fewer; one at least."""
+        return int(min(self.denoising_strength, 0.999) * self.steps) + 1
+
+    def echo(self) -> dict[str, object]:
+        """Without the pictures, unless they are asked for."""
+        without = {} if self.include_init_images else {"init_images": None, "mask": None}
+        return {**self.model_dump(), **without}
+
+
+def read_txt2img(body: object, scripts: Scripts = ((), ())) -> Txt2Img:
+    """The checked request. Raises RefusedError 422, for scripts that are not there too."""
+    return _with_scripts(checked(Txt2Img, body), scripts)
+
+
+def read_img2img(body: object, scripts: Scripts = ((), ())) -> Img2Img:
+    """The checked request. Raises RefusedError: 404 without a picture, else 422."""
+    asked = checked(Img2Img, body)
+    if asked.init_images is None:
+        raise http_exception(404, "Init image not found")
+    if not asked.init_images:
+        raise uncaught("IndexError", "list index out of range")
+    return _with_scripts(asked, scripts)
+
+
+Body = TypeVar("Body", bound=BaseModel)
+Asked = TypeVar("Asked", bound=Generating)
+
+
+def checked(kind: type[Body], body: object) -> Body:
+    """The body as that. Raises RefusedError 422 in the words of pydantic v1."""
     if body is None:
         raise RefusedError(422, {"detail": [_item(["body"], ("field required", "value_error.missing"))]})
     try:
-        asked = Txt2Img.model_validate(body)
+        return kind.model_validate(body)
     except ValidationError as error:
         raise RefusedError(422, {"detail": [_in_v1_words(each) for each in error.errors()]}) from error
-    if asked.script_name:
+
+
+def _with_scripts(asked: Asked, scripts: Scripts) -> Asked:
+    always_on, by_name = scripts
+    if asked.script_name and asked.script_name.lower() not in by_name:
         raise http_exception(422, f"Script '{asked.script_name}' not found")
     for title in asked.alwayson_scripts:
-        if title.lower() not in ALWAYS_ON_SCRIPTS:
+        if title.lower() in by_name:
+            raise http_exception(422, "Cannot have a selectable script in the always on scripts params")
+        if title.lower() not in always_on:
             raise http_exception(422, f"always on script {title} not found")
     return asked
 

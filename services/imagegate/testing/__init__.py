@@ -17,11 +17,19 @@ from imagegate.testing.clock import FakeClock, LeapingClock
 from imagegate.testing.house import House, outcomes, told
 from imagegate.testing.pictures import picture
 from imagegate.testing.replica import FakeChance, FakeReplica, entry, failed
-from imagegate.testing.scripted import SCRIPTED_MODEL, Hang, Reply, ScriptedProvider, Telling
+from imagegate.testing.scripted import (
+    SCRIPTED_FOR_EVERYTHING,
+    SCRIPTED_MODEL,
+    Hang,
+    Reply,
+    ScriptedProvider,
+    Telling,
+)
 from imagegate.testing.serving import ServedProvider, ServedRouter, serving_provider, serving_router
 from imagegate.testing.threads import HeldThreads
 
 __all__ = [
+    "SCRIPTED_FOR_EVERYTHING",
     "SCRIPTED_MODEL",
     "FakeChance",
     "FakeClock",

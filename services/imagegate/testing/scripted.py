@@ -8,7 +8,7 @@ from typing import Any
 
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Failure
-from imagegate.runtime.models import Catalogue, Model
+from imagegate.runtime.models import TASKS, Catalogue, Model
 from imagegate.runtime.order import Delivery, Order, Picture
 from imagegate.runtime.parameters import Parameter
 from imagegate.testing.pictures import picture
@@ -25,6 +25,25 @@ SCRIPTED_MODEL = Model(
         "steps": Parameter(minimum=1, maximum=50, default=4),
         "seed": Parameter(minimum=0, maximum=2**32 - 1),
     },
+)
+# The same for every task, with as many inputs as a request may have.
+SCRIPTED_FOR_EVERYTHING = SCRIPTED_MODEL.model_copy(
+    update={
+        "tasks": tuple(TASKS.values()),
+        "max_loras": 8,
+        "max_controls": 4,
+        "max_identity": 4,
+        "parameters": {
+            **SCRIPTED_MODEL.parameters,
+            "strength": Parameter(minimum=0, maximum=1, default=0.5),
+            "mask_blur": Parameter(minimum=0, maximum=64),
+            "conditioning_scale": Parameter(minimum=0, maximum=2),
+            "control_start": Parameter(minimum=0, maximum=1),
+            "control_end": Parameter(minimum=0, maximum=1),
+            "identity_strength": Parameter(minimum=0, maximum=1),
+            "lora_weight": Parameter(minimum=-4, maximum=4),
+        },
+    }
 )
 
 

@@ -20,6 +20,7 @@ from imagegate.router.router import Router
 from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime.channels import MESSAGE_OPTIONS
+from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.outbox import BOUNDS, Bounds
@@ -92,9 +93,11 @@ async def serving_provider(
     redactor: Redactor | None = None,
     port: int = 0,
     bounds: Bounds = BOUNDS,
+    entrance: Entrance | None = None,
 ) -> AsyncIterator[ServedProvider]:
     """Serve `provider` until the block is left."""
     redactor = redactor or Redactor()
+    entrance = entrance or Entrance()
     metrics = ProcessMetrics(CollectorRegistry())
     catalogue = provider.catalogue
     service = ProviderService(
@@ -103,12 +106,14 @@ async def serving_provider(
         metrics=ProviderMetrics(metrics.registry, catalogue.provider, tuple(model.key for model in catalogue.models)),
         redactor=redactor,
         bounds=bounds,
+        entrance=entrance,
     )
     settings = SETTINGS.model_copy(update={"port": port})
     try:
         async with serving(service.services(), settings, metrics, redactor) as running:
             yield ServedProvider(provider, running, metrics)
     finally:
+        await entrance.close()
         await provider.close()
 
 
@@ -125,6 +130,7 @@ async def serving_router(
     clock: Callable[[], float] = monotonic,
     random_source: random.Random | None = None,
     keep_prompts: bool = True,
+    entrance: Entrance | None = None,
 ) -> AsyncIterator[ServedRouter]:
     """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
     config = RouterConfig.model_validate(
@@ -136,8 +142,14 @@ async def serving_router(
     )
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
+    entrance = entrance or Entrance()
     router = Router(
-        overrides or ModelOverrides(), listeners, clock=clock, random_source=random_source, keep_prompts=keep_prompts
+        overrides or ModelOverrides(),
+        listeners,
+        entrance,
+        clock=clock,
+        random_source=random_source,
+        keep_prompts=keep_prompts,
     )
     scoreboard = Scoreboard(router.catalogues.has)
     events: list[Event] = []
@@ -161,4 +173,5 @@ async def serving_router(
             yield ServedRouter(router, running, admin_port, metrics, events)
             face.stop_watching()
     finally:
+        await entrance.close()
         await router.close()

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 
@@ -32,6 +34,13 @@ class Member:
     def events(self, name: str) -> list[dict[str, object]]:
         """Its log events called `name`, in order."""
         return [event for line in self.lines if (event := log_event(line)).get("event") == name]
+
+    def peak_memory(self) -> int:
+        """The most resident memory that it ever had, in bytes."""
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
+        if found is None:
+            raise RuntimeError(f"{self.process} has ended")
+        return int(found[1]) * 1024
 
 
 @dataclass(slots=True)
@@ -81,6 +90,17 @@ async def system(
         }
         await _start(members, "router", ["imagegate.router"], {**own, **targets})
         yield System(sandbox, members)
+
+
+@asynccontextmanager
+async def router_alone(configuration: Path, environ: Mapping[str, str] | None = None) -> AsyncIterator[Member]:
+    """Run a router as a process of its own, with this configuration and nothing around it."""
+    members: dict[str, Member] = {}
+    try:
+        own = {**_plain_environment(), "IMAGEGATE_CONFIG": str(configuration), **(environ or {})}
+        yield await _start(members, "router", ["imagegate.router"], own)
+    finally:
+        await _stop(members)
 
 
 async def _start(members: dict[str, Member], name: str, module: Sequence[str], environ: Mapping[str, str]) -> Member:

@@ -526,10 +526,10 @@ async def test_an_endpoint_that_is_not_there(sandbox, unused_tcp_port):
 
 
 def test_a_model_comes_alive_with_an_endpoint():
-    """P1, U6: what nobody serves is switched on by its endpoint; others stay off."""
+    """P1, U6: what nobody serves is switched on by its endpoint, also where it was only coming; others stay off."""
     catalogue = create({}, lambda _: None).catalogue
     off = {"enabled": False, "disabled_reason": "needs a dedicated endpoint"}
-    models = tuple(model.model_copy(update=off) for model in catalogue.models)
+    models = tuple(model.model_copy(update={**off, "coming_soon": model.key == "sdxl"}) for model in catalogue.models)
     asleep = catalogue.model_copy(update={"models": models})
     alive = with_endpoints(asleep, {"sdxl": Endpoint(url="https://x"), "sd15": Endpoint(url="https://y")})
     assert {model.key for model in alive.models if model.enabled} == {"sdxl", "sd15"}
@@ -835,12 +835,6 @@ def test_an_endpoint_of_no_model_is_named():
     with pytest.raises(CatalogueError, match=r"no model sdxll; known: .*sdxl") as caught:
         create({"HUGGINGFACE_ENDPOINTS": "sdxll=https://x,sdxl=https://y"}, lambda _: None)
     assert "HUGGINGFACE_ENDPOINTS" in str(caught.value)
-
-
-def test_what_is_only_coming_stays_off():
-    """P1, U6: no endpoint switches on what our handler cannot run yet; its entry says what has to come first."""
-    with pytest.raises(CatalogueError, match=r"flux-openpose is not to be had yet.*handler.*first"):
-        create({"HUGGINGFACE_ENDPOINTS": "flux-openpose=https://x"}, lambda _: None)
 
 
 def test_a_pin_to_nobody_known_is_refused(tmp_path):

@@ -36,7 +36,7 @@ async def test_errors(sandbox, http):
     assert (status, broken["error"]) == (500, "OutOfMemoryError")
     status, unknown = await call(sandbox, http, "POST", "/options", {"sd_model_checkpoint": "nothing"})
     assert (status, unknown["error"], unknown["errors"]) == (500, "RuntimeError", "model 'nothing' not found")
-    assert await call(sandbox, http, "POST", "/img2img", {}) == (404, {"detail": "Not Found"})
+    assert await call(sandbox, http, "POST", "/png-info", {}) == (404, {"detail": "Not Found"})
     assert await call(sandbox, http, "GET", "/txt2img") == (405, {"detail": "Method Not Allowed"})
 
 

@@ -46,6 +46,7 @@ async def test_requests_and_billing(http):
         "seed": 5,
         "state": "finished",
         "billed": True,
+        "instructions": [],
     }
     assert await call(http, "DELETE", "/_requests") == (200, [])
     assert await call(http, "GET", "/_requests") == (200, [])

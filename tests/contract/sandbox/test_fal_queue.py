@@ -115,7 +115,7 @@ async def test_cdn_shows_keys(sandbox, http):
 
 async def test_not_built(sandbox, http):
     """What is not played answers an error, never a made-up success."""
-    for method, path in (("POST", "/fal/rest/storage/auth/token"), ("POST", "/fal/cdn/files/upload")):
+    for method, path in (("GET", "/fal/rest/tokens/"), ("POST", "/fal/cdn/files/upload/multipart")):
         async with http.request(method, sandbox.url + path) as answer:
             assert answer.status in (404, 405)
     answer = await submit(sandbox, http, app="fal-ai/flux/dev?fal_webhook=http://x")

@@ -72,3 +72,88 @@ async def test_client(sandbox, run_script):
     }
     states = [entry["state"] for entry in sandbox.billing()]
     assert sorted(states) == ["cancelled", "failed", "failed", "finished", "finished", "finished", "finished"]
+
+
+TASKS = """
+import io, json, sys, zipfile
+import fal_client.client as fal
+from PIL import Image
+url = sys.argv[1]
+fal.RUN_URL_FORMAT, fal.QUEUE_URL_FORMAT = url + "/fal/run/", url + "/fal/queue/"
+fal.REST_URL, fal.CDN_URL = url + "/fal/rest", url + "/fal/cdn"
+
+def outcome(call, *arguments, **options):
+    try:
+        return call(*arguments, **options)
+    except fal.FalClientHTTPError as error:
+        return [error.status_code, error.message]
+
+def encoded(colour):
+    data = io.BytesIO()
+    Image.new("RGB", (96, 64), colour).save(data, "PNG")
+    return data.getvalue()
+
+def size_of(output):
+    image = output["images"][0] if "images" in output else output["image"]
+    return [image["width"], image["height"]]
+
+client = fal.SyncClient(key="id:secret")
+hour = fal.StorageSettings(expires_in="1h")
+photo = client.upload(encoded("red"), "image/png", file_name="photo.png", lifecycle=hour)
+inline = client.upload_image(Image.new("RGB", (96, 64)), format="png")
+other_way = client.upload(encoded("blue"), "image/png", repository="fal", fallback_repository=[])
+zipped = io.BytesIO()
+with zipfile.ZipFile(zipped, "w") as archive:
+    archive.writestr("1.png", encoded("red"))
+person = client.upload(zipped.getvalue(), "application/zip", file_name="person.zip")
+begin = {"prompt": "a fox", "image_url": photo, "seed": 5}
+lora = {"loras": [{"path": "owner/name", "scale": 0.5}]}
+pose = {"openpose_image_url": inline, "openpose_preprocess": False, "controlnet_conditioning_scale": 1}
+square = {"image_size": "square"}
+union = "fal-ai/sdxl-controlnet-union"
+print(json.dumps({
+    "image to image": size_of(client.run("fal-ai/flux/dev/image-to-image", begin)),
+    "no size there": outcome(client.run, "fal-ai/flux/dev/image-to-image", begin | square)[0],
+    "lora": size_of(client.subscribe("fal-ai/flux-lora", {"prompt": "a fox", **lora, **square})),
+    "lora upon a photo": size_of(client.run("fal-ai/flux-lora/image-to-image", begin | lora)),
+    "inpainting": size_of(client.run("fal-ai/flux-lora/inpainting", begin | {"mask_url": other_way})),
+    "no mask": outcome(client.run, "fal-ai/flux-lora/inpainting", begin)[1][0]["loc"],
+    "pose": size_of(client.subscribe(union, {"prompt": "a fox", **pose, **square})),
+    "photo with a pose": size_of(client.run(union + "/image-to-image", begin | pose)),
+    "too strong": outcome(client.run, union, {"prompt": "x", **pose, "controlnet_conditioning_scale": 1.5})[0],
+    "photomaker": size_of(client.run("fal-ai/photomaker", {"prompt": "a man img", "image_archive_url": person})),
+    "no archive": outcome(client.run, "fal-ai/photomaker", {"prompt": "x", "image_archive_url": photo})[1][0]["type"],
+    "dwpose": size_of(client.run("fal-ai/dwpose", {"image_url": photo, "draw_mode": "full-pose"})),
+    "words for dwpose": outcome(client.run, "fal-ai/dwpose", {"image_url": photo, "prompt": "x"})[0],
+    "elsewhere": outcome(client.run, "fal-ai/dwpose", {"image_url": url + "/fal/cdn/files/x"})[1][0]["type"],
+    "no picture": outcome(client.run, "fal-ai/dwpose", {"image_url": "data:image/png;base64,QUJD"})[1][0]["type"],
+    "no base64": outcome(client.run, "fal-ai/dwpose", {"image_url": "data:image/png,x"}),
+    "wrong key": outcome(fal.SyncClient(key="id:revoked").upload, b"x", "image/png", repository="fal")[0],
+}))
+"""
+
+
+async def test_client_with_pictures(sandbox, run_script):
+    """U2, P3: uploads by both of the client's ways, and every app that works with what was uploaded."""
+    outcomes = json.loads(await run_script(TASKS, sandbox.url))
+    assert outcomes == {
+        "image to image": [96, 64],
+        "no size there": 422,
+        "lora": [512, 512],
+        "lora upon a photo": [96, 64],
+        "inpainting": [96, 64],
+        "no mask": ["body", "mask_url"],
+        "pose": [512, 512],
+        "photo with a pose": [96, 64],
+        "too strong": 422,
+        "photomaker": [1024, 1024],
+        "no archive": "image_load_error",
+        "dwpose": [96, 64],
+        "words for dwpose": 422,
+        "elsewhere": "file_download_error",
+        "no picture": "image_load_error",
+        "no base64": [400, "Unsupported data URL"],
+        "wrong key": 401,
+    }
+    uploads = [r["path"].split("/")[2] for r in sandbox.requests() if r["method"] == "POST" and "/upload" in r["path"]]
+    assert uploads == ["cdn", "cdn", "rest", "cdn", "rest"]

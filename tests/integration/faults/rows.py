@@ -90,6 +90,8 @@ class Row:
     webui_auth: str | None = None
     model: str = ""
     count: int = 1
+    # Whether the picture is made from another one, which only a webui does here.
+    from_picture: bool = False
     # Seconds of an attempt that hangs; of these the provider keeps a fifth for the upstream's last word.
     attempt: float = 0.8
 
@@ -343,6 +345,30 @@ OF_THE_ANSWER = [
 BY_A_HANDLER = {"HUGGINGFACE_ENDPOINTS": "sdxl+handler={sandbox}/huggingface-endpoint/handler"}
 BROKEN = {"error": "the handler failed: OutOfMemoryError: CUDA out of memory"}
 
+# A picture made from another one fails as one made from words.
+FROM_A_PICTURE = [
+    replace(row, from_picture=True)
+    for row in (
+        unknown("F5", WEBUI, "reset of img2img", rules=submission(WEBUI, "reset", executed=True)),
+        bad_output("F12", WEBUI, "half a picture of img2img", rules=submission(WEBUI, "truncate", path="*/img2img")),
+        refused(
+            "F30",
+            WEBUI,
+            "no init image",
+            Reason.UPSTREAM_REJECTED_INPUT,
+            INVALID,
+            Effect.NEUTRAL,
+            rules=submission(
+                WEBUI,
+                "status",
+                path="*/img2img",
+                code=404,
+                body={"error": "HTTPException", "detail": "Init image not found", "body": "", "errors": ""},
+            ),
+        ),
+    )
+]
+
 SOON = (0.5, 1.5)
 OF_THE_UPSTREAM = [
     refused(
@@ -472,4 +498,12 @@ OF_THE_REQUEST = [
     status("F31", FAL, 422, CONTENT, INVALID, Effect.NEUTRAL, body=POLICY, goes_on=GoesOn.NO),
 ]
 
-ROWS = [*OF_THE_NETWORK, *BEHIND_THE_ROUTER, *OF_THE_ANSWER, *OF_THE_UPSTREAM, *OF_OUR_ACCOUNT, *OF_THE_REQUEST]
+ROWS = [
+    *OF_THE_NETWORK,
+    *BEHIND_THE_ROUTER,
+    *OF_THE_ANSWER,
+    *FROM_A_PICTURE,
+    *OF_THE_UPSTREAM,
+    *OF_OUR_ACCOUNT,
+    *OF_THE_REQUEST,
+]

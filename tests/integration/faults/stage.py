@@ -10,7 +10,7 @@ import grpc
 from imagegate.router.events import ChargeRisked, FellBack
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.sandbox.app import Sandbox, serving
-from imagegate.testing import ServedRouter, outcomes, serving_router, told
+from imagegate.testing import ServedRouter, outcomes, picture, serving_router, told
 from imagegate.testing.fronts import Front, forgetting
 from imagegate.testing.sandboxed import serving_sandboxed
 from imagegate.v1 import error_pb2, generation_pb2, router_pb2, terms_pb2
@@ -21,7 +21,7 @@ MODELS = {HF: "huggingface/flux-schnell", FAL: "fal/flux-schnell", WEBUI: "autom
 # Who is asked after each.
 SECOND = {HF: FAL, FAL: HF, WEBUI: HF}
 # Where each looks for its upstream; fal's pictures lie at a host of their own.
-ADDRESSES = {HF: ["HUGGINGFACE_BASE_URL"], FAL: ["FAL_QUEUE_URL", "FAL_CDN_URL"], WEBUI: ["SD_API_URL"]}
+ADDRESSES = {HF: ["HUGGINGFACE_BASE_URL"], FAL: ["FAL_QUEUE_URL", "FAL_REST_URL", "FAL_CDN_URL"], WEBUI: ["SD_API_URL"]}
 # Seconds: time for every model's usual one.
 PATIENT = 200.0
 
@@ -55,6 +55,8 @@ class Stage:
     async def ask(self, payment: "terms_pb2.Payment.ValueType", timeout: float = PATIENT) -> Outcome:
         """One request, and how it ended."""
         request = generation_pb2.GenerateRequest(prompt="a lighthouse", width=256, height=256, count=self.row.count)
+        if self.row.from_picture:
+            request.image_to_image.image.data = picture(256, 256)
         request.routing.payment = payment
         return await ask(self.router, request, timeout)
 

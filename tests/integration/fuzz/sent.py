@@ -5,6 +5,7 @@ import struct
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from imagegate.providers.huggingface.shapes.replicate import WORDS
 from imagegate.runtime.adjustments import Adjustment, Value, text_of
 from imagegate.runtime.fitting import PLAIN_FIELDS, PRESETS, leaves_seed_open
 from imagegate.runtime.models import Model
@@ -12,6 +13,9 @@ from imagegate.v1 import generation_pb2
 
 # Second names that a webui has for its samplers: as little a change as another spelling.
 ALIASES = {"k_euler_a": "euler a"}
+
+# What replicate's shapes mean.
+SIZES = {words: size for size, words in WORDS.items()}
 
 # Objects within a payload that only group what they hold.
 GROUPS = ("parameters", "image_size", "input")
@@ -26,6 +30,7 @@ OURS = {
     "first_stage_steps": "steps",
     "guidance_scale": "guidance_scale",
     "cfg_scale": "guidance_scale",
+    "guidance": "guidance_scale",
     "seed": "seed",
     "sampler_name": "sampler",
     "scheduler": "scheduler",
@@ -41,15 +46,21 @@ CONSTANTS: Mapping[str, object] = {
     "do_not_save_grid": True,
     "override_settings_restore_afterwards": True,
 }
-# The webui's: which checkpoint, and how many pictures.
-OF_THE_ORDER = ("override_settings", "n_iter")
+# The webui's, which checkpoint and how many pictures; others', which model, and that the answer holds the picture.
+OF_THE_ORDER = ("override_settings", "n_iter", "model", "response_format")
 
 
 def read_back(payload: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, object]]:
-    """A payload by request field, and what else it holds; a scheduler is a part of the sampler's name."""
+    """A payload by request field, and what else it holds; a scheduler is a part of a sampler's name, a size may be one
+    word, or a shape and megapixels.
+    """
     flat = {name: value for name, value in payload.items() if name not in GROUPS}
     for group in GROUPS:
         flat |= payload.get(group, {})
+    if size := flat.pop("size", None):
+        flat["width"], flat["height"] = map(int, size.split("x"))
+    if ratio := flat.pop("aspect_ratio", None):
+        flat["width"], flat["height"] = SIZES[ratio, flat.pop("megapixels")]
     said = {OURS[name]: value for name, value in flat.items() if name in OURS}
     if "scheduler" in said:
         said["sampler"] = f"{said['sampler']}, scheduler {said.pop('scheduler')}"
@@ -71,6 +82,8 @@ def problems(
     `seed` is the picture's, by the answer or as it was drawn; fields in `free` may be sent though nobody asked.
     """
     said, rest = read_back(payload)
+    if len(model.sizes) == 1:  # an upstream that makes one size only may take none
+        said = {**dict(zip(("width", "height"), model.sizes[0], strict=True)), **said}
     told = {each.parameter: each for each in adjustments}
     found = [f"{name} is told twice" for name in told if sum(each.parameter == name for each in adjustments) > 1]
     if said.pop("prompt", None) != request.prompt:

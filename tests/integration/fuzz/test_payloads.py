@@ -10,11 +10,11 @@ from imagegate.providers.automatic1111 import wire as webui
 from imagegate.providers.automatic1111.provider import create as create_webui
 from imagegate.providers.fal import wire as fal
 from imagegate.providers.fal.provider import create as create_fal
-from imagegate.providers.huggingface import wire as huggingface
 from imagegate.providers.huggingface.provider import create as create_huggingface
+from imagegate.providers.huggingface.shapes import BY_ROUTER, Shape, endpoint, replicate
 from imagegate.runtime.adjustments import Adjustment
 from imagegate.runtime.deadline import Deadline
-from imagegate.runtime.fitting import fit
+from imagegate.runtime.fitting import asked_fields, fit
 from imagegate.runtime.models import Model
 from imagegate.runtime.order import Order
 from imagegate.runtime.validation import violations
@@ -39,16 +39,28 @@ class Way:
 def ways() -> Iterator[Way]:
     """Every model, and ids outside the catalogues, by every dialect that may serve it."""
     for model in _models(create_fal):
+        if "text_to_image" not in model.tasks:  # what goes along with those is another test's matter
+            continue
         yield Way(model, lambda order: fal.to_payload(order, 0))
     for model in _models(create_webui):
         yield Way(model, lambda order: webui.to_payload(order, ""))
     for model in _models(create_huggingface):
-        yield Way(model, lambda order: huggingface.to_payload(order, 0, huggingface.HF_INFERENCE))
-        # fal takes both sides or none: where one is left open, and the model is not known, it is as long as the other.
-        free = ("width", "height") if model.key == "outside" else ()
-        yield Way(
-            model, lambda order: _without_idle_guidance(huggingface.to_payload(order, 0, huggingface.FAL), order), free
+        few = [replicate, endpoint]  # they make sizes of their own, so no entry lists any for them
+        yield from (
+            _by_shape(model, own) for own in (*BY_ROUTER.values(), endpoint) if own not in few or not model.sizes
         )
+
+
+def _by_shape(model: Model, shape: Shape) -> Way:
+    """By one of those who may serve a Hugging Face model, who may take less than its entry says."""
+    theirs = model.upstream_model.lower().replace("flux.1", "flux")
+
+    def to_payload(order: Order) -> Payload:
+        shape.fit(order, theirs)
+        return shape.to_payload(order, 0, theirs)
+
+    # Some take both sides or none, or few shapes only: a side that was left open follows the other.
+    return Way(model, to_payload, ("width", "height"))
 
 
 def _models(create: Callable[..., Any]) -> Sequence[Model]:
@@ -61,15 +73,6 @@ def _models(create: Callable[..., Any]) -> Sequence[Model]:
 def _of_few_sizes(model: Model) -> Model:
     others = {name: own for name, own in model.parameters.items() if name not in ("width", "height")}
     return model.model_copy(update={"parameters": others, "sizes": ((1024, 1024), (1344, 768), (768, 1344))})
-
-
-def _without_idle_guidance(payload: Payload, order: Order) -> Payload:
-    """fal takes no guidance of 0, so for a model that works without any none is sent, which comes to the same."""
-    idle = order.model.parameters.get("guidance_scale")
-    if idle is not None and idle.maximum == 0:
-        assert "guidance_scale" not in payload
-        return {**payload, "guidance_scale": 0}
-    return payload
 
 
 WAYS = tuple(ways())
@@ -91,6 +94,7 @@ def test_a_payload_is_what_was_asked_or_told(payload_seeds: Sequence[str]) -> No
             parameters=fitted.parameters,
             deadline=Deadline.after(60),
             options=fitted.options,
+            asked=asked_fields(request),
             adjustments=list(fitted.adjustments),
         )
         payload = way.to_payload(order)

@@ -9,6 +9,8 @@ import pytest
 from multidict import CIMultiDict
 
 from imagegate.providers.automatic1111 import installed, wire
+from imagegate.providers.automatic1111 import progress as progress_of
+from imagegate.providers.automatic1111 import prompt as prompt_of
 from imagegate.providers.automatic1111.installed import Checkpoint, Sampling
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.deadline import Deadline
@@ -142,14 +144,14 @@ def test_a_caller_cannot_instruct_the_webui(words):
     assert extra_network.search(words)
     assert not extra_network.search(payload["prompt"])
     assert not extra_network.search(payload["negative_prompt"])
-    assert wire.tags(words)
+    assert prompt_of.tags(words)
 
 
 @pytest.mark.parametrize("words", ["a fox", "a < b", "I <3 you", "(red:1.3) [a:b:0.5]", "{x|y} \\(z\\)", "a <b> c"])
 def test_words_that_are_no_instruction_stay_as_they_are(words):
     """U3: emphasis and ordinary signs are the caller's to use."""
-    assert wire.plain(words) == words
-    assert wire.tags(words) == []
+    assert prompt_of.plain(words) == words
+    assert prompt_of.tags(words) == []
 
 
 # ── What comes back ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -426,7 +428,7 @@ def at(step=3, steps=10, job_no=0, job_count=2, image=None):
 )
 def test_steps_are_counted_through_all_pictures(told, step, steps):
     """R9: the steps of one picture after the other, never more than there are."""
-    progress = wire.to_progress(told, 2)
+    progress = progress_of.to_progress(told, 2)
     assert (progress.step, progress.steps, progress.picture) == (step, steps, b"")
 
 
@@ -448,7 +450,7 @@ def test_steps_are_counted_through_all_pictures(told, step, steps):
 )
 def test_what_says_nothing_of_steps_is_not_told(told):
     """R9: an idle webui, and one whose answer means nothing, tell no progress."""
-    assert wire.to_progress(told, 2) is None
+    assert progress_of.to_progress(told, 2) is None
 
 
 @pytest.mark.parametrize(
@@ -457,10 +459,10 @@ def test_what_says_nothing_of_steps_is_not_told(told):
         (b64encode(b"bytes").decode(), b"bytes"),
         ("no base64!", b""),
         (7, b""),
-        ("A" * (wire.MAX_PREVIEW_CHARACTERS + 4), b""),
+        ("A" * (progress_of.MAX_PREVIEW_CHARACTERS + 4), b""),
     ],
 )
 def test_a_preview_is_what_can_be_decoded(image, picture):
     """R9, R14: a preview that is none, or too large, is left out; the steps are told all the same."""
-    progress = wire.to_progress(at(image=image), 2)
+    progress = progress_of.to_progress(at(image=image), 2)
     assert (progress.step, progress.picture) == (3, picture)

@@ -9,6 +9,7 @@ from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, SettingsErr
 
 VARIABLES = [
     (fal, "FAL_QUEUE_URL"),
+    (fal, "FAL_REST_URL"),
     (fal, "FAL_CDN_URL"),
     (huggingface, "HUGGINGFACE_BASE_URL"),
     (huggingface, "HUGGINGFACE_HUB_URL"),

@@ -27,6 +27,12 @@ SOURCES: Mapping[str, Callable[[Mapping[str, str]], CatalogueSource]] = {
 SDXL, SD15 = "stabilityai/stable-diffusion-xl-base-1.0", "stable-diffusion-v1-5/stable-diffusion-v1-5"
 XL, SMALL = (1024, 1024), (512, 512)
 TEXT, POSE = ("text_to_image",), ("control_openpose",)
+FROM_A_PICTURE = ("image_to_image", "inpainting")
+# Of these a webui's catalogue tells what it has what it takes for, once it was asked.
+WEBUI = (
+    "text_to_image", "image_to_image", "inpainting", "control_openpose", "control_canny", "control_depth",
+    "control_blur", "pose_extraction",
+)  # fmt: skip
 
 # key: upstream, base, tier, credits, size, quality, seconds, tasks, state (on, endpoint, soon)
 TABLE = {
@@ -56,13 +62,23 @@ TABLE = {
     "fal/flux-pro": (
         "fal-ai/flux-pro/v1.1", "FLUX1.1 [pro]", "pro", 50, XL, "ultra", (8, 15), TEXT, "on"),
     "fal/flux-dev": (
-        "fal-ai/flux/dev", "black-forest-labs/FLUX.1-dev", "basic", 25, XL, "hd", (3, 10), TEXT, "on"),
+        "fal-ai/flux/dev", "black-forest-labs/FLUX.1-dev", "basic", 25, XL, "hd", (3, 10), (*TEXT, "image_to_image"),
+        "on"),
     "fal/flux-schnell": (
         "fal-ai/flux/schnell", "black-forest-labs/FLUX.1-schnell", "free", 5, XL, "hd", (3, 10), TEXT, "on"),
     "fal/stable-cascade": (
         "fal-ai/stable-cascade", "stabilityai/stable-cascade", "basic", 25, XL, "hd", (7, 14), TEXT, "on"),
     "fal/aura-flow": ("fal-ai/aura-flow", "fal/AuraFlow-v0.3", "basic", 30, XL, "hd", (10, 20), TEXT, "on"),
-    "automatic1111/local": ("local", "", "free", 0, SMALL, "sd", (5, 12), TEXT, "on"),
+    # Who serves today what the documents ask for beyond pictures from words.
+    "fal/flux-lora": (
+        "fal-ai/flux-lora", "black-forest-labs/FLUX.1-dev", "basic", 35, XL, "hd", (4, 15), (*TEXT, *FROM_A_PICTURE),
+        "on"),
+    "fal/sdxl-controlnet-union": (
+        "fal-ai/sdxl-controlnet-union", SDXL, "basic", 25, XL, "hd", (5, 20),
+        ("control_openpose", "control_canny", "control_depth", *FROM_A_PICTURE), "on"),
+    "fal/photomaker": ("fal-ai/photomaker", SDXL, "pro", 30, XL, "hd", (10, 30), ("identity",), "on"),
+    "fal/dwpose": ("fal-ai/dwpose", "", "free", 1, None, "unspecified", (2, 10), ("pose_extraction",), "on"),
+    "automatic1111/local": ("local", "", "free", 0, SMALL, "sd", (5, 12), WEBUI, "on"),
 }  # fmt: skip
 MODELS = {
     f"{name}/{model.key}": model
@@ -114,6 +130,7 @@ def test_what_is_priced_by_the_megapixel() -> None:
         "fal/flux-pro",
         "fal/flux-dev",
         "fal/flux-schnell",
+        "fal/flux-lora",
     }
 
 
@@ -167,6 +184,7 @@ def test_what_goes_to_hugging_face_with_a_request() -> None:
         if name.startswith("huggingface/") and (model.max_loras or model.max_controls or model.max_identity)
     }
     poses = [f"controlnet-openpose-{name}" for name in ("sd15", "sdxl", "sdxl-ultra")]
+    poses += ["sd35-controlnet-canny", "flux-openpose"]
     assert taken == {
         **dict.fromkeys(("flux-schnell", "flux-dev", "sdxl", "sd15"), (1, 0, 0)),
         **dict.fromkeys(poses, (0, 1, 0)),
@@ -182,6 +200,14 @@ def test_the_local_webuis_ranges() -> None:
     assert ranges("automatic1111/local", "steps") == (10, 50, 20)
     assert ranges("automatic1111/local", "guidance_scale") == (1, 20, 7)
     assert ranges("automatic1111/local", "sampler")[2] == "Euler a"
+
+
+def test_what_belongs_to_a_picture_of_the_local_webui() -> None:
+    """P4: strength 0 to 1 (0.75), mask blur 0 to 64 (4), conditioning scale 0 to 2 (1), a LoRA's weight -4 to 4 (1)."""
+    assert ranges("automatic1111/local", "strength") == (0, 1, 0.75)
+    assert ranges("automatic1111/local", "mask_blur") == (0, 64, 4)
+    assert ranges("automatic1111/local", "conditioning_scale") == (0, 2, 1)
+    assert ranges("automatic1111/local", "lora_weight") == (-4, 4, 1)
 
 
 def test_what_takes_no_size_makes_one() -> None:
@@ -222,6 +248,16 @@ def test_any_model_of_the_hub_unless_the_operator_forbids_it() -> None:
     assert "IMAGEGATE_HUGGINGFACE_ANY_MODEL=false" in caught.value.remedy
 
 
+@pytest.mark.parametrize("key", ["photomaker-v2", "flux-openpose"])
+def test_whoever_has_an_endpoint_comes_alive(key: str) -> None:
+    """U6, P1: a model with a dedicated endpoint is on, whatever kept it off, and no longer to come."""
+    environ = {"HUGGINGFACE_ENDPOINTS": f"{key}=https://one.example"}
+    found = huggingface.models(environ).current.find(key)
+    assert found is not None
+    assert (found.enabled, found.coming_soon, found.disabled_reason) == (True, False, "")
+    assert Model.from_proto(found.to_proto()).enabled
+
+
 # ── Overlays ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -252,6 +288,15 @@ def test_an_operators_checkpoint_takes_the_place_of_its_own_entry(tmp_path: Path
     assert [model.key for model in found.models] == ["local", "dream", "v1-5"]
     assert installed.find(checkpoints, found.models[1]) is checkpoints[0]
     assert installed.find(checkpoints[1:], found.models[1]) is None
+
+
+@pytest.mark.parametrize("key", ["local", "dream"])
+def test_a_checkpoint_is_named_in_one_place_only(key: str, tmp_path: Path) -> None:
+    """U3, P1: what an overlay says in `wire` to the webui is refused when it is read, not at its first request."""
+    entry = "{display_name: Dream, upstream_model: dream_8, wire: {checkpoint: dream_7}}"
+    (tmp_path / "automatic1111.yaml").write_text(f"models: {{{key}: {entry}}}")
+    with pytest.raises(CatalogueError, match=rf"models\.{key}\.wire: a checkpoint is named in upstream_model"):
+        automatic1111.models({"IMAGEGATE_MODELS": str(tmp_path)})
 
 
 def test_overlays_are_checked_without_serving(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

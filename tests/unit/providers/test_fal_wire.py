@@ -6,7 +6,8 @@ import json
 import pytest
 from multidict import CIMultiDict
 
-from imagegate.providers.fal import wire
+from imagegate.providers.fal import dialects, errors, wire
+from imagegate.providers.fal.job import Job, Status
 from imagegate.providers.fal.provider import create
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.deadline import Deadline
@@ -29,7 +30,7 @@ EVERYTHING = {
     "seed": 7,
     "sampler": "Euler a",
 }
-DONE = wire.Status("completed")
+DONE = Status("completed")
 PNG_URI = "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
 
 
@@ -60,13 +61,17 @@ def the_failure(call, *arguments):
 
 # ── What is sent ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+# What some apps are never asked without.
+PLACED = {"photomaker": {"image_archive_url": "x"}, "dwpose": {"image_url": "x"}}
+
 
 @pytest.mark.parametrize("fields", [{}, EVERYTHING], ids=["nothing asked", "everything asked"])
 @pytest.mark.parametrize("model", CATALOGUE.models, ids=lambda model: model.key)
 def test_what_a_model_does_not_take_is_never_sent(model, fields):
     """R1, U2: whatever is asked, the payload is one that a strict app accepts, and nothing in it is empty (R2)."""
-    payload = wire.to_payload(order_of(model.key, **fields), 0)
-    read_input(model.upstream_model, payload)
+    order = order_of(model.key, **fields)
+    payload = wire.to_payload(order, 0, PLACED.get(model.key))
+    read_input(dialects.path_of(order), payload)
     assert all(value not in ("", None, {}, []) for value in payload.values())
 
 
@@ -80,6 +85,13 @@ WITH_DEFAULTS = {
     "stable-cascade": '{"prompt": "a fox", "num_images": 1, "first_stage_steps": 20, "guidance_scale": 4.0, '
     '"image_size": {"width": 1024, "height": 1024}, "seed": 7}',
     "aura-flow": '{"prompt": "a fox", "num_images": 1, "num_inference_steps": 50, "guidance_scale": 3.5, "seed": 7}',
+    "flux-lora": '{"prompt": "a fox", "num_images": 1, "output_format": "png", "num_inference_steps": 28, '
+    '"guidance_scale": 3.5, "image_size": {"width": 1024, "height": 1024}, "seed": 7}',
+    "sdxl-controlnet-union": '{"prompt": "a fox", "num_images": 1, "format": "png", "num_inference_steps": 35, '
+    '"guidance_scale": 7.5, "image_size": {"width": 1024, "height": 1024}, "seed": 7}',
+    "photomaker": '{"prompt": "a person img, a fox", "num_images": 1, "style": "(No style)", '
+    '"num_inference_steps": 50, "guidance_scale": 5.0, "seed": 7}',
+    "dwpose": "{}",
 }
 WITH_EVERYTHING = {
     "flux-schnell": '{"prompt": "a fox", "num_images": 1, "output_format": "png", "num_inference_steps": 12, '
@@ -91,6 +103,13 @@ WITH_EVERYTHING = {
     "stable-cascade": '{"prompt": "a fox", "num_images": 1, "negative_prompt": "rain", "first_stage_steps": 30, '
     '"guidance_scale": 0.0, "image_size": {"width": 999, "height": 640}, "seed": 7}',
     "aura-flow": '{"prompt": "a fox", "num_images": 1, "num_inference_steps": 30, "guidance_scale": 0.0, "seed": 7}',
+    "flux-lora": '{"prompt": "a fox", "num_images": 1, "output_format": "png", "num_inference_steps": 30, '
+    '"guidance_scale": 0.0, "image_size": {"width": 992, "height": 640}, "seed": 7}',
+    "sdxl-controlnet-union": '{"prompt": "a fox", "num_images": 1, "format": "png", "negative_prompt": "rain", '
+    '"num_inference_steps": 30, "guidance_scale": 0.0, "image_size": {"width": 1000, "height": 640}, "seed": 7}',
+    "photomaker": '{"prompt": "a person img, a fox", "num_images": 1, "style": "(No style)", '
+    '"negative_prompt": "rain", "num_inference_steps": 30, "guidance_scale": 0.1, "seed": 7}',
+    "dwpose": "{}",
 }
 
 
@@ -152,6 +171,10 @@ OPTIONS = {
         "enable_safety_checker": False,
     },
     "aura-flow": {"expand_prompt": False},
+    "flux-lora": {"enable_safety_checker": False},
+    "sdxl-controlnet-union": {"expand_prompt": True, "enable_safety_checker": False},
+    "photomaker": {"style": "Cinematic", "style_strength": 50},
+    "dwpose": {},
 }
 
 
@@ -168,7 +191,7 @@ def test_options_go_along_under_fals_names(model):
     assert asked.keys() == model.options.keys()
     payload = wire.to_payload(with_options(model.key, **asked), 0)
     assert payload == {**wire.to_payload(order_of(model.key), 0), **asked}
-    read_input(model.upstream_model, payload)
+    read_input(model.upstream_model, {**payload, **PLACED.get(model.key, {})})
 
 
 @pytest.mark.parametrize("model", CATALOGUE.models, ids=lambda model: model.key)
@@ -176,8 +199,8 @@ def test_an_option_never_says_what_we_say(model):
     """R1: no option changes prompt, size, seed, count or the way back, sent or not; and none is declared that would."""
     order = order_of(model.key)
     plain = wire.to_payload(order, 0)
-    assert plain.keys() <= wire.OURS
-    order.options = dict.fromkeys(wire.OURS, "evil")
+    assert plain.keys() - model.options.keys() <= dialects.OURS
+    order.options = dict.fromkeys(dialects.OURS, "evil")
     assert wire.to_payload(order, 0) == plain
 
 
@@ -186,7 +209,14 @@ def test_an_option_never_says_what_we_say(model):
     [
         ({"options": {"seed": Option(kind="integer")}}, "flux-dev.options.seed: imagegate says it itself"),
         ({"options": {"sync_mode": Option(kind="boolean")}}, "flux-dev.options.sync_mode"),
-        ({"wire": {"dialect": "klingon"}}, "flux-dev.wire.dialect: 'klingon' is not one of plain, flux, cascade, aura"),
+        ({"options": {"image_url": Option(kind="text", choices=("http://x",))}}, "flux-dev.options.image_url"),
+        ({"wire": {"dialect": "flux-dev"}}, "flux-dev.wire.image_to_image: names no app that does it"),
+        ({"wire": {"image_to_image": "fal-ai/flux/../x"}}, "flux-dev.wire.image_to_image: 'fal-ai/flux/../x' is no"),
+        ({"wire": {"image_to_image": "a/b", "identity": "a/b"}}, "flux-dev.wire.identity: is neither dialect nor"),
+        (
+            {"wire": {"dialect": "klingon"}},
+            "wire.dialect: 'klingon' is not one of plain, flux, flux-dev, cascade",
+        ),
     ],
 )
 def test_a_catalogue_that_cannot_be_said_is_refused(change, words):
@@ -194,7 +224,7 @@ def test_a_catalogue_that_cannot_be_said_is_refused(change, words):
     wrong = CATALOGUE.find("flux-dev").model_copy(update=change)
     for catalogue in ({"models": (wrong,)}, {"outside": wrong}):
         with pytest.raises(CatalogueError) as caught:
-            wire.checked(CATALOGUE.model_copy(update=catalogue))
+            dialects.checked(CATALOGUE.model_copy(update=catalogue))
         assert words in str(caught.value)
 
 
@@ -218,14 +248,18 @@ def test_the_catalogue():
     assert [(m.key, m.upstream_model, m.tier, m.credits, m.quality) for m in CATALOGUE.models] == [
         ("flux-schnell", "fal-ai/flux/schnell", "free", 5, "hd"),
         ("flux-dev", "fal-ai/flux/dev", "basic", 25, "hd"),
+        ("flux-lora", "fal-ai/flux-lora", "basic", 35, "hd"),
         ("flux-pro", "fal-ai/flux-pro/v1.1", "pro", 50, "ultra"),
         ("stable-cascade", "fal-ai/stable-cascade", "basic", 25, "hd"),
         ("aura-flow", "fal-ai/aura-flow", "basic", 30, "hd"),
+        ("sdxl-controlnet-union", "fal-ai/sdxl-controlnet-union", "basic", 25, "hd"),
+        ("photomaker", "fal-ai/photomaker", "pro", 30, "hd"),
+        ("dwpose", "fal-ai/dwpose", "free", 1, "unspecified"),
     ]
     assert CATALOGUE.find("fal-ai/flux-pro").key == "flux-pro"
     assert CATALOGUE.find("fal-ai/flux-dev") is None
     assert CATALOGUE.find("fal-ai/flux-schnell") is None
-    assert {model.wire["dialect"] for model in CATALOGUE.models} <= wire.DIALECTS.keys()
+    assert {model.wire["dialect"] for model in CATALOGUE.models} <= dialects.DIALECTS.keys()
 
 
 # ── What a refused submission means ─────────────────────────────────────────────────────────────────────────────────
@@ -292,22 +326,22 @@ def test_what_a_refusal_means(status, body, reason, words):
 
 def test_where_keys_and_credit_come_from():
     """R10: whoever has no valid key or no credit is told where to get it."""
-    assert "https://fal.ai/dashboard/keys and set FAL_KEY" in wire.to_error(answer(401)).remedy
-    assert "https://fal.ai/dashboard/billing" in wire.to_error(answer(403, {"detail": LOCKED})).remedy
+    assert "https://fal.ai/dashboard/keys and set FAL_KEY" in errors.to_error(answer(401)).remedy
+    assert "https://fal.ai/dashboard/billing" in errors.to_error(answer(403, {"detail": LOCKED})).remedy
 
 
 @pytest.mark.parametrize("status", [502, 504])
 def test_an_ingress_that_gave_up(status):
     """A gateway's answer without fal's request id says nothing about what happened behind it."""
-    assert wire.to_error(answer(status, INGRESS)).dispatch is Dispatch.UNKNOWN
-    assert wire.to_error(answer(status, INGRESS, x_fal_request_id="r")).dispatch is Dispatch.REFUSED
+    assert errors.to_error(answer(status, INGRESS)).dispatch is Dispatch.UNKNOWN
+    assert errors.to_error(answer(status, INGRESS, x_fal_request_id="r")).dispatch is Dispatch.REFUSED
 
 
 def test_our_own_start_timeout():
     """A job that did not start within the time that we gave it ran out of time; fal did not fail."""
     body = {"detail": "Request timed out", "error_type": "request_timeout"}
     timed_out = answer(504, body, x_fal_request_timeout_type="user", x_fal_request_id="r")
-    failure = wire.to_job_error(timed_out)
+    failure = errors.to_job_error(timed_out)
     assert (failure.reason, failure.billed) == (Reason.TIMEOUT, False)
 
 
@@ -325,13 +359,13 @@ def test_our_own_start_timeout():
 )
 def test_when_to_come_back(headers, seconds):
     """R9: a 429 hands on how long to stay away, at most ten minutes; only reasons that pass by themselves do."""
-    assert wire.to_error(answer(429, **headers)).retry_after == seconds
-    assert wire.to_error(answer(401, **headers)).retry_after is None
+    assert errors.to_error(answer(429, **headers)).retry_after == seconds
+    assert errors.to_error(answer(401, **headers)).retry_after is None
 
 
 def test_words_are_bounded():
     """R5: fal's words are bounded, and control characters cannot forge a log line."""
-    message = wire.to_error(answer(500, {"detail": "ä\n" * 5000})).upstream_message
+    message = errors.to_error(answer(500, {"detail": "ä\n" * 5000})).upstream_message
     assert len(message.encode()) <= MAX_WORDS_BYTES
     assert "\n" not in message
 
@@ -343,7 +377,7 @@ NAMED = {"request_id": "job-1", "status_url": "https://q/s", "response_url": "ht
 
 def test_a_submission_becomes_a_job():
     """A submission's answer names the job and where to ask for it."""
-    assert wire.to_job(answer(200, NAMED)) == wire.Job("job-1", "https://q/s", "https://q/r", "https://q/c")
+    assert wire.to_job(answer(200, NAMED)) == Job("job-1", "https://q/s", "https://q/r", "https://q/c")
 
 
 @pytest.mark.parametrize(
@@ -372,7 +406,7 @@ def test_where_a_job_is():
         status = wire.to_status(answer(202, {"status": "IN_QUEUE", "queue_position": told}))
         assert status.queue_position == position
     failed = wire.to_status(answer(200, {"status": "COMPLETED", "error": "boom", "error_type": "startup_timeout"}))
-    assert failed == wire.Status("completed", "boom", "startup_timeout")
+    assert failed == Status("completed", "boom", "startup_timeout")
     for undocumented in ("FAILED", [], {}, 5, None):
         assert the_failure(wire.to_status, answer(200, {"status": undocumented})).reason is Reason.UPSTREAM_ERROR
     assert the_failure(wire.to_status, answer(503)).reason is Reason.OVERLOADED
@@ -405,16 +439,16 @@ def test_what_a_failed_job_means(status, body, headers, reason, billed):
 
 def test_a_replayed_refusal_is_not_charged():
     """What replays a failure of which the status told is the model's; what comes alone is about asking."""
-    replayed = wire.to_job_error(answer(403, {"detail": "x"}), wire.Status("completed", "x"))
+    replayed = errors.to_job_error(answer(403, {"detail": "x"}), Status("completed", "x"))
     assert (replayed.reason, replayed.billed) == (Reason.CREDENTIALS_REJECTED, False)
-    assert wire.to_job_error(answer(403, {"detail": "x"})).billed is None
-    assert wire.to_job_error(answer(500, {"detail": "x"}), wire.Status("completed", "x")).billed is False
-    assert wire.to_job_error(answer(500, {"detail": "x"})).billed is None
+    assert errors.to_job_error(answer(403, {"detail": "x"})).billed is None
+    assert errors.to_job_error(answer(500, {"detail": "x"}), Status("completed", "x")).billed is False
+    assert errors.to_job_error(answer(500, {"detail": "x"})).billed is None
 
 
 def test_a_failure_that_only_the_status_tells():
     """A job whose status told an error has failed, even where its result looks like success."""
-    status = wire.Status("completed", "no machine came up", "startup_timeout")
+    status = Status("completed", "no machine came up", "startup_timeout")
     failure = the_failure(wire.to_output, answer(200, {"images": []}), status, 1)
     assert (failure.reason, failure.billed) == (Reason.OVERLOADED, False)
     assert failure.upstream_message == "no machine came up"
@@ -422,18 +456,18 @@ def test_a_failure_that_only_the_status_tells():
 
 def test_a_result_is_fetched_again_unless_fal_says_that_it_failed():
     """A result behind a broken connection or somebody's page may still be there; one that failed or is gone is not."""
-    assert wire.may_ask_again(wire.to_job_error(answer(502, INGRESS)))
-    assert wire.may_ask_again(Failure(Reason.UPSTREAM_ERROR, "reset"))
+    assert errors.may_ask_again(errors.to_job_error(answer(502, INGRESS)))
+    assert errors.may_ask_again(Failure(Reason.UPSTREAM_ERROR, "reset"))
     with pytest.raises(Failure) as a_page:
         wire.to_output(answer(200, b"<html>"), DONE, 5)
-    assert wire.may_ask_again(a_page.value)
-    assert not wire.may_ask_again(wire.to_job_error(answer(500, {"detail": "x"}), wire.Status("completed", "x")))
-    assert not wire.may_ask_again(wire.to_job_error(answer(404)))
+    assert errors.may_ask_again(a_page.value)
+    assert not errors.may_ask_again(errors.to_job_error(answer(500, {"detail": "x"}), Status("completed", "x")))
+    assert not errors.may_ask_again(errors.to_job_error(answer(404)))
 
 
 def test_a_result_that_is_asked_for_too_early():
     """Work under way says nothing about the input, and nothing yet about its price."""
-    early = wire.to_job_error(answer(400, {"detail": "Request is still in progress"}))
+    early = errors.to_job_error(answer(400, {"detail": "Request is still in progress"}))
     assert (early.reason, early.dispatch, early.billed) == (Reason.UPSTREAM_ERROR, Dispatch.ACCEPTED, None)
 
 

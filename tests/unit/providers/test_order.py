@@ -161,6 +161,14 @@ def test_a_second_change_is_told_as_one():
     ]
 
 
+def test_a_change_back_is_none():
+    """R1: where a second change leads back to what was asked nothing is told."""
+    order = a_fitted_order({"steps"})
+    order.note("steps", 50, 4, generation_pb2.ACTION_CLAMPED, "the model takes 1 to 4")
+    order.change("steps", 50, generation_pb2.ACTION_TRANSLATED, "why")
+    assert (order.parameters["steps"], order.adjustments) == (50, [])
+
+
 @pytest.mark.parametrize("kept", [None, frozenset({"steps"})])
 def test_a_forbidden_change_is_refused_unless_it_says_the_same(kept):
     """R1: a request may forbid changes, but not that the same is said in other words."""

@@ -9,7 +9,9 @@ from multidict import CIMultiDict
 
 from imagegate.conformance.body import Body, Recording, load, upstreams
 from imagegate.providers.automatic1111 import wire as automatic1111
+from imagegate.providers.fal import errors as fal_errors
 from imagegate.providers.fal import wire as fal
+from imagegate.providers.fal.job import Status
 from imagegate.providers.huggingface import hub
 from imagegate.providers.huggingface import wire as huggingface
 from imagegate.providers.huggingface.shapes import hf_inference, replicate
@@ -32,7 +34,7 @@ def fals_status(answer: Answer) -> None:
     try:
         fal.to_status(answer)
     except Failure as failure:
-        raise fal.lost(failure) from failure
+        raise fal_errors.lost(failure) from failure
 
 
 def huggingfaces(answer: Answer) -> None:
@@ -55,7 +57,7 @@ READERS: dict[tuple[str, str], Callable[[Answer], object]] = {
     ("huggingface", "mapping"): lambda answer: hub.choose(hub.to_mapping(answer, MODEL), MODEL),
     ("fal", "submission"): fal.to_job,
     ("fal", "status"): fals_status,
-    ("fal", "result"): lambda answer: fal.to_output(answer, fal.Status("completed"), 1),
+    ("fal", "result"): lambda answer: fal.to_output(answer, Status("completed"), 1),
     ("automatic1111", "submission"): automatic1111s,
 }
 ROWS = [
@@ -175,6 +177,10 @@ QUOTED = {
         "Requests not allowed",
         "model 'x' not found",
         "Sampler not found",
+        "Module not available",
+        "Module not supported",
+        "No image selected",
+        "not found in supported models.",
     ],
 }
 

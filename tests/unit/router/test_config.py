@@ -1,10 +1,13 @@
 """The configuration file: what is good, and how what is wrong is told."""
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
+from imagegate.providers.__main__ import create
 from imagegate.router.config import PACKAGED, ConfigError, ModelOverrides, QualityRoute, dump, load
+from imagegate.runtime.redaction import Redactor
 
 GOOD = """
 providers:
@@ -319,3 +322,14 @@ def test_the_packaged_pose_route_is_by_quality() -> None:
     }
     assert all("automatic1111/local" in pose.candidates(quality) for quality in (*firsts, ""))
     assert pose.default[-1] == "huggingface/default"
+
+
+def test_the_packaged_routes_name_models_that_there_are() -> None:
+    """R7: every candidate of the packaged routes is a key of a packaged catalogue, or huggingface/default."""
+    config = load(PACKAGED)
+    listed = {
+        f"{name}/{model.key}" for name in config.providers for model in create(name, {}, Redactor()).catalogue.models
+    }
+    for route in config.routes.values():
+        lists = route.model_dump(exclude_none=True).values() if isinstance(route, QualityRoute) else [route]
+        assert set(chain(*lists)) <= listed | {"huggingface/default"}

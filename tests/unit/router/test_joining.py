@@ -1,6 +1,8 @@
 """The same request twice is made once."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -258,3 +260,20 @@ async def test_more_time_changes_nothing_about_other_failures(failure: Failure, 
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(result) for result in results] == [Failure] * 2
     assert not patient.made
+
+
+async def test_of_a_request_only_a_digest_is_kept() -> None:
+    """R14, P3: a request may bring 24 MiB along, and a key is kept for a quarter of an hour."""
+    joining, kitchen = Joining(FakeClock()), Kitchen()
+    made_for = weakref.ref(kitchen)
+    image = generation_pb2.InputImage(data=bytes(1_000_000))
+    asked = request("k")
+    asked.image_to_image.image.CopyFrom(image)
+    await joining.answer(asked, kitchen)
+    del kitchen
+    gc.collect()
+    assert made_for() is None
+    assert (await joining.answer(asked, Kitchen())).body == b"x" * 10
+    asked.image_to_image.image.data += b"more"
+    with pytest.raises(Failure, match="another request"):
+        await joining.answer(asked, Kitchen())

@@ -126,7 +126,7 @@ BY_QUALITY = RouterConfig.model_validate(
         "providers": {name: {"target": "x"} for name in ("a", "b", "c")},
         "routes": {
             "default": ["a/one", "b/one", "c/two", "c/unread", "c/one"],
-            "pose": {"hd": ["c/two", "a/one"], "ultra": ["b/one"], "default": ["a/one", "c/one"]},
+            "pose": {"hd": ["a/one", "c/two"], "ultra": ["b/one"], "default": ["a/one", "c/one"]},
         },
     }
 )
@@ -159,14 +159,14 @@ GRADED = {
         ("a/one", HD, "a/one"),
         ("pose", 0, "a/one c/one"),
         ("pose", SD, "a/one c/one"),
-        ("pose", HD, "c/two a/one"),
+        ("pose", HD, "a/one c/two"),
         ("pose", ULTRA, "b/one"),
         ("pose", PREMIUM, "a/one c/one"),
     ],
 )
 def test_the_quality_chooses_among_the_candidates(requested: str, quality: Quality, candidates: str) -> None:
-    """P2: candidates of exactly the quality come first, in their order; a route by quality has a list for it, or takes
-    its default; a model that is named exactly stays.
+    """P2: candidates of exactly the quality come first, in their order; a route by quality has a list for it,
+    which stays in its order, or takes its default; a model that is named exactly stays.
     """
     found = resolve(requested, BY_QUALITY, ModelOverrides(), GRADED, quality)
     assert [str(candidate) for candidate in found.candidates] == candidates.split()

@@ -105,6 +105,18 @@ def test_a_folder_that_goes_and_comes_back(folder: Path) -> None:
     assert (found.refresh(), price(found), found.problem) == (False, 7, "")
 
 
+def test_a_folder_that_comes_back_empty(folder: Path) -> None:
+    """P1: as long as there is a problem it is looked for, also where no file has changed: here there is none before
+    and after.
+    """
+    write(folder, "models: {m: {credits: 7}}")
+    found = source(folder)
+    folder.rename(folder.parent / "gone")
+    assert (found.refresh(), price(found), bool(found.problem)) == (False, 7, True)
+    folder.mkdir()
+    assert (found.refresh(), price(found), found.problem) == (True, 1, "")
+
+
 @pytest.mark.parametrize("text", [BAD, "models: [", "- a"])
 def test_a_bad_overlay_stops_a_start(folder: Path, text: str) -> None:
     """P1: before anything is served a file that cannot be used ends the process, by its name and every problem."""

@@ -130,6 +130,16 @@ async def test_a_png_that_cannot_fit() -> None:
     assert is_true(packed)
 
 
+async def test_pngs_that_fit_one_by_one_but_not_together() -> None:
+    """S1: the upstream's own files are handed over where those fit, and not encoded once more for nothing."""
+    data = [picture(200, 200, "JPEG"), picture(200, 200, "JPEG", seed=1)]
+    order = an_order(format=PNG, max_bytes=150_000)
+    packed = await Handover().pack(order, [checked(each) for each in data])
+    assert [image.data for image in packed] == data
+    assert [(name, asked.partition(",")[0]) for name, asked, _ in told(order)] == [("output.format", "PNG")] * 2
+    assert order.recoded == 0
+
+
 async def test_the_small_ones_keep_their_bytes() -> None:
     """S1: of several pictures only those that are larger than a fair share are touched, each with an adjustment that
     names it.

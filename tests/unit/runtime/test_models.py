@@ -97,6 +97,17 @@ def test_what_a_newer_version_tells_is_left_out() -> None:
     assert (set(heard.parameters), heard.tasks, heard.quality) == ({"steps"}, ("text_to_image",), "unspecified")
 
 
+def test_a_price_for_something_unknown_is_not_known() -> None:
+    """P7, P8: what a newer version charges by is no price for a picture, or limits would let through what they forbid;
+    what it recommends by is left out.
+    """
+    told = model(credits=3).to_proto()
+    told.priced_by = 99  # type: ignore[assignment]
+    told.recommended_for = "thrifty"
+    heard = Model.from_proto(told)
+    assert (heard.credits, heard.recommended_for) == (None, "")
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "many", "1e999"])
 def test_nonsense_from_the_wire(value: str) -> None:
     """R1: a default that is no number is refused, not sent to an upstream."""
@@ -196,6 +207,9 @@ outside: {tier: silver}
         (f"models: {{a: {{{ENTRY.format(1)}}}, a: {{{ENTRY.format(2)}}}}}", "written more than once: a"),
         (f"models: {{a: {{{ENTRY.format(1)}, tier: free, tier: pro}}}}", "written more than once: tier"),
         (f"models: {{1: {{{ENTRY.format(1)}}}}}", "models.1.key: Input should be a valid string"),
+        (f"models: {{a: {{{ENTRY.format(1)}, tasks: []}}}}", "models.a.tasks: names none"),
+        (f"models: {{a: {{{ENTRY.format(1)}, credits: yes}}}}", "models.a.credits: Input should be a valid integer"),
+        (f"models: {{a: {{{ENTRY.format(1)}, credits: '5'}}}}", "models.a.credits: Input should be a valid integer"),
     ],
 )
 def test_misshapen_files(tmp_path: Path, content: str, problem: str) -> None:

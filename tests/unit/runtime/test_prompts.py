@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagegate.runtime.prompts import HIDDEN, hide
+from imagegate.runtime.errors import Failure, Reason
+from imagegate.runtime.prompts import HIDDEN, hide, without_prompts
+from imagegate.v1 import generation_pb2
 
 PROMPT = "Our merger with\n Société Générale, in oil"
 
@@ -52,3 +54,27 @@ def test_the_longest_prompt_costs_a_moment() -> None:
     began = monotonic()
     assert hide(f"no: {prompt[:4000]}", [prompt, prompt[::-1]]).startswith("no: [prompt]")
     assert monotonic() - began < 1  # some 50 ms on an idle machine
+
+
+def test_a_text_among_the_options_is_hidden_like_a_prompt() -> None:
+    """R14: what a caller writes into an option in own words is quoted by upstreams as well; a mere choice is not."""
+    request = generation_pb2.GenerateRequest(prompt="a fox")
+    request.provider_options["fal"].update({"style": "as in our secret merger", "acceleration": "regular", "n": 3})
+    said = "style 'as in our secret merger' is refused, acceleration 'regular' is not"
+    failure = Failure(Reason.UPSTREAM_REJECTED_INPUT, "refused", upstream_message=said)
+    without_prompts(failure, request)
+    assert failure.upstream_message == "style '[prompt]' is refused, acceleration 'regular' is not"
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt", "provider_options"])
+def test_a_request_that_is_too_large_costs_no_time(field: str) -> None:
+    """R14: a request of megabytes, refused for that, keeps nobody waiting while its words are looked for."""
+    request = generation_pb2.GenerateRequest(prompt="a fox")
+    words = "".join(chr(97 + number * number % 26) for number in range(3_000_000))
+    if field == "provider_options":
+        request.provider_options["fal"].update({"style": words})
+    else:
+        setattr(request, field, words)
+    began = monotonic()
+    without_prompts(Failure(Reason.INVALID_REQUEST, "it is too long"), request)
+    assert monotonic() - began < 2

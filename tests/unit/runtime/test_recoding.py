@@ -2,6 +2,7 @@
 
 import random
 from io import BytesIO
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -173,6 +174,18 @@ def test_what_does_not_decode_is_no_picture() -> None:
         fitted(Encoded(whole[:-200], seen), "JPEG", 10**6)
     with pytest.raises(NotAPicture):
         to_png(Encoded(cut, seen), 10**6)
+
+
+def test_colours_that_make_no_sense_are_no_picture() -> None:
+    """R5: more transparent entries than a palette can have decode, and cannot be shown: that is no bug of ours."""
+    made = encoded(noise("P", 64, 64), "PNG").data
+    at = made.index(b"IDAT") - 4
+    transparency = b"tRNS" + bytes(300)
+    data = made[:at] + (300).to_bytes(4, "big") + transparency + crc32(transparency).to_bytes(4, "big") + made[at:]
+    broken = Encoded(data, images.inspect(data))
+    for recode in (lambda: to_png(broken, 10**6), lambda: fitted(broken, "JPEG", MIN_OUTPUT_BYTES)):
+        with pytest.raises(NotAPicture, match="colours make no sense"):
+            recode()
 
 
 @given(

@@ -41,6 +41,7 @@ def told(result: Fitted) -> list[tuple[str, str, str]]:
     [
         ((1024, 1024), (1024, 1024)),
         ((600, 600), (512, 512)),
+        ((768, 768), (1024, 1024)),  # 1.8 times the pixels, the other has fewer than half of them
         ((4096, 4096), (1024, 1024)),
         ((1920, 1080), (1344, 768)),
         ((1080, 1920), (768, 1344)),
@@ -63,10 +64,19 @@ def test_each_side_that_becomes_another_is_told() -> None:
 
 
 def test_the_usual_size_is_the_first() -> None:
-    """R2: where no size is asked for the first is made, and nothing told; a quality does not choose among them."""
-    for request in (Request(prompt="a"), Request(prompt="a", quality=terms_pb2.QUALITY_SD)):
+    """R2: where no size is asked for the first is made, and nothing told; also for a quality that has none there."""
+    for request in (Request(prompt="a"), Request(prompt="a", quality=terms_pb2.QUALITY_HD)):
         result = fit(request, of_sizes((1344, 768), (512, 512)), 0)
         assert (sent(result), result.adjustments) == ((1344, 768), ())
+
+
+def test_a_quality_chooses_among_sizes() -> None:
+    """P2: where no size is asked for that of the quality is made, if the model makes it; one side is a wish already."""
+    model = of_sizes((1344, 768), (512, 512), (768, 1344))
+    result = fit(Request(prompt="a", quality=terms_pb2.QUALITY_SD), model, 0)
+    assert (sent(result), result.adjustments) == ((512, 512), ())
+    one = fit(Request(prompt="a", quality=terms_pb2.QUALITY_SD, width=768), model, 0)
+    assert sent(one) == (768, 1344)
 
 
 def test_one_side_alone_takes_the_size_that_has_it() -> None:

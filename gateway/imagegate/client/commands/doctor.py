@@ -21,7 +21,8 @@ def doctor(
         bool, typer.Option("--all-models", help="Make one of each model that a free question finds nothing against.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 where any model fails, covered by a fallback or not.")
+        bool,
+        typer.Option("--strict", help="Exit with 1 where any model fails, covered or not, or a provider is gone."),
     ] = False,
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where those pictures go.")] = ".",
     timeout: Timeout = DEFAULT_TIMEOUT,

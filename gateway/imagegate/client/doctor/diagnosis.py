@@ -18,8 +18,11 @@ class Diagnosis:
     routes: Sequence[RouteRow]
 
     def exit_code(self, *, strict: bool) -> int:
-        """1 where a route has no candidate that works, or with `strict` where any model failed; else 0."""
-        return int(any(not route.works for route in self.routes) or (strict and any(row.failed for row in self.models)))
+        """1 where a route has no candidate that works, or with `strict` where any model failed, or a provider's process
+        that is on does not answer; else 0.
+        """
+        failed = any(row.failed for row in self.models) or any(row.problem and not row.off for row in self.providers)
+        return int(any(not route.works for route in self.routes) or (strict and failed))
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as plain values: what `--json` prints."""

@@ -1,4 +1,7 @@
-"""What is installed in a webui: its samplers and schedulers, its checkpoints and the catalogue they make. Pure."""
+"""What is installed in a webui: its samplers and schedulers, its checkpoints and the catalogue they make. Pure.
+
+LoRAs and ControlNet: see `extensions`.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from imagegate.providers.automatic1111.extensions import Extensions
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.fitting import Value
@@ -23,6 +27,7 @@ MAX_TITLE_CHARACTERS = 256
 # Of those that are compared with a name that it does not have, which takes time that grows with both.
 MAX_SAMPLERS = 200
 MAX_SAMPLER_CHARACTERS = 64
+NO_EXTENSIONS = Extensions()
 # Seconds that a checkpoint takes to load before its first picture: several GB from a disk. Ours.
 LOADING_SECONDS = 20.0
 
@@ -152,9 +157,14 @@ def selecting(packaged: Catalogue) -> Catalogue:
     return packaged.model_copy(update={"models": (local, *made)})
 
 
-def to_catalogue(packaged: Catalogue, checkpoints: Iterable[Checkpoint], loaded: str) -> Catalogue:
-    """The packaged catalogue, whose first model is what is loaded, and a model for each checkpoint that has none."""
-    local, *others = packaged.models
+def to_catalogue(
+    packaged: Catalogue, checkpoints: Iterable[Checkpoint], loaded: str, extensions: Extensions = NO_EXTENSIONS
+) -> Catalogue:
+    """The packaged catalogue, whose first model is what is loaded, and a model for each checkpoint that has none; each
+    with what the extensions let it do.
+    """
+    declared, *others = packaged.models
+    local = extensions.offered(declared, loaded)
     taken = {name for model in packaged.models for name in model.names}
     entered = {model.upstream_model for model in others}
     by_title = {each.title: each for each in checkpoints if each.title not in taken and each.name not in entered}
@@ -165,9 +175,11 @@ def to_catalogue(packaged: Catalogue, checkpoints: Iterable[Checkpoint], loaded:
         )
     models = []
     for checkpoint in islice(by_title.values(), MAX_MODELS - len(packaged.models)):
-        models.append(_model(local, checkpoint, taken, is_loaded=checkpoint.title == loaded))
+        model = extensions.offered(declared, checkpoint.title)
+        models.append(_model(model, checkpoint, taken, is_loaded=checkpoint.title == loaded))
         taken |= set(models[-1].names)
-    return packaged.model_copy(update={"models": (local, *others, *models)})
+    entries = (extensions.offered(model, model.upstream_model) for model in others)
+    return packaged.model_copy(update={"models": (local, *entries, *models)})
 
 
 def _model(local: Model, checkpoint: Checkpoint, taken: set[str], *, is_loaded: bool) -> Model:

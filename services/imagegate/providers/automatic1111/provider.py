@@ -1,4 +1,4 @@
-"""The conversation with the webui: ask what is installed, then one txt2img for all pictures of an order."""
+"""The conversation with the webui: ask what is installed, then one call for all pictures of an order."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from time import monotonic
 import structlog
 from pydantic import Field
 
-from imagegate.providers.automatic1111 import installed, wire
+from imagegate.providers.automatic1111 import installed, settling, wire
 from imagegate.providers.automatic1111.installed import Checkpoint
 from imagegate.providers.automatic1111.stock import Stock
 from imagegate.providers.automatic1111.webui import Webui
@@ -18,9 +18,10 @@ from imagegate.runtime.catalogue_source import CatalogueSource
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.models import Catalogue, Model
+from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Delivery, Order
-from imagegate.runtime.redaction import clip, one_line
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
+from imagegate.runtime.tasks import POSE_EXTRACTION
 from imagegate.v1 import generation_pb2
 
 log = structlog.get_logger()
@@ -98,8 +99,8 @@ class Automatic1111Provider:
         return self._auth.variable if self._webui.has_key else ""
 
     async def refresh(self) -> None:
-        """Take the operator's overlay and the checkpoints as they are now; a webui that does not tell within 2 s leaves
-        them as they were.
+        """Take the operator's overlay, the checkpoints and the extensions as they are now; a webui that does not tell
+        within 2 s leaves them as they were.
         """
         if self._models.refresh():
             self._stock.offer(self._models.current)
@@ -107,7 +108,7 @@ class Automatic1111Provider:
             return
         try:
             async with asyncio.timeout(REFRESH_SECONDS):
-                await self._stock.read_checkpoints()
+                await self._stock.read()
         except (Failure, TimeoutError) as error:
             if self._is_answering:  # said once, not every few seconds while it is down
                 log.warning("the webui does not tell what it has", message=str(error) or "no answer in time")
@@ -119,7 +120,7 @@ class Automatic1111Provider:
         """Whether the webui answers, has the checkpoint and has it loaded. Raises Failure where it does not answer."""
         accepted = True if self._webui.has_key else None
         try:
-            await self._stock.read_checkpoints(now=True)
+            await self._stock.read(now=True)
             checkpoint = self._find(model)
         except Failure as failure:
             if failure.reason is Reason.CREDENTIALS_REJECTED:
@@ -137,13 +138,21 @@ class Automatic1111Provider:
 
         Raises Failure with any reason of an upstream. Leaving stops the webui only where it is ours alone.
         """
-        checkpoint = await self._checkpoint(order.model)
-        await self._settle_sampler(order)
-        _tell_of_tags(order)
-        payload = wire.to_payload(order, checkpoint.title if checkpoint else "")
+        if order.inputs.task == POSE_EXTRACTION:
+            return await self._draw_pose(order)
+        if order.model.wire or order.inputs.loras or order.inputs.controls:
+            await self._stock.read()
+        checkpoint = self._find(order.model)
+        if "sampler" in order.parameters:
+            settling.settle_sampler(order, await self._stock.samplers())
+        settling.tell_of_tags(order)
+        title = checkpoint.title if checkpoint else ""
+        loras = settling.settled_loras(order, self._stock.extensions.loras)
+        units = settling.settled_controls(order, self._stock.extensions.controlnet, title or self._stock.loaded)
+        payload = wire.to_payload(order, title, loras, units)
         queued = await self._until_idle(order)
         began = monotonic()
-        answer = await self._submit(order, payload)
+        answer = await self._submit(order, wire.path(order), payload)
         seconds = monotonic() - began
         info = wire.to_info(answer)
         if checkpoint is not None and not checkpoint.made(info):
@@ -165,6 +174,20 @@ class Automatic1111Provider:
     async def close(self) -> None:
         """Give back the connections."""
         await self._webui.close()
+
+    async def _draw_pose(self, order: Order) -> Delivery:
+        """The pose in the order's photo. Raises Failure."""
+        await self._stock.read()
+        detector = settling.settled_detector(order, self._stock.extensions.controlnet)
+        queued = await self._until_idle(order)
+        began = monotonic()
+        answer = await self._submit(order, wire.DETECT, wire.to_detection(order, detector))
+        return Delivery(
+            [wire.to_pose(answer)],
+            sandbox=answer.sandbox,
+            queue_seconds=queued,
+            run_seconds=monotonic() - began,
+        )
 
     async def _until_idle(self, order: Order) -> float | None:
         """Wait until the webui has done what was left at work in it; the seconds that took, None where nothing was.
@@ -190,14 +213,14 @@ class Automatic1111Provider:
         self._left_at_work = False
         return monotonic() - began
 
-    async def _submit(self, order: Order, payload: Mapping[str, object]) -> Answer:
+    async def _submit(self, order: Order, path: str, payload: Mapping[str, object]) -> Answer:
         order.sending()
         order.phase = "run"  # nobody says when it begins: it answers when it has finished
         order.tell(generation_pb2.PHASE_RUNNING)
         is_looked_at = self._is_exclusive and order.watch is not None
         try:
             async with self._webui.looked_at(order) if is_looked_at else nullcontext():
-                answer = await self._webui.txt2img(payload)
+                answer = await self._webui.make(path, payload)
         except asyncio.CancelledError:
             self._left_at_work = True
             if self._is_exclusive:
@@ -208,41 +231,6 @@ class Automatic1111Provider:
             raise
         await order.accepted("")  # it has no ids
         return answer
-
-    async def _settle_sampler(self, order: Order) -> None:
-        """Put the webui's own spelling of the sampler into the order.
-
-        Raises Failure(UNSUPPORTED) for one that the webui does not have: it would use another one without a word.
-        """
-        asked = order.parameters.get("sampler")
-        if asked is None:
-            return
-        known = await self._stock.samplers()
-        found = known.find(str(asked))
-        if found is None and asked == order.model.parameters["sampler"].default:
-            why = "the webui has no such sampler, and takes its own usual one"
-            order.adjust("sampler", asked, "", generation_pb2.ACTION_DROPPED, why)
-        elif found is None:
-            names = known.nearest(str(asked))
-            raise Failure(
-                Reason.UNSUPPORTED,
-                f"the webui has no sampler {clip(one_line(str(asked)), 128)!r}",
-                remedy=f"one of {', '.join(names)}" if names else "",
-                dispatch=Dispatch.NOT_SENT,
-            )
-        elif found.scheduler:
-            applied = f"{found.sampler}, scheduler {found.scheduler}"
-            why = "this webui takes sampler and scheduler apart"  # the same sampler: nothing that could be forbidden
-            order.note("sampler", asked, applied, generation_pb2.ACTION_TRANSLATED, why)
-        others = {name: value for name, value in order.parameters.items() if name != "sampler"}
-        order.parameters = others | (found.as_parameters() if found else {})
-
-    async def _checkpoint(self, model: Model) -> Checkpoint | None:
-        """The checkpoint to select for this model, None for what is loaded. Raises Failure as `_find` does."""
-        if not model.wire:
-            return None
-        await self._stock.read_checkpoints()
-        return self._find(model)
 
     def _find(self, model: Model) -> Checkpoint | None:
         """The checkpoint that this model stands for, None where that is what is loaded.
@@ -286,14 +274,6 @@ def create(
 
 def _servable(catalogue: Catalogue) -> Catalogue:
     """The catalogue, if the webui can be asked for all of it. Raises CatalogueError."""
+    if said := [model.key for model in catalogue.models if model.wire]:
+        raise CatalogueError(*(f"models.{key}.wire: a checkpoint is named in upstream_model" for key in said))
     return wire.checked(installed.selecting(catalogue))
-
-
-def _tell_of_tags(order: Order) -> None:
-    """Record what of the caller's words the webui will not take for an instruction."""
-    for name, text in (("prompt", order.prompt), ("negative_prompt", str(order.parameters.get("negative_prompt", "")))):
-        found = wire.tags(text)
-        if found:
-            why = "in a prompt the webui takes this for an instruction, and a request gives it none"
-            applied = " ".join(wire.plain(tag).strip() for tag in found)
-            order.adjust(name, " ".join(found), applied, generation_pb2.ACTION_TRANSLATED, why)

@@ -1,48 +1,76 @@
-"""What the webui has, remembered for a while: its checkpoints, the catalogue they make, and its samplers."""
+"""What the webui has, remembered for a while: its checkpoints and extensions, the catalogue they make, its samplers."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
-from imagegate.providers.automatic1111 import installed
+import structlog
+
+from imagegate.providers.automatic1111 import extensions, installed
+from imagegate.providers.automatic1111.extensions import Extensions
 from imagegate.providers.automatic1111.installed import Checkpoint, Samplers
 from imagegate.providers.automatic1111.webui import Webui
+from imagegate.runtime.errors import Failure
 from imagegate.runtime.models import Catalogue
 
-# Seconds for which its lists are believed: a checkpoint is a file that somebody adds, samplers come with extensions.
-CHECKPOINTS_SECONDS = 30.0
+log = structlog.get_logger()
+
+# Seconds for which its lists are believed: checkpoints, LoRAs and models are files that somebody adds, samplers come
+# with extensions.
+FILES_SECONDS = 30.0
 SAMPLERS_SECONDS = 60.0
+# Seconds within which its extensions have to tell what they have; else they are taken to have what they had.
+EXTENSIONS_SECONDS = 1.0
 
 
 class Stock:
     """The lists of one webui. `clock` gives seconds and only decides when they are asked for again.
 
-    `catalogue` is the packaged one until the checkpoints were read, and `loaded` the title of the checkpoint in use.
+    `catalogue` has the packaged models alone until the checkpoints were read, and `loaded` is the title of the
+    checkpoint in use.
     """
 
     def __init__(self, webui: Webui, packaged: Catalogue, clock: Callable[[], float]) -> None:
-        self.catalogue = packaged
         self.checkpoints: Sequence[Checkpoint] = ()
         self.loaded = ""
+        self.extensions = Extensions()
         self._webui = webui
         self._packaged = packaged
         self._clock = clock
-        self._checkpoints_until = clock()
+        self._files_until = clock()
         self._samplers: Samplers | None = None
         self._samplers_until = clock()
+        self.offer(packaged)
 
     def offer(self, packaged: Catalogue) -> None:
         """From now on this beside the checkpoints, in place of the former packaged models."""
         self._packaged = packaged
-        self.catalogue = installed.to_catalogue(packaged, self.checkpoints, self.loaded)
+        self.catalogue = installed.to_catalogue(packaged, self.checkpoints, self.loaded, self.extensions)
 
-    async def read_checkpoints(self, *, now: bool = False) -> None:
-        """Read checkpoints, and so the catalogue, `now` or where what is known is too old. Raises Failure."""
-        if self._clock() < self._checkpoints_until and not now:
+    async def read(self, *, now: bool = False) -> None:
+        """Read checkpoints and extensions, and so the catalogue, `now` or where what is known is too old.
+
+        Raises Failure where it does not tell its checkpoints.
+        """
+        if self._clock() < self._files_until and not now:
             return
         checkpoints = installed.to_checkpoints(await self._webui.ask(installed.CHECKPOINTS))
         loaded = installed.to_loaded(await self._webui.ask(installed.OPTIONS))
         self.checkpoints, self.loaded = checkpoints, loaded
+        try:
+            async with asyncio.timeout(EXTENSIONS_SECONDS):
+                self.extensions = await self._read_extensions()
+        except (Failure, TimeoutError) as error:
+            log.info("the webui does not tell what its extensions have", message=str(error) or "no answer in time")
         self.offer(self._packaged)
-        self._checkpoints_until = self._clock() + CHECKPOINTS_SECONDS
+        self._files_until = self._clock() + FILES_SECONDS
+
+    async def _read_extensions(self) -> Extensions:
+        """One that is not installed answers 404. Raises Failure."""
+        loras = extensions.to_loras(await self._webui.ask(extensions.LORAS, may_miss=True))
+        modules = await self._webui.ask(extensions.CONTROL_MODULES, may_miss=True)
+        models = await self._webui.ask(extensions.CONTROL_MODELS, may_miss=True)
+        settings = await self._webui.ask(extensions.CONTROL_SETTINGS, may_miss=True)
+        return Extensions(loras, extensions.to_controlnet(models, modules, settings))
 
     async def samplers(self) -> Samplers:
         """The samplers and schedulers. Raises Failure."""

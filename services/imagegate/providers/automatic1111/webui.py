@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from imagegate.providers.automatic1111 import wire
+from imagegate.providers.automatic1111 import progress, wire
 from imagegate.runtime import preview
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Dispatch, Failure
@@ -67,12 +67,12 @@ class Webui:
             raise
         return answer
 
-    async def txt2img(self, payload: Mapping[str, object]) -> Answer:
+    async def make(self, path: str, payload: Mapping[str, object]) -> Answer:
         """The pictures, when they are made. Raises Failure."""
         try:
-            answer = await self._client.picture_call("POST", self._url + wire.TXT2IMG, json=payload)
+            answer = await self._client.picture_call("POST", self._url + path, json=payload)
             if answer.status >= 300:
-                raise wire.to_error(answer)
+                raise wire.to_error(answer, path)
         except Failure as failure:
             if not failure.upstream_status:
                 wire.explain(failure)
@@ -81,7 +81,7 @@ class Webui:
 
     async def is_busy(self) -> bool:
         """Whether it is at work on something. Raises Failure."""
-        return wire.is_busy(await self.ask(wire.PROGRESS, may_miss=True))
+        return progress.is_busy(await self.ask(progress.PROGRESS, may_miss=True))
 
     async def interrupt(self) -> None:
         """Stop whatever it is working on, as far as that works within 2 s. Never raises."""
@@ -116,7 +116,7 @@ class Webui:
             await asyncio.sleep(pause)
             pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE)
             try:
-                seen = wire.to_progress(await self.ask(wire.PREVIEW), order.count)
+                seen = progress.to_progress(await self.ask(progress.PREVIEW), order.count)
             except Failure as failure:  # the work itself may go on
                 log.info("the webui does not tell how far it is", message=failure.message)
                 continue

@@ -1,30 +1,32 @@
-"""The webui's words: what its txt2img is sent, and what its answers mean. Pure. What is installed: see `installed`."""
+"""The webui's words: what it is sent, and what its answers mean. Pure.
+
+What is installed: see `installed` and `extensions`; how far it is: see `progress`.
+"""
 
 import json
 import re
-from base64 import b64decode
-from collections.abc import Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imagegate.providers.automatic1111.prompt import plain, with_loras
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.inputs import Control, InputPicture
 from imagegate.runtime.models import Catalogue
 from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Order, Picture
 from imagegate.runtime.redaction import one_line
+from imagegate.runtime.tasks import FittedLora
 from imagegate.runtime.words import parsed, words
 
 TXT2IMG = "/sdapi/v1/txt2img"
-PROGRESS = "/sdapi/v1/progress?skip_current_image=true"
-PREVIEW = "/sdapi/v1/progress"
+IMG2IMG = "/sdapi/v1/img2img"
+DETECT = "/controlnet/detect"
 INTERRUPT = "/sdapi/v1/interrupt"
 # Our wire carries seeds as int64.
 MAX_SEED = 2**63 - 1
-# More than anybody asks for; our wire carries steps as int32.
-MAX_STEPS = 10_000
-# Of base64. A preview of 1024² as PNG has about 2 million.
-MAX_PREVIEW_CHARACTERS = 6 * 1024 * 1024
 
 # ── What is sent ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -36,15 +38,23 @@ NAMES = {
     "guidance_scale": "cfg_scale",
     "sampler": "sampler_name",
     "scheduler": "scheduler",
+    "strength": "denoising_strength",
+    "mask_blur": "mask_blur",
 }
 # The pictures go back in the answer and nowhere else.
 CONSTANTS = {"send_images": True, "save_images": False, "do_not_save_samples": True, "do_not_save_grid": True}
+# The picture as a whole is made anew in its own place, not the masked part alone and larger; what is to be repainted
+# begins with what is there; white is repainted.
+RESIZED = {"resize_mode": 0}
+MASKED = {"inpainting_fill": 1, "inpaint_full_res": False, "inpainting_mask_invert": 0}
 # What a request says in fields of its own, how pictures come back, and what would make the webui do something else than
 # a request says: no option of a model's may be one of these.
 OURS = frozenset({
     "prompt", "negative_prompt", "n_iter", "batch_size", "seed", *NAMES.values(), *CONSTANTS, "sampler_index",
     "override_settings", "override_settings_restore_afterwards", "script_name", "infotext", "hr_prompt",
-    "hr_negative_prompt",
+    "hr_negative_prompt", "init_images", "mask", "latent_mask", "firstpass_image", *RESIZED, *MASKED,
+    "inpaint_full_res_padding", "mask_blur_x", "mask_blur_y", "alwayson_scripts", "script_args", "styles",
+    "force_task_id", "include_init_images",
 })  # fmt: skip
 
 
@@ -60,10 +70,33 @@ def checked(catalogue: Catalogue) -> Catalogue:
     return catalogue
 
 
-def to_payload(order: Order, checkpoint: str = "") -> dict[str, object]:
-    """The body of one txt2img for all pictures of the order; `checkpoint` is a title, empty for what is loaded."""
+# A unit whose picture is drawn already needs no preprocessor.
+NO_MODULE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A control, and what does it in ControlNet: a model by its title, and a preprocessor."""
+
+    control: Control
+    model: str
+    module: str = NO_MODULE
+
+
+def path(order: Order) -> str:
+    """Where the order is sent."""
+    return IMG2IMG if order.inputs.image is not None else TXT2IMG
+
+
+def to_payload(
+    order: Order, checkpoint: str = "", loras: Sequence[FittedLora] = (), units: Sequence[Unit] = ()
+) -> dict[str, object]:
+    """The body of the one call for all pictures of the order.
+
+    `checkpoint` is a title, empty for what is loaded; `loras` have names that the webui knows.
+    """
     payload: dict[str, object] = {name: value for name, value in order.options.items() if name not in OURS}
-    payload |= {"prompt": plain(order.prompt), "n_iter": order.count, "batch_size": 1, **CONSTANTS}
+    payload |= {"prompt": with_loras(order.prompt, loras), "n_iter": order.count, "batch_size": 1, **CONSTANTS}
     if "negative_prompt" in order.parameters:
         payload["negative_prompt"] = plain(str(order.parameters["negative_prompt"]))
     payload |= {theirs: order.parameters[ours] for ours, theirs in NAMES.items() if ours in order.parameters}
@@ -73,25 +106,50 @@ def to_payload(order: Order, checkpoint: str = "") -> dict[str, object]:
     if checkpoint:
         payload["override_settings"] = {"sd_model_checkpoint": checkpoint}
         payload["override_settings_restore_afterwards"] = True
+    if order.inputs.image is not None:
+        payload |= {"init_images": [_encoded(order.inputs.image)], **RESIZED}
+    if order.inputs.mask is not None:
+        payload |= {"mask": _encoded(order.inputs.mask), **MASKED}
+    if units:
+        payload["alwayson_scripts"] = {"controlnet": {"args": [to_unit(unit) for unit in units]}}
     return payload
 
 
-# The webui takes `<word:arguments>` for an instruction to one of its extra networks.
-_TAG_BEGINS = re.compile(r"<(?=\w+:)")
-_TAG = re.compile(r"<\w+:[^<>]*>?")
+def to_unit(unit: Unit) -> dict[str, object]:
+    """A control as ControlNet takes it; what it finds in the picture does not come back among ours."""
+    fitted = unit.control.fitted
+    asked = {"weight": fitted.scale, "guidance_start": fitted.start, "guidance_end": fitted.end}
+    return {
+        "enabled": True,
+        "module": unit.module,
+        "model": unit.model,
+        "image": _encoded(unit.control.picture),
+        **{name: value for name, value in asked.items() if value is not None},
+        "pixel_perfect": True,
+        "save_detected_map": False,
+    }
 
 
-def plain(text: str) -> str:
-    """The text without instructions to the webui: each loses the bracket that makes it one.
-
-    A space takes its place, so that nothing around it can close up to another instruction.
-    """
-    return _TAG_BEGINS.sub(" ", text)
+# Pixels of the shorter side that a preprocessor works at.
+DETECTED_SIDES = (64, 2048)
 
 
-def tags(text: str) -> list[str]:
-    """What in the text the webui would take for instructions."""
-    return _TAG.findall(text)
+def to_detection(order: Order, detector: str) -> dict[str, object]:
+    """The body that asks for the pose in the order's photo, as large as the photo where that is possible."""
+    image = order.inputs.image
+    if image is None:
+        raise ValueError("an order to find a pose has no photo")  # a bug: it would have been refused before
+    side = min(max(min(image.width, image.height), DETECTED_SIDES[0]), DETECTED_SIDES[1])
+    return {
+        "controlnet_module": detector,
+        "controlnet_input_images": [_encoded(image)],
+        "controlnet_processor_res": side,
+    }
+
+
+def _encoded(picture: InputPicture) -> str:
+    """Base64 of our own bytes, which are those of a picture: an address or a path would be followed."""
+    return b64encode(picture.data).decode()
 
 
 # ── What comes back ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -107,9 +165,9 @@ def to_pictures(answer: Answer, order: Order) -> list[Picture]:
     if not isinstance(images, list) or not images:
         raise _described(answer, Reason.BAD_OUTPUT)
     info = to_info(answer)
-    first = _whole(info.get("index_of_first_image")) or 0
+    first = whole(info.get("index_of_first_image")) or 0
     told = info.get("all_seeds")
-    seeds = [_whole(seed) for seed in told] if isinstance(told, list) else []
+    seeds = [whole(seed) for seed in told] if isinstance(told, list) else []
     pictures: list[Picture] = []
     for index, data in enumerate(images[first : first + order.count]):
         seed = seeds[index] if index < len(seeds) else None
@@ -119,51 +177,20 @@ def to_pictures(answer: Answer, order: Order) -> list[Picture]:
     return pictures
 
 
+def to_pose(answer: Answer) -> Picture:
+    """The drawing of a pose. Raises Failure(BAD_OUTPUT) where there is none, or it is not base64."""
+    body = parsed(answer)
+    images = body.get("images") if isinstance(body, dict) else None
+    if not isinstance(images, list) or not images:
+        raise _described(answer, Reason.BAD_OUTPUT)
+    return Picture(_decoded(images[0]))
+
+
 def to_info(answer: Answer) -> Mapping[str, Any]:
     """What the webui says of the pictures it made; empty where it says nothing that can be read."""
     body = parsed(answer)
     info = _json(body.get("info")) if isinstance(body, dict) else None
     return info if isinstance(info, dict) else {}
-
-
-def is_busy(answer: Answer) -> bool:
-    """Whether the webui says that it is at work on something; while it is, its `job_count` is not 0."""
-    return _is_at_work(_state(parsed(answer)))
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the webui is with all pictures of an order, and the one it is at as it is now; hostile, empty if none."""
-
-    step: int
-    steps: int
-    picture: bytes
-
-
-def to_progress(answer: Answer, count: int) -> Progress | None:
-    """How far the webui is with `count` pictures; None where it does nothing or does not say."""
-    body = parsed(answer)
-    state = _state(body)
-    job, step, steps = (_whole(state.get(name)) for name in ("job_no", "sampling_step", "sampling_steps"))
-    if not _is_at_work(state) or job is None or step is None or not steps or steps > MAX_STEPS:
-        return None
-    encoded = body.get("current_image")
-    is_told = isinstance(encoded, str) and len(encoded) <= MAX_PREVIEW_CHARACTERS
-    try:
-        picture = b64decode(encoded, validate=True) if is_told else b""
-    except ValueError:
-        picture = b""
-    return Progress(min(job, count - 1) * steps + min(step, steps), count * steps, picture)
-
-
-def _is_at_work(state: Mapping[str, Any]) -> bool:
-    count = state.get("job_count")
-    return isinstance(count, int) and count != 0
-
-
-def _state(body: object) -> Mapping[str, Any]:
-    state = body.get("state") if isinstance(body, dict) else None
-    return state if isinstance(state, dict) else {}
 
 
 def to_checkpoint_name(info: Mapping[str, Any]) -> str:
@@ -181,7 +208,7 @@ def _decoded(data: object) -> bytes:
         ) from error
 
 
-def _whole(value: object) -> int | None:
+def whole(value: object) -> int | None:
     """A number that is one of ours, or None."""
     if isinstance(value, bool) or not isinstance(value, int):
         return None
@@ -215,6 +242,7 @@ SAYINGS = {
         "set SD_API_AUTH=user:password to what the webui was given as --api-auth",
     ),
     Reason.UPSTREAM_REJECTED_INPUT: ("the webui refused the input", "correct what the webui names"),
+    Reason.UNSUPPORTED: ("the webui has no ControlNet extension any more", "install it, or ask another provider"),
     Reason.RATE_LIMITED: ("the webui's front has had too many requests", "ask less often"),
     Reason.OVERLOADED: ("the webui is overloaded", "try again later"),
     Reason.UPSTREAM_ERROR: ("the webui failed", "look at the webui's console"),
@@ -227,9 +255,13 @@ OUT_OF_MEMORY_SAYING = (
 NO_CONNECTION_REMEDY = "start the webui with --api, or set SD_API_URL"
 
 
-def to_error(answer: Answer) -> Failure:
-    """What an answer of 300 or more means. Nothing was taken, unless an ingress gave up waiting for the webui."""
-    failure = _described(answer, _reason(answer))
+def to_error(answer: Answer, path: str = "") -> Failure:
+    """What an answer of 300 or more means, given at `path`.
+
+    Nothing was taken, unless an ingress gave up waiting for the webui.
+    """
+    is_gone = path == DETECT and answer.status == 404 and not _is_raised(answer)
+    failure = _described(answer, Reason.UNSUPPORTED if is_gone else _reason(answer))
     failure.phase = "submit"
     failure.dispatch = Dispatch.UNKNOWN if answer.status in GIVEN_UP else Dispatch.REFUSED
     return failure

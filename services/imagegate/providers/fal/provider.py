@@ -1,4 +1,6 @@
-"""The conversation with fal's queue: submit, ask until completed, fetch, and cancel when nobody waits any more."""
+"""The conversation with fal's queue: give it the pictures, submit, ask until completed, fetch, and cancel when nobody
+waits any more.
+"""
 
 import asyncio
 import uuid
@@ -10,7 +12,10 @@ from time import monotonic
 import structlog
 from pydantic import Field
 
-from imagegate.providers.fal import wire
+from imagegate.providers.fal import errors, inputs_wire, wire
+from imagegate.providers.fal.dialects import checked, path_of
+from imagegate.providers.fal.job import Job, Status
+from imagegate.providers.fal.storage import Storage
 from imagegate.runtime.catalogue_source import CatalogueSource
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
@@ -44,12 +49,13 @@ class FalSettings(EnvironmentSettings):
     """Where fal is."""
 
     queue_url: BaseUrl = Field(default="https://queue.fal.run", alias="FAL_QUEUE_URL")
+    rest_url: BaseUrl = Field(default="https://rest.fal.ai", alias="FAL_REST_URL")
     cdn_url: BaseUrl = Field(default="https://v3.fal.media", alias="FAL_CDN_URL")
 
 
 def models(environ: Mapping[str, str]) -> CatalogueSource:
     """Its models, with the operator's overlay on top. Raises SettingsError or CatalogueError."""
-    return CatalogueSource(NAME, Path(__file__).with_name("models.yaml"), environ, wire.checked)
+    return CatalogueSource(NAME, Path(__file__).with_name("models.yaml"), environ, checked)
 
 
 def create(environ: Mapping[str, str], on_secret: Callable[[str], None]) -> "FalProvider":
@@ -59,9 +65,12 @@ def create(environ: Mapping[str, str], on_secret: Callable[[str], None]) -> "Fal
     """
     settings = FalSettings.read(environ)
     key = Secret("FAL_KEY", environ, on_secret)
+    origins = (settings.queue_url, settings.rest_url, settings.cdn_url)
+    client = UpstreamClient(origins, lambda: {"Authorization": f"Key {key.value()}"})
     return FalProvider(
         models=models(environ),
-        client=UpstreamClient((settings.queue_url, settings.cdn_url), lambda: {"Authorization": f"Key {key.value()}"}),
+        client=client,
+        storage=Storage(client, settings.rest_url.rstrip("/"), settings.cdn_url.rstrip("/")),
         queue_url=settings.queue_url.rstrip("/"),
         key=key,
         enabled=ProviderSettings.of(NAME, environ).enabled,
@@ -100,11 +109,19 @@ class FalProvider:
     """fal, as the runtime sees a provider."""
 
     def __init__(
-        self, *, models: CatalogueSource, client: UpstreamClient, queue_url: str, key: Secret, enabled: bool
+        self,
+        *,
+        models: CatalogueSource,
+        client: UpstreamClient,
+        storage: Storage,
+        queue_url: str,
+        key: Secret,
+        enabled: bool,
     ) -> None:
         self._models = models
         self.concurrency = CONCURRENCY
         self._client = client
+        self._storage = storage
         self._queue_url = queue_url
         self._key = key
         self._enabled = enabled
@@ -158,12 +175,15 @@ class FalProvider:
         """Make the pictures of `order`, or raise Failure.
 
         One submission each: fal would make several in one call, but from one seed, and picture i is promised to be
-        the one of seed + i. Cancelled, it delivers what turned out to be finished, if anything.
+        the one of seed + i. What goes along is given to fal once, before. Cancelled, it delivers what turned out to be
+        finished, if anything.
         """
+        inputs_wire.fit(order)
+        placed = await self._placed(order)
         progress = _Progress()
 
         async def make(index: int) -> Picture:
-            picture = progress.pictures[index] = await self._make(order, index, progress)
+            picture = progress.pictures[index] = await self._make(order, index, placed, progress)
             return picture
 
         try:
@@ -174,10 +194,20 @@ class FalProvider:
                 raise
         return progress.delivery()
 
-    async def _make(self, order: Order, index: int, progress: _Progress) -> Picture:
+    async def _placed(self, order: Order) -> Mapping[str, str]:
+        """Where fal finds the files that the order brings along. Raises Failure(NOT_SENT)."""
+        if order.inputs.identity:
+            files = await asyncio.to_thread(inputs_wire.files_of, order)
+        else:
+            files = inputs_wire.files_of(order)
+        if files:
+            order.phase = "upload"
+        return await self._storage.place(files)
+
+    async def _make(self, order: Order, index: int, placed: Mapping[str, str], progress: _Progress) -> Picture:
         """One picture. From the moment fal has the work, every way out of here says so, and leaves none behind."""
-        job = await self._submit(order, index, progress)
-        status: wire.Status | None = None
+        job = await self._submit(order, index, placed, progress)
+        status: Status | None = None
         try:
             order.tell(generation_pb2.PHASE_QUEUED)
             await order.accepted(job.id)
@@ -199,7 +229,7 @@ class FalProvider:
                 await self._cancel(job)
             raise
 
-    async def _submit(self, order: Order, index: int, progress: _Progress) -> wire.Job:
+    async def _submit(self, order: Order, index: int, placed: Mapping[str, str], progress: _Progress) -> Job:
         """The one submission of a picture: it is never sent twice.
 
         Raises Failure: a success that names no job leaves open whether there is one.
@@ -209,8 +239,8 @@ class FalProvider:
         try:
             answer = await self._client.picture_call(
                 "POST",
-                f"{self._queue_url}/{order.model.upstream_model}",
-                json=wire.to_payload(order, index),
+                f"{self._queue_url}/{path_of(order)}",
+                json=wire.to_payload(order, index, placed),
                 headers=wire.submission_headers(order.deadline.remaining()),
             )
             return wire.to_job(answer)
@@ -220,7 +250,7 @@ class FalProvider:
             progress.charges[index] = False if failure.dispatch in (Dispatch.NOT_SENT, Dispatch.REFUSED) else None
             raise
 
-    async def _until_completed(self, order: Order, job: wire.Job, progress: _Progress) -> wire.Status:
+    async def _until_completed(self, order: Order, job: Job, progress: _Progress) -> Status:
         """Ask how the job is doing, ever less often, until it is completed. Failures to answer pass, up to a number."""
         phase, began = "queue", monotonic()
         pause, failures = FIRST_PAUSE, 0
@@ -231,7 +261,7 @@ class FalProvider:
             except Failure as failure:
                 failures += 1
                 if failures == STATUS_FAILURES:
-                    raise wire.lost(failure) from failure
+                    raise errors.lost(failure) from failure
             else:
                 failures = 0
                 _tell(order, status)
@@ -243,16 +273,14 @@ class FalProvider:
             await asyncio.sleep(pause)
             pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE)
 
-    async def _status(self, job: wire.Job) -> wire.Status:
+    async def _status(self, job: Job) -> Status:
         try:
             async with asyncio.timeout(STATUS_SECONDS):
                 return wire.to_status(await self._client.json_call("GET", f"{self._own(job.status_url)}?logs=0"))
         except TimeoutError as error:
             raise Failure(Reason.TIMEOUT, f"no answer in {STATUS_SECONDS:g} s") from error
 
-    async def _finished(
-        self, order: Order, index: int, job: wire.Job, status: wire.Status, progress: _Progress
-    ) -> Picture:
+    async def _finished(self, order: Order, index: int, job: Job, status: Status, progress: _Progress) -> Picture:
         """The picture of a job that is over. Raises Failure, which tells whether fal charges for it."""
         try:
             return await self._fetch(order, index, job, status, progress)
@@ -260,9 +288,7 @@ class FalProvider:
             progress.charges[index] = failure.billed
             raise
 
-    async def _fetch(
-        self, order: Order, index: int, job: wire.Job, status: wire.Status, progress: _Progress
-    ) -> Picture:
+    async def _fetch(self, order: Order, index: int, job: Job, status: Status, progress: _Progress) -> Picture:
         """The finished picture: first what fal says of it, then itself."""
 
         async def result() -> wire.Output:
@@ -279,7 +305,7 @@ class FalProvider:
         progress.took("download", began)
         return Picture(data, output.seed, output.filtered)
 
-    async def _last_word(self, order: Order, index: int, job: wire.Job, progress: _Progress) -> Picture | None:
+    async def _last_word(self, order: Order, index: int, job: Job, progress: _Progress) -> Picture | None:
         """Stop the work, once; the picture where that came too late because it is finished, else None.
 
         A second cancellation does not reach this: `one_by_one` cancels each of its tasks once. So the time is bounded
@@ -301,13 +327,13 @@ class FalProvider:
             log.info("cancelled upstream", provider=NAME, upstream_id=job.id, upstream_said=said)
         return None
 
-    async def _stopped(self, job: wire.Job) -> wire.Status:
+    async def _stopped(self, job: Job) -> Status:
         """Cancel a job, and ask until fal says that it is over; where it does not say, its result will.
 
         Raises Failure.
         """
         answer = await self._client.json_call("PUT", self._own(job.cancel_url))
-        over = wire.Status("completed")
+        over = Status("completed")
         if wire.came_too_late(answer):
             return over
         try:
@@ -317,7 +343,7 @@ class FalProvider:
             return over
         return status
 
-    async def _cancel(self, job: wire.Job) -> None:
+    async def _cancel(self, job: Job) -> None:
         """Stop work that a bug of ours leaves behind. Never raises, and takes no longer than the last word."""
         said = f"nothing in {LAST_WORD_SECONDS:g} s"
         try:
@@ -334,7 +360,7 @@ class FalProvider:
         return own_url(self._queue_url, url)
 
 
-def _tell(order: Order, status: wire.Status) -> None:
+def _tell(order: Order, status: Status) -> None:
     if status.phase == "queue":
         order.tell(generation_pb2.PHASE_QUEUED, queue_position=status.queue_position)
     elif status.phase == "run":
@@ -347,6 +373,6 @@ async def _asked_again(result: Callable[[], Awaitable[wire.Output]]) -> wire.Out
         try:
             return await result()
         except Failure as failure:
-            if not wire.may_ask_again(failure):
+            if not errors.may_ask_again(failure):
                 raise
     return await result()

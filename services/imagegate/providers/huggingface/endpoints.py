@@ -1,7 +1,7 @@
 """Dedicated endpoints: which models have one and what runs on it, as HUGGINGFACE_ENDPOINTS says it. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -62,32 +62,25 @@ Endpoints = Annotated[Mapping[str, Endpoint], BeforeValidator(_by_key)]
 
 
 def with_endpoints(catalogue: Catalogue, endpoints: Mapping[str, Endpoint]) -> Catalogue:
-    """The catalogue with every model switched on that has an endpoint, and doing what is done there.
+    """The catalogue with every model switched on that has an endpoint, whatever kept it off; it does what is done there.
 
-    Raises CatalogueError naming every key that is no model's, or that of one which nothing can run yet.
+    Raises CatalogueError naming every key that is no model's.
     """
-    if problems := list(_problems(catalogue, endpoints)):
-        raise CatalogueError(*problems, source=VARIABLE)
+    known = [model.key for model in catalogue.models]
+    if unknown := sorted(endpoints.keys() - set(known)):
+        raise CatalogueError(f"there is no model {', '.join(unknown)}; known: {', '.join(known)}", source=VARIABLE)
     models = (_at(endpoints[model.key], model) if model.key in endpoints else model for model in catalogue.models)
     return catalogue.model_copy(update={"models": tuple(models)})
 
 
-def _problems(catalogue: Catalogue, endpoints: Mapping[str, Endpoint]) -> Iterator[str]:
-    known = [model.key for model in catalogue.models]
-    if unknown := sorted(endpoints.keys() - set(known)):
-        yield f"there is no model {', '.join(unknown)}; known: {', '.join(known)}"
-    for model in catalogue.models:
-        if model.key in endpoints and model.coming_soon:
-            yield f"{model.key} is not to be had yet, on no endpoint either: {model.disabled_reason}"
-
-
 def _at(endpoint: Endpoint, model: Model) -> Model:
-    alive: dict[str, object] = {"enabled": True, "disabled_reason": ""}
+    alive: dict[str, object] = {"enabled": True, "coming_soon": False, "disabled_reason": ""}
     # How much of a LoRA the inference providers take is nothing to an endpoint, whose standard container loads none.
     rest = {name: each for name, each in model.parameters.items() if name != "lora_weight"}
     if not endpoint.speaks_handler(model):
         return model.model_copy(update={**alive, "max_loras": 0, "parameters": rest})
-    if not set(MADE_BY_A_PIPELINE) & set(model.tasks):
+    # What was to come runs on a handler of the operator's: nothing more is known of it than that it speaks as ours does.
+    if model.coming_soon or not set(MADE_BY_A_PIPELINE) & set(model.tasks):
         return model.model_copy(update=alive)
     more = {
         "tasks": tuple(dict.fromkeys((*model.tasks, *WITH_A_PICTURE))),

@@ -270,3 +270,11 @@ def test_a_provider_that_does_not_answer_says_where_it_was_looked_for() -> None:
     providers = diagnose(learnt({}, states=seen)).providers
     assert providers[0].problem == "nobody at nowhere:1"
     assert providers[1].problem
+
+
+def test_a_provider_that_does_not_answer_is_a_failure_without_models_too() -> None:
+    """R12: --strict minds a provider that was never reached, of which no model is known; not one that is off."""
+    seen = [router_pb2.ProviderStatus(name="fal", reachable=True), router_pb2.ProviderStatus(name="hf", problem="gone")]
+    for enabled, strict in ((True, 1), (False, 0)):
+        diagnosis = diagnose(learnt({}, states=seen, enabled=enabled, disabled_reason="" if enabled else "set KEY"))
+        assert (diagnosis.exit_code(strict=False), diagnosis.exit_code(strict=True)) == (0, strict)

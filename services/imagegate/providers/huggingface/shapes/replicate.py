@@ -7,7 +7,6 @@ finished after 60 s cannot be asked for again: nobody documents that the router 
 https://replicate.com/docs/reference/http, https://replicate.com/black-forest-labs/flux-schnell
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from imagegate.providers.huggingface.shapes.shape import Output
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.order import Order
+from imagegate.runtime.sizing import nearest_size
 from imagegate.runtime.words import parsed
 from imagegate.v1 import generation_pb2
 
@@ -153,7 +153,7 @@ def _translate_size(order: Order) -> None:
     asked = wire.sides(order)
     if not asked:
         return
-    nearest = _nearest(asked["width"], asked["height"])
+    nearest = nearest_size((asked["width"], asked["height"]), tuple(WORDS))
     ratio, megapixels = WORDS[nearest]
     why = f"{NAME}'s FLUX makes fixed sizes: this is {ratio} at {megapixels} megapixel"
     for name, pixels in zip(("width", "height"), nearest, strict=True):
@@ -165,18 +165,8 @@ def _ratio(order: Order) -> dict[str, object]:
     sides = wire.sides(order)
     if not sides:
         return {}
-    ratio, megapixels = WORDS[_nearest(sides["width"], sides["height"])]
+    ratio, megapixels = WORDS[nearest_size((sides["width"], sides["height"]), tuple(WORDS))]
     return {"aspect_ratio": ratio, "megapixels": megapixels}
-
-
-def _nearest(width: int, height: int) -> tuple[int, int]:
-    """The size that is nearest by its aspect ratio and, among those of one ratio, by its pixels."""
-
-    def distance(size: tuple[int, int]) -> tuple[float, float]:
-        ratio, pixels = size[0] / size[1] * height / width, size[0] * size[1] / (width * height)
-        return round(abs(math.log(ratio)), 9), abs(math.log(pixels))
-
-    return min(WORDS, key=distance)
 
 
 def _clamp(order: Order, name: str, maximum: float) -> None:
