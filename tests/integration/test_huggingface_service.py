@@ -80,9 +80,9 @@ async def test_a_photo_and_a_mask_by_an_endpoint():
     """P3, U6: a model whose endpoint runs our handler repaints what is white, and its entry says so; without one it
     refuses.
     """
-    photo = generation_pb2.InputImage(data=encoded("blue"))
+    photo, mask = (generation_pb2.InputImage(data=each) for each in (encoded("blue"), encoded("black", half="white")))
     request = generation_pb2.GenerateRequest(prompt="a fox", model="sdxl", seed=3)
-    request.inpainting.CopyFrom(generation_pb2.Inpainting(image=photo, mask=generation_pb2.InputImage(data=encoded())))
+    request.inpainting.CopyFrom(generation_pb2.Inpainting(image=photo, mask=mask))
     async with stubs() as (sandbox, _, _catalogue):
         at = f"sdxl+handler={sandbox.url}/huggingface-endpoint/handler"
         environ = {**sandbox.environment, "HUGGINGFACE_ENDPOINTS": at}
@@ -92,7 +92,8 @@ async def test_a_photo_and_a_mask_by_an_endpoint():
     assert answer.upstream_provider == "endpoint"
     assert (answer.images[0].width, answer.images[0].height, answer.images[0].seed) == (512, 384, 3)
     with Image.open(io.BytesIO(answer.images[0].data)) as drawn:
-        assert drawn.convert("RGB").getcolors() == [(512 * 384, (0, 0, 255))]
+        kept, repainted = (drawn.convert("RGB").crop((x, 0, x + 256, 384)).getcolors() for x in (0, 256))
+    assert kept == [(256 * 384, (0, 0, 255))] != repainted
     assert (catalog_pb2.TASK_INPAINTING in model.tasks, model.max_loras) == (True, 4)
     async with stubs() as (sandbox, generation, _catalogue):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -101,8 +102,10 @@ async def test_a_photo_and_a_mask_by_an_endpoint():
         assert posts(sandbox) == []
 
 
-def encoded(colour="black"):
-    """A picture of one colour, 512 by 384 px."""
-    data = io.BytesIO()
-    Image.new("RGB", (512, 384), colour).save(data, "PNG")
+def encoded(colour, half=None):
+    """A picture of one colour, 512 by 384 px, its right half perhaps of another."""
+    data, drawn = io.BytesIO(), Image.new("RGB", (512, 384), colour)
+    if half is not None:
+        drawn.paste(half, (256, 0, 512, 384))
+    drawn.save(data, "PNG")
     return data.getvalue()

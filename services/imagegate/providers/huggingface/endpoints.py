@@ -62,7 +62,7 @@ Endpoints = Annotated[Mapping[str, Endpoint], BeforeValidator(_by_key)]
 
 
 def with_endpoints(catalogue: Catalogue, endpoints: Mapping[str, Endpoint]) -> Catalogue:
-    """The catalogue with every model switched on that has an endpoint, whatever kept it off; it does what is done there.
+    """The catalogue with every model switched on that has an endpoint, whatever kept it off, doing what is done there.
 
     Raises CatalogueError naming every key that is no model's.
     """
@@ -79,7 +79,7 @@ def _at(endpoint: Endpoint, model: Model) -> Model:
     rest = {name: each for name, each in model.parameters.items() if name != "lora_weight"}
     if not endpoint.speaks_handler(model):
         return model.model_copy(update={**alive, "max_loras": 0, "parameters": rest})
-    # What was to come runs on a handler of the operator's: nothing more is known of it than that it speaks as ours does.
+    # What was to come runs on a handler of the operator's: nothing is known of it but that it speaks as ours does.
     if model.coming_soon or not set(MADE_BY_A_PIPELINE) & set(model.tasks):
         return model.model_copy(update=alive)
     more = {
