@@ -12,11 +12,13 @@ Start one with ``python -m imagegate.sandbox``, or inside a test with ``imagegat
 ``pictures``               drawings from prompt and seed: the same request gives the same bytes
 
 ``huggingface``            the inference router: hf-inference, and four others through it
-``huggingface_endpoint``   dedicated endpoints
+``huggingface_endpoint``   dedicated endpoints: the standard container
+``huggingface_handler``    our handler on such an endpoint
 ``huggingface_inline``     together and nscale, whose pictures come in their answers
 ``huggingface_replicate``  Replicate's predictions, whose pictures lie at URLs
 ``huggingface_hub``        the Hub: who serves a model, whose key this is
 ``huggingface_key``        what a key may do
+``huggingface_lora``       LoRAs on hf-inference
 ``huggingface_models``     which models are served, by world
 ``huggingface_pipeline``   what a diffusers pipeline accepts, and how it complains
 

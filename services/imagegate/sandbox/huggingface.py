@@ -14,6 +14,7 @@ from imagegate.sandbox.fal import Fal
 from imagegate.sandbox.faults import UpstreamName
 from imagegate.sandbox.huggingface_inline import generate
 from imagegate.sandbox.huggingface_key import account_for_inference
+from imagegate.sandbox.huggingface_lora import with_lora
 from imagegate.sandbox.huggingface_models import HubModel, World, find_by_fal_app, find_elsewhere, find_model
 from imagegate.sandbox.huggingface_pipeline import draw_for, image_format, picture_of, read_parameters
 from imagegate.sandbox.huggingface_replicate import DELIVERY_PATH, Replicate
@@ -87,6 +88,7 @@ class HuggingFace:
             raise RefusedError(400, {"error": f'Accept type "{accept or "*/*"}" not supported'})
         _refuse_free(model, kind)
         prompt, parameters = read_parameters(call.body, model.pipeline)
+        prompt = with_lora(prompt, model, request.headers.get("lora"))
         picture = picture_of(call, prompt, parameters, model.side, format or "jpeg")
         data = await draw_for(request, picture, self._seconds)
         computed = {"x-compute-type": "gpu", "x-compute-time": f"{self._seconds:.3f}"}

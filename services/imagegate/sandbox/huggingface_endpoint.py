@@ -1,5 +1,6 @@
-"""Dedicated Inference Endpoints, as their standard container answers. Every name is an endpoint that is up, but one
-that contains `cold` sleeps until it is asked for the first time.
+"""Dedicated Inference Endpoints, as their standard container answers, or where the name contains `handler` the handler
+that we ship (`huggingface_handler`). Every name is an endpoint that is up, but one that contains `cold` sleeps until it
+is asked for the first time.
 
 https://huggingface.co/docs/inference-endpoints
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterable, MutableMapping
 
 from aiohttp import web
 
+from imagegate.sandbox import huggingface_handler
 from imagegate.sandbox.call import CALL, RefusedError, Target, answer_of
 from imagegate.sandbox.faults import UpstreamName
 from imagegate.sandbox.huggingface_key import account
@@ -87,16 +89,25 @@ class HuggingFaceEndpoint:
         format = "png" if wants_json else image_format(accept)
         if format is None:
             raise RefusedError(400, {"error": f"Accept type {accept} not supported."})
+        if huggingface_handler.MARK in call.target.model:
+            asked = huggingface_handler.read(call.target.model, call.body)
+            data = await huggingface_handler.make(request, asked, format, self._seconds)
+        else:
+            data = await self._standard(request, format)
+        if wants_json:  # the trap of a forgotten Accept header: the picture comes as one JSON string
+            return web.Response(text=json.dumps(base64.b64encode(data).decode()), content_type="application/json")
+        return web.Response(body=data, content_type="image/png" if call.spoilt == "bomb" else f"image/{format}")
+
+    async def _standard(self, request: web.Request, format: str) -> bytes:
+        """A picture by the standard container. Raises RefusedError."""
+        call = request[CALL]
         prompt, parameters = read_parameters(call.body, "DiffusionPipeline")
         if parameters.width != parameters.height:
             told = f"Provided `height={parameters.height}` and `width={parameters.width}`, "
             told += "but either both must have a value or both must be None (or not provided)."
             raise RefusedError(400, {"error": told})
         picture = picture_of(call, prompt, parameters, 1024, format)
-        data = await draw_for(request, picture, self._seconds)
-        if wants_json:  # the trap of a forgotten Accept header: the picture comes as one JSON string
-            return web.Response(text=json.dumps(base64.b64encode(data).decode()), content_type="application/json")
-        return web.Response(body=data, content_type=picture.content_type)
+        return await draw_for(request, picture, self._seconds)
 
     async def _not_found(self, _: web.Request) -> web.Response:
         return answer_of(404, "Not Found")

@@ -64,9 +64,10 @@ class HuggingFaceHub:
         mapping = model.mapping(self._world)
         usual = {"pipeline_tag": "text-to-image", "tags": ["diffusers", "text-to-image"], "private": False}
         fields: dict[str, object] = usual | {"gated": "auto" if model.needs_pro else False, "library_name": "diffusers"}
+        card = {"base_model": list(model.lora_of), "tags": ["lora"]} if model.lora_of else {}
         if not expand:
             return about | {"modelId": model.id} | fields
-        fields |= {"inferenceProviderMapping": mapping} | ({"inference": "warm"} if mapping else {})
+        fields |= {"inferenceProviderMapping": mapping, "cardData": card} | ({"inference": "warm"} if mapping else {})
         unknown = sorted(set(expand) - fields.keys() - {"inference"})
         if unknown:
             raise RefusedError(400, {"error": f"Invalid value for expand: {', '.join(unknown)}"})

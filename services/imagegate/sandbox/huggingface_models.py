@@ -1,6 +1,6 @@
 """Which models Hugging Face serves, and through whom, by world: `today`, and `2025` as the incident reports saw it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +10,8 @@ Serving = Literal["served", "deprecated", "absent"]
 
 @dataclass(frozen=True)
 class HubModel:
-    """A text-to-image model on the Hub. `side` is its own width and height in px.
+    """A text-to-image model on the Hub, or a LoRA of the models in `lora_of`, whose file is `weights`. `side` is its
+    own width and height in px.
 
     `fal_app` is the app that serves it through the inference provider fal-ai, `elsewhere` what the others call it;
     `now` is what hf-inference does with it today; in 2025 hf-inference served them all. `needs_pro`: a free key is
@@ -25,19 +26,24 @@ class HubModel:
     needs_pro: bool = False
     formerly: str | None = None
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    lora_of: Collection[str] = ()
+    weights: str = ""
 
     def on_hf_inference(self, world: World) -> Serving:
-        return "served" if world == "2025" else self.now
+        return "served" if world == "2025" and not self.lora_of else self.now
 
     def mapping(self, world: World) -> dict[str, dict[str, str]]:
         """The Hub's `inferenceProviderMapping`: inference provider to what it calls this model."""
         called = {"hf-inference": self.id} if self.on_hf_inference(world) == "served" else {}
         called |= {} if self.fal_app is None else {"fal-ai": self.fal_app}
         called |= self.elsewhere
-        return {name: {"status": "live", "providerId": id, "task": "text-to-image"} for name, id in called.items()}
+        adapter = {"adapter": "lora", "adapterWeightsPath": self.weights} if self.lora_of else {}
+        live = {"status": "live", "task": "text-to-image"} | adapter
+        return {name: {**live, "providerId": id} for name, id in called.items()}
 
 
 PLAYGROUND = "playgroundai/playground-v2.5-1024px-aesthetic"
+SD15 = "runwayml/stable-diffusion-v1-5"
 
 MODELS = (
     HubModel(
@@ -75,7 +81,7 @@ MODELS = (
         "StableDiffusionPipeline",
         512,
         "absent",
-        formerly="runwayml/stable-diffusion-v1-5",
+        formerly=SD15,
     ),
     # One for each of the others alone, so that each can be met without being asked for. That nobody else serves these
     # is made up.
@@ -91,6 +97,41 @@ MODELS = (
         1024,
         "absent",
         elsewhere={"nscale": "ByteDance/SDXL-Lightning"},
+    ),
+    # LoRAs: one that two inference providers have, and three that only hf-inference could load.
+    HubModel(
+        "XLabs-AI/flux-RealismLora",
+        "FluxPipeline",
+        1024,
+        "absent",
+        fal_app="fal-ai/flux-lora",
+        elsewhere={"replicate": "black-forest-labs/flux-dev-lora"},
+        lora_of=("black-forest-labs/FLUX.1-dev",),
+        weights="lora.safetensors",
+    ),
+    HubModel(
+        "hugovntr/flux-schnell-realism",
+        "FluxPipeline",
+        1024,
+        "absent",
+        lora_of=("black-forest-labs/FLUX.1-schnell",),
+        weights="schnell-realism_v2.3.safetensors",
+    ),
+    HubModel(
+        "nerijs/pixel-art-xl",
+        "StableDiffusionXLPipeline",
+        1024,
+        "absent",
+        lora_of=("stabilityai/stable-diffusion-xl-base-1.0",),
+        weights="pixel-art-xl.safetensors",
+    ),
+    HubModel(
+        "latent-consistency/lcm-lora-sdv1-5",
+        "StableDiffusionPipeline",
+        512,
+        "absent",
+        lora_of=(SD15,),
+        weights="pytorch_lora_weights.safetensors",
     ),
 )
 

@@ -72,6 +72,11 @@ class FluxDev(FluxSchnell):
     guidance: float = Field(default=3, ge=0, le=10)
 
 
+class FluxDevLora(FluxDev):
+    lora_weights: str = Field(pattern=r"^https://huggingface\.co/[\w.-]+/[\w.-]+$")  # other places are not played
+    lora_scale: float = Field(default=1, ge=-1, le=3)
+
+
 class Plain(Input):
     """A model of the Stable Diffusion kind."""
 
@@ -88,6 +93,7 @@ class Plain(Input):
 INPUTS: dict[str, type[Input]] = {
     "black-forest-labs/flux-schnell": FluxSchnell,
     "black-forest-labs/flux-dev": FluxDev,
+    "black-forest-labs/flux-dev-lora": FluxDevLora,
 }
 
 

@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 from aiohttp import web
 
-from imagegate.providers.huggingface.endpoints import with_endpoints
+from imagegate.providers.huggingface.endpoints import Endpoint, with_endpoints
 from imagegate.providers.huggingface.provider import create
 from imagegate.runtime import images
 from imagegate.runtime.deadline import Deadline
@@ -531,7 +531,7 @@ def test_a_model_comes_alive_with_an_endpoint():
     off = {"enabled": False, "disabled_reason": "needs a dedicated endpoint"}
     models = tuple(model.model_copy(update={**off, "coming_soon": model.key == "sdxl"}) for model in catalogue.models)
     asleep = catalogue.model_copy(update={"models": models})
-    alive = with_endpoints(asleep, {"sdxl": "https://x", "sd15": "https://y"})
+    alive = with_endpoints(asleep, {"sdxl": Endpoint(url="https://x"), "sd15": Endpoint(url="https://y")})
     assert {model.key for model in alive.models if model.enabled} == {"sdxl", "sd15"}
     assert alive.find("sdxl").disabled_reason == ""
     assert alive.find("flux-dev").disabled_reason == "needs a dedicated endpoint"
@@ -818,6 +818,8 @@ async def test_without_a_key_it_is_off_and_says_why(tmp_path):
         {"HUGGINGFACE_ENDPOINTS": "sdxl=https://me:pass@h"},
         {"HUGGINGFACE_ENDPOINTS": "sdxl=ftp://h"},
         {"HUGGINGFACE_ENDPOINTS": "sdxl=https://h,sdxl=https://i"},
+        {"HUGGINGFACE_ENDPOINTS": "sdxl=https://h,sdxl+handler=https://i"},
+        {"HUGGINGFACE_ENDPOINTS": "sdxl+handle=https://h"},
     ],
 )
 def test_wrong_settings_are_named(wrong):

@@ -37,6 +37,8 @@ print(json.dumps({
     "replicate": outcome("replicate", schnell, num_inference_steps=4, seed=1),
     "replicate bad field": outcome("replicate", schnell, width=512),
     "replicate by version": outcome("auto", "playgroundai/playground-v2.5-1024px-aesthetic", width=512, height=256),
+    "replicate lora": outcome("replicate", "XLabs-AI/flux-RealismLora"),
+    "fal-ai lora": outcome("fal-ai", "XLabs-AI/flux-RealismLora", width=512, height=256),
     "not there": outcome("together", "stabilityai/stable-diffusion-xl-base-1.0"),
     "fal-ai bad field": outcome("fal-ai", schnell, scheduler="Euler"),
     "free": outcome("hf-inference", dev),
@@ -117,10 +119,29 @@ async def test_full_path(sandbox, run_script):
         "nscale": [512, 256],
         "replicate": [1024, 1024],
         "replicate by version": [512, 256],
+        "replicate lora": [1024, 1024],
+        "fal-ai lora": [512, 256],
         "not there": "ValueError",
         "pro": [1024, 1024],
         "is pro": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("lora", "words"),
+    [
+        ("nerijs/pixel-art-xl", "is not a LoRA adapter for base model black-forest-labs/FLUX.1-schnell"),
+        (SCHNELL, "is not a LoRA adapter"),
+    ],
+)
+async def test_a_lora_by_a_header(sandbox, lora, words):
+    """U1, R1: the client's own headers reach the machine; a LoRA of another model is refused in the backend's words."""
+    url = f"{sandbox.url}/huggingface/hf-inference/models/{SCHNELL}"
+    wrong = InferenceClient(url, token="hf_free", headers={"lora": lora})
+    with pytest.raises(BadRequestError, match=words):
+        await asyncio.to_thread(wrong.text_to_image, "a fox")
+    right = InferenceClient(url, token="hf_free", headers={"lora": "hugovntr/flux-schnell-realism"})
+    assert (await asyncio.to_thread(right.text_to_image, "a fox", width=512, height=256)).size == (512, 256)
 
 
 async def test_an_endpoint(sandbox):

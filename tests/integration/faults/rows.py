@@ -82,7 +82,7 @@ class Row:
     retry_after: tuple[float, float] | None = None
     says: str = ""
 
-    # How it comes about.
+    # How it comes about; {sandbox} in a variable is its address.
     rules: Sequence[Rule] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     front: FrontMaker | None = None
@@ -341,6 +341,10 @@ OF_THE_ANSWER = [
     delivered("F21", WEBUI, "one of two", front=answers(without_the_last), count=2, says="count"),
 ]
 
+# Hugging Face, where a dedicated endpoint runs our handler.
+BY_A_HANDLER = {"HUGGINGFACE_ENDPOINTS": "sdxl+handler={sandbox}/huggingface-endpoint/handler"}
+BROKEN = {"error": "the handler failed: OutOfMemoryError: CUDA out of memory"}
+
 # A picture made from another one fails as one made from words.
 FROM_A_PICTURE = [
     replace(row, from_picture=True)
@@ -367,6 +371,18 @@ FROM_A_PICTURE = [
 
 SOON = (0.5, 1.5)
 OF_THE_UPSTREAM = [
+    refused(
+        "F25",
+        HF,
+        "400 by a handler that failed",
+        Reason.UPSTREAM_ERROR,
+        UNAVAILABLE,
+        Effect.COUNTS,
+        rules=submission("huggingface-endpoint", "status", code=400, body=BROKEN),
+        environ=BY_A_HANDLER,
+        model="huggingface/sdxl",
+        says="CUDA out of memory",
+    ),
     *(
         status(
             "F22",

@@ -176,6 +176,24 @@ def test_controlnets_defaults() -> None:
         assert ranges(f"huggingface/controlnet-openpose-{name}", "steps")[2] == steps
 
 
+def test_what_goes_to_hugging_face_with_a_request() -> None:
+    """P1, P3, P4, U1: a LoRA for what is served, a pose at a scale of 0 to 2 (1) and a person where an endpoint is."""
+    taken = {
+        name.removeprefix("huggingface/"): (model.max_loras, model.max_controls, model.max_identity)
+        for name, model in MODELS.items()
+        if name.startswith("huggingface/") and (model.max_loras or model.max_controls or model.max_identity)
+    }
+    poses = [f"controlnet-openpose-{name}" for name in ("sd15", "sdxl", "sdxl-ultra")]
+    poses += ["sd35-controlnet-canny", "flux-openpose"]
+    assert taken == {
+        **dict.fromkeys(("flux-schnell", "flux-dev", "sdxl", "sd15"), (1, 0, 0)),
+        **dict.fromkeys(poses, (0, 1, 0)),
+        "photomaker-v2": (0, 0, 4),
+    }
+    for name in poses:
+        assert ranges(f"huggingface/{name}", "conditioning_scale") == (0, 2, 1)
+
+
 def test_the_local_webuis_ranges() -> None:
     """U3, P4: 256 to 2048 px, 10 to 50 steps, guidance 1 to 20, with the guide's defaults and not the API's."""
     assert ranges("automatic1111/local", "width") == ranges("automatic1111/local", "height") == (256, 2048, 512)

@@ -1,20 +1,35 @@
 """What Hugging Face is sent, and what each of its answers means."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 from multidict import CIMultiDict
 
-from imagegate.providers.huggingface import hub, wire
-from imagegate.providers.huggingface.shapes import BY_ROUTER, endpoint, fal, hf_inference, nscale, replicate, together
+from imagegate.providers.huggingface import hub, loras, wire
+from imagegate.providers.huggingface.endpoints import Endpoint, with_endpoints
+from imagegate.providers.huggingface.loras import Adapter
+from imagegate.providers.huggingface.shapes import (
+    BY_ROUTER,
+    WITH_LORA,
+    endpoint,
+    fal,
+    handled,
+    hf_inference,
+    nscale,
+    replicate,
+    together,
+)
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.fitting import asked_fields, fit
+from imagegate.runtime.fitting import asked_fields, fit, forbidden
+from imagegate.runtime.inputs import to_inputs
 from imagegate.runtime.models_file import load_catalogue
 from imagegate.runtime.order import Order
 from imagegate.runtime.words import MAX_WORDS_BYTES
+from imagegate.testing import picture
 from imagegate.v1 import generation_pb2
 
 CATALOGUE = load_catalogue("huggingface", Path(wire.__file__).with_name("models.yaml"))
@@ -33,10 +48,11 @@ GATED = f"Access to model {DEV} is restricted and you are not in the authorized 
 
 
 def order_for(name: str = "", *, kept: frozenset[str] | None = frozenset(), **fields) -> Order:
-    request = generation_pb2.GenerateRequest(prompt="a fox", **fields)
+    request = generation_pb2.GenerateRequest(**{"prompt": "a fox", **fields})
     model = CATALOGUE.find(name) or CATALOGUE.find_outside(name)
     fitted = fit(request, model, 7)
     order = Order(model, request.prompt, fitted.parameters, Deadline.after(20), asked=asked_fields(request), kept=kept)
+    order.inputs = to_inputs(request, fitted.inputs)
     order.adjustments.extend(fitted.adjustments)
     return order
 
@@ -285,6 +301,270 @@ def test_an_endpoint_holds_a_request_as_long_as_there_is_time_for_a_picture():
     assert endpoint.headers(order) == {"X-Scale-Up-Timeout": "56"}
     order.deadline = Deadline.after(3.5)
     assert endpoint.headers(order) == {}
+
+
+# ── LoRAs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+REALISM = "XLabs-AI/flux-RealismLora"
+AT_FAL = Adapter("fal-ai/flux-lora", "lora v1.safetensors")
+
+
+def a_lora(weight=None, name=REALISM):
+    return [generation_pb2.Lora(name=name, weight=weight)]
+
+
+def with_lora(shape, order: Order, adapter: Adapter) -> dict:
+    """The payload of an order whose LoRA the shape lays over the model."""
+    return WITH_LORA[shape.NAME](sent(shape, order, adapter.model), order, adapter)
+
+
+@pytest.mark.parametrize("shape", [*BY_ROUTER.values(), endpoint], ids=lambda shape: shape.NAME)
+def test_a_lora_is_never_a_parameter(shape):
+    """R1: the incident cannot come back: whoever serves a model, no payload of its own says anything of a LoRA."""
+    order = order_for("sdxl", loras=a_lora(0.5))
+    assert "lora" not in json.dumps(sent(shape, order)).lower()
+
+
+def test_hf_inference_hears_of_a_lora_by_a_header():
+    """U1, R1: the header holds its name; its weight cannot be said, which is told, and is no change where it is 1."""
+    for weight, changes in ((None, set()), (0.5, {("loras[0].weight", "0.5", "", "DROPPED")})):
+        order = order_for("flux-dev", loras=a_lora(weight))
+        sent(hf_inference, order)
+        assert hf_inference.headers(order) == {"lora": REALISM}
+        assert told(order) == changes
+    assert hf_inference.headers(order_for("flux-dev")) == {}
+
+
+@pytest.mark.parametrize("kept", [None, frozenset({"loras"})])
+def test_a_weight_that_is_insisted_on(kept):
+    """R1: a request that insists on its LoRAs is refused for a weight that cannot be said, not for the usual one."""
+    with pytest.raises(Failure, match="weight") as failed:
+        sent(hf_inference, order_for("flux-dev", loras=a_lora(0.5), kept=kept))
+    assert (failed.value.reason, failed.value.dispatch) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT)
+    order = order_for("flux-dev", loras=a_lora(1), kept=kept)
+    sent(hf_inference, order)
+    assert told(order) == {("loras[0].weight", "1", "", "DROPPED")}
+
+
+def test_a_weight_is_told_once():
+    """R1: one that was clamped before it was left out leads from what was asked to nothing."""
+    order = order_for("flux-dev", loras=a_lora(4))
+    sent(hf_inference, order)
+    assert told(order) == {("loras[0].weight", "4", "", "DROPPED")}
+
+
+@pytest.mark.parametrize(("weight", "scale"), [(None, {}), (0.5, {"scale": 0.5}), (0, {"scale": 0})])
+def test_fal_is_told_where_a_lora_lies(weight, scale):
+    """U1, R2: the address is made of the LoRA's name and the Hub's word; the weight is sent where it was asked for."""
+    order = order_for("flux-dev", loras=a_lora(weight))
+    payload = with_lora(fal, order, AT_FAL)
+    path = f"https://huggingface.co/{REALISM}/resolve/main/lora%20v1.safetensors"
+    assert payload["loras"] == [{"path": path, **scale}]
+    assert (payload["prompt"], "model_name" in payload, told(order)) == ("a fox", False, set())
+
+
+def test_fals_app_for_many_models_is_told_which():
+    """U1: `fal-ai/lora` alone takes the name of the model that the LoRA is laid over."""
+    payload = with_lora(fal, order_for("sdxl", loras=a_lora()), Adapter("fal-ai/lora", "x.safetensors"))
+    assert payload["model_name"] == "stabilityai/stable-diffusion-xl-base-1.0"
+
+
+def test_replicate_is_told_the_page_of_a_lora():
+    """U1, R1: FLUX takes a LoRA's weight there; of any other model nobody documents it, which is told."""
+    order = order_for("flux-dev", loras=a_lora(0.5), width=512, height=512)
+    words = with_lora(replicate, order, Adapter("black-forest-labs/flux-dev-lora", "x"))["input"]
+    assert (words["lora_weights"], words["lora_scale"]) == (f"https://huggingface.co/{REALISM}", 0.5)
+    assert (words["aspect_ratio"], told(order)) == ("1:1", set())
+    order = order_for("sdxl", loras=a_lora(0.5))
+    payload = with_lora(replicate, order, Adapter("someone/sdxl:0123abcd", "x"))
+    assert (payload["version"], "lora_scale" in payload["input"]) == ("0123abcd", False)
+    assert payload["input"]["lora_weights"].endswith(REALISM)
+    assert told(order) == {("loras[0].weight", "0.5", "", "DROPPED")}
+
+
+NO_LORA = ["add_detail", "https://x/y", "../../etc", "a/.b", ".a/b", "a/b/c", "a b/c", "a/b?x", "a/b\r\nHost: x", "a/"]
+
+
+@pytest.mark.parametrize("name", NO_LORA)
+def test_a_lora_that_is_no_repository(name):
+    """R1, R14: the caller names a repository of the Hub, never an address or a file; all else is refused."""
+    with pytest.raises(Failure) as failed:
+        loras.check_names(order_for("flux-dev", loras=a_lora(name=name)).inputs.loras)
+    assert (failed.value.reason, failed.value.dispatch) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT)
+
+
+def read_lora(mapping=None, base=DEV, status=200):
+    body = {"id": REALISM, "cardData": {"base_model": base}, "inferenceProviderMapping": mapping}
+    return loras.to_lora(answer(status, body), REALISM)
+
+
+AS_ADAPTER = {"status": "live", "task": "text-to-image", "adapter": "lora", "adapterWeightsPath": "x.safetensors"}
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_a_loras_mapping(as_list):
+    """U1: who has a LoRA, and under which name, in both shapes of the mapping; fal-ai is preferred to replicate."""
+    mapping = {name: {**AS_ADAPTER, "providerId": f"{name}/app"} for name in ("replicate", "fal-ai", "wavespeed")}
+    told = [{"provider": name, **entry} for name, entry in mapping.items()] if as_list else mapping
+    found = read_lora(told)
+    at_fal = Adapter("fal-ai/app", "x.safetensors")
+    assert hub.choose_adapter(found) == hub.Served("fal-ai", "fal-ai/app", at_fal)
+    assert hub.choose_adapter(found, "replicate").inference_provider == "replicate"
+    assert hub.choose_adapter(found, "wavespeed") is hub.choose_adapter(found, "together") is None
+
+
+@pytest.mark.parametrize(
+    "useless",
+    [
+        {"status": "staging"},
+        {"task": "text-to-video"},
+        {"adapter": None},
+        {"adapterWeightsPath": None},
+        {"adapterWeightsPath": "../x"},
+        {"adapterWeightsPath": "a/../x"},
+        {"adapterWeightsPath": "x?y"},
+        {"providerId": "../whoami-v2"},
+        {"providerId": None},
+    ],
+)
+def test_a_loras_mapping_that_is_of_no_use(useless):
+    """R14: what is not live, no LoRA, or could steer a key or an address elsewhere is passed over."""
+    found = read_lora({"fal-ai": {**AS_ADAPTER, "providerId": "fal-ai/app", **useless}})
+    assert hub.choose_adapter(found) is None
+
+
+@pytest.mark.parametrize(
+    "base", [["x/y", "runwayml/stable-diffusion-v1-5"], "stable-diffusion-v1-5/stable-diffusion-v1-5"]
+)
+def test_a_lora_is_for_its_model(base):
+    """R1: it is laid over a model that its page names, by any of its names, and over no other."""
+    found = read_lora(base=base)
+    loras.check_base(found, REALISM, CATALOGUE.find("sd15"))
+    with pytest.raises(Failure, match="is not a LoRA of stabilityai") as failed:
+        loras.check_base(found, REALISM, CATALOGUE.find("sdxl"))
+    assert (failed.value.reason, failed.value.dispatch) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT)
+    with pytest.raises(Failure, match="none that its page names"):
+        loras.check_base(read_lora(base=None), REALISM, CATALOGUE.find("sd15"))
+
+
+@pytest.mark.parametrize(("status", "reason"), [(404, Reason.UNSUPPORTED), (500, Reason.UPSTREAM_ERROR)])
+def test_a_lora_that_is_not_there_is_not_the_models_fault(status, reason):
+    """R7: a LoRA that the Hub does not have takes no model out."""
+    with pytest.raises(Failure) as failed:
+        read_lora(status=status)
+    assert (failed.value.reason, failed.value.dispatch) == (reason, Dispatch.NOT_SENT)
+
+
+# ── An endpoint with our handler ─────────────────────────────────────────────────────────────────────────────────────
+
+PHOTO, POSE, MASK, FACE = picture(64, 48), picture(32, 32), picture(64, 48), picture(16, 16)
+
+
+def image(data=PHOTO):
+    return generation_pb2.InputImage(data=data)
+
+
+def b64(data):
+    return b64encode(data).decode()
+
+
+def handled_order(key, **fields) -> Order:
+    """An order of a model whose endpoint runs our handler."""
+    at = {key: Endpoint(url="https://x", has_handler=True)}
+    request = generation_pb2.GenerateRequest(**{"prompt": "a fox", "width": 512, "height": 768, "seed": 3, **fields})
+    model = with_endpoints(CATALOGUE, at).find(key)
+    fitted = fit(request, model, 7)
+    assert forbidden(request, fitted.adjustments) == []
+    order = Order(model, request.prompt, fitted.parameters, Deadline.after(20), asked=asked_fields(request))
+    order.inputs = to_inputs(request, fitted.inputs)
+    return order
+
+
+def handled_inputs(key, **fields) -> dict:
+    payload = sent(handled, handled_order(key, **fields), "https://x")
+    assert payload.keys() == {"inputs"}
+    return payload["inputs"]
+
+
+WORDS = {"prompt": "a fox", "seed": 3, "width": 512, "height": 768, "num_inference_steps": 30, "guidance_scale": 7.5}
+
+
+def a_pose(**how):
+    return [generation_pb2.Control(type=generation_pb2.CONTROL_TYPE_OPENPOSE, image=image(POSE), **how)]
+
+
+def test_a_handler_is_sent_words():
+    """U6, R1, R2: what the model takes, and sides that are no square; LoRAs with the weights that were asked for."""
+    given = handled_inputs("sdxl", negative_prompt="cats", loras=[*a_lora(0.5), *a_lora(name="a/b")])
+    assert given == {
+        **WORDS,
+        "task": "text_to_image",
+        "negative_prompt": "cats",
+        "loras": [{"name": REALISM, "weight": 0.5}, {"name": "a/b"}],
+    }
+
+
+def test_a_handler_is_sent_a_pose():
+    """P3, U1, P4: as the old documents' payload, in `image`, with a scale of 1 unless asked otherwise."""
+    given = handled_inputs("controlnet-openpose-sd15", controls=a_pose(start=0.1, end=0.5, preprocess=True))
+    assert given == {
+        **WORDS,
+        "task": "control_openpose",
+        "image": b64(POSE),
+        "controlnet_conditioning_scale": 1.0,
+        "control_guidance_start": 0.1,
+        "control_guidance_end": 0.5,
+        "preprocess": True,
+    }
+
+
+def test_a_handler_is_sent_a_photo_and_a_pose():
+    """P3: a photo together with a pose in one request."""
+    task = generation_pb2.ImageToImage(image=image(), strength=0.5)
+    given = handled_inputs("controlnet-openpose-sd15", image_to_image=task, controls=a_pose(conditioning_scale=0))
+    assert (given["task"], given["image"], given["control_image"]) == ("image_to_image", b64(PHOTO), b64(POSE))
+    assert (given["strength"], given["controlnet_conditioning_scale"]) == (0.5, 0)
+
+
+def test_a_handler_is_sent_a_mask():
+    """P3: photo and mask, with what was asked for and nothing that was not."""
+    task = generation_pb2.Inpainting(image=image(), mask=image(MASK), mask_blur=4)
+    given = handled_inputs("sdxl", inpainting=task)
+    expected = {"task": "inpainting", "image": b64(PHOTO), "mask_image": b64(MASK), "mask_blur": 4}
+    assert given == {**WORDS, **expected}
+
+
+def test_a_handler_is_sent_a_person():
+    """P3, U1: every picture of the person, in order."""
+    people = [generation_pb2.Identity(image=image(FACE)), generation_pb2.Identity(image=image(PHOTO))]
+    given = handled_inputs("photomaker-v2", identity=people)
+    assert (given["task"], given["input_id_images"]) == ("identity", [b64(FACE), b64(PHOTO)])
+
+
+def test_a_handler_is_sent_a_photo_to_take_the_pose_from():
+    """P3: without any words, which pose extraction does not need."""
+    task = generation_pb2.PoseExtraction(image=image(), detect_face=False)
+    expected = {"task": "pose_extraction", "image": b64(PHOTO), "detect_hands": True, "detect_face": False}
+    assert handled_inputs("openpose-annotator", prompt="", pose_extraction=task) == expected
+
+
+def test_an_endpoints_entry_claims_what_is_done_there():
+    """P1, U6: the handler adds tasks and LoRAs to a model; the standard container takes LoRAs away."""
+
+    def at(key, has_handler):
+        return with_endpoints(CATALOGUE, {key: Endpoint(url="https://x", has_handler=has_handler)}).find(key)
+
+    plain, more = at("sdxl", False), at("sdxl", True)
+    assert (plain.tasks, plain.max_loras, "lora_weight" in plain.parameters) == (("text_to_image",), 0, False)
+    assert more.tasks == ("text_to_image", "image_to_image", "inpainting")
+    assert {"strength", "mask_blur", "lora_weight"} <= more.parameters.keys()
+    assert more.max_loras > 1
+    pose = at("controlnet-openpose-sdxl", False)  # nothing else could run there
+    assert pose.tasks == ("control_openpose", "image_to_image", "inpainting")
+    assert (at("photomaker-v2", False).tasks, at("openpose-annotator", True).tasks) == (
+        ("identity",),
+        ("pose_extraction",),
+    )
 
 
 # ── Who serves a model ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -587,6 +867,9 @@ UNEQUAL = "Provided `height=512` and `width=1024`, but either both must have a v
         (400, {"error": UNEXPECTED}, Reason.UPSTREAM_REJECTED_INPUT),
         (400, {"error": "CUDA out of memory. Tried to allocate 20.00 MiB"}, Reason.UPSTREAM_ERROR),
         (400, {"error": "Bad Request: Invalid state"}, Reason.MODEL_NOT_FOUND),
+        (400, {"error": "the handler failed: KeyError: 'x'"}, Reason.UPSTREAM_ERROR),
+        (400, {"error": "identity needs 1 to 4 pictures in input_id_images"}, Reason.UPSTREAM_REJECTED_INPUT),
+        (400, {"error": "the safety checker found NSFW content in the picture"}, Reason.CONTENT_REJECTED),
         (401, b"Unauthorized", Reason.CREDENTIALS_REJECTED),
         (404, b"Not Found", Reason.MODEL_NOT_FOUND),
         (429, b"", Reason.RATE_LIMITED),

@@ -8,14 +8,16 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
-from imagegate.providers.huggingface.shapes import BY_ROUTER, hf_inference
+from imagegate.providers.huggingface.loras import Adapter, Lora, check_base, lora_path, to_lora, unsupported
+from imagegate.providers.huggingface.shapes import BY_ROUTER, WITH_LORA, hf_inference
 from imagegate.providers.huggingface.wire import SAYINGS, to_error
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.models import Model
 from imagegate.runtime.redaction import clip, one_line
 from imagegate.runtime.upstream import UpstreamClient
 from imagegate.runtime.words import parsed
@@ -35,13 +37,18 @@ PATIENCE_SECONDS = 3.0
 # Anybody may name models of the Hub; those that were asked for longest ago are forgotten first.
 MAX_REMEMBERED = 512
 
+_Told = TypeVar("_Told")
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Who makes a model's pictures, and what that one calls the model."""
+    """Who makes a model's pictures, what that one calls the model, and how a LoRA is laid over it there (None: there is
+    none, or its name is enough).
+    """
 
     inference_provider: str
     model: str
+    adapter: Adapter | None = None
 
 
 class Hub:
@@ -51,7 +58,8 @@ class Hub:
         self._client = client
         self._url = url
         self._clock = clock
-        self._remembered: OrderedDict[str, tuple[float, Mapping[str, str] | None]] = OrderedDict()
+        # By the path that was asked for: until when it is believed, and what was told (None: nothing).
+        self._remembered: OrderedDict[str, tuple[float, Any]] = OrderedDict()
 
     async def served(self, hub_id: str, wanted: str) -> Served:
         """Who makes this model's pictures: the `wanted` one, or with AUTO the first that does and is spoken.
@@ -62,18 +70,32 @@ class Hub:
         """
         if wanted == hf_inference.NAME:
             return by_hf_inference(hub_id)
-        known = await self._mapping(hub_id)
+        known = await self._ask(mapping_path(hub_id), hub_id, to_mapping)
         if known is not None:
             return choose(known, hub_id, wanted)
         if wanted == AUTO:
             return by_hf_inference(hub_id)
-        raise Failure(
-            Reason.UPSTREAM_ERROR,
-            f"the Hub does not tell under which name {wanted} serves {hub_id}",
-            remedy="set HUGGINGFACE_INFERENCE_PROVIDER=auto, or look at https://status.huggingface.co",
-            phase="submit",
-            dispatch=Dispatch.NOT_SENT,
-        )
+        raise _untold(hub_id, wanted)
+
+    async def served_with_lora(self, model: Model, lora: str, wanted: str) -> Served:
+        """Who lays the LoRA called `lora` over this model: whom its own mapping names, else, where it serves the model,
+        hf-inference, which takes the name of any LoRA.
+
+        In this order, because that hf-inference's machines hear the name through the router is documented by their
+        source only. Raises Failure: UNSUPPORTED where nobody does, or it is for another model; as `served`.
+        """
+        known = await self._ask(lora_path(lora), lora, to_lora)
+        if known is not None:
+            check_base(known, lora, model)
+            if (found := choose_adapter(known, wanted)) is not None:
+                return found
+        elif wanted in WITH_LORA:
+            raise _untold(lora, wanted)
+        if wanted in (AUTO, hf_inference.NAME):
+            served = await self.served(model.upstream_model, wanted)
+            if served.inference_provider == hf_inference.NAME:
+                return served
+        raise unsupported(f"nobody who serves {model.upstream_model} here lays the LoRA {lora} over it")
 
     async def look_up(self, hub_id: str) -> tuple[Mapping[str, str], bool | None]:
         """Who serves the model and whether it is warm (None: the Hub does not tell), asked now and remembered.
@@ -82,27 +104,32 @@ class Hub:
         """
         answer = await self._get(f"{mapping_path(hub_id)}&expand[]=inference")
         mapping = to_mapping(answer, hub_id)
-        self._remember(hub_id, self._clock() + BELIEVED_SECONDS, mapping)
+        self._remember(mapping_path(hub_id), self._clock() + BELIEVED_SECONDS, mapping)
         return mapping, to_warm(answer)
 
     def forget(self, hub_id: str) -> None:
         """What was remembered of this model has turned out wrong."""
-        self._remembered.pop(hub_id, None)
+        self._remembered.pop(mapping_path(hub_id), None)
 
-    async def _mapping(self, hub_id: str) -> Mapping[str, str] | None:
+    def forget_lora(self, name: str) -> None:
+        """As `forget`, of a LoRA."""
+        self._remembered.pop(lora_path(name), None)
+
+    async def _ask(self, path: str, hub_id: str, read: Callable[[Answer, str], _Told]) -> _Told | None:
         """What the Hub last told, asked again when that is too old; None while it fails and has never told."""
-        until, known = self._remembered.get(hub_id, (self._clock(), None))
+        until, told = self._remembered.get(path, (self._clock(), None))
+        known: _Told | None = told
         if self._clock() < until:
             return known
         keep = BELIEVED_SECONDS
         try:
-            known = to_mapping(await self._get(mapping_path(hub_id)), hub_id)
+            known = read(await self._get(path), hub_id)
         except Failure as failure:
-            if failure.reason in (Reason.MODEL_NOT_FOUND, Reason.CREDENTIALS_REJECTED):
+            if failure.reason in (Reason.MODEL_NOT_FOUND, Reason.CREDENTIALS_REJECTED, Reason.UNSUPPORTED):
                 raise
             log.warning("the hub does not tell who serves a model", model=hub_id, message=failure.message)
             keep = FAILED_SECONDS
-        self._remember(hub_id, self._clock() + keep, known)
+        self._remember(path, self._clock() + keep, known)
         return known
 
     async def _get(self, path: str) -> Answer:
@@ -112,9 +139,9 @@ class Hub:
         except TimeoutError as error:
             raise Failure(Reason.TIMEOUT, f"the Hub did not answer within {PATIENCE_SECONDS:g} s") from error
 
-    def _remember(self, hub_id: str, until: float, known: Mapping[str, str] | None) -> None:
-        self._remembered[hub_id] = (until, known)
-        self._remembered.move_to_end(hub_id)
+    def _remember(self, path: str, until: float, known: object) -> None:
+        self._remembered[path] = (until, known)
+        self._remembered.move_to_end(path)
         while len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
 
@@ -172,6 +199,25 @@ def choose(mapping: Mapping[str, str], hub_id: str, wanted: str = AUTO) -> Serve
         Reason.MODEL_NOT_FOUND,
         f"{hub_id} is not served by {' or '.join(candidates)} now; the Hub's mapping names {others}",
         remedy=ASK_ANOTHER.format(name=able[0]) if able else SAYINGS[Reason.MODEL_NOT_FOUND][1],
+        phase="submit",
+        dispatch=Dispatch.NOT_SENT,
+    )
+
+
+def choose_adapter(lora: Lora, wanted: str = AUTO) -> Served | None:
+    """Whom to ask for a picture with this LoRA: the `wanted` one, or the first of WITH_LORA; None where none has it."""
+    for name in WITH_LORA if wanted == AUTO else (wanted,):
+        adapter = lora.adapters.get(name)
+        if name in WITH_LORA and adapter is not None and _PROVIDER_ID.fullmatch(adapter.model):
+            return Served(name, adapter.model, adapter)
+    return None
+
+
+def _untold(hub_id: str, wanted: str) -> Failure:
+    return Failure(
+        Reason.UPSTREAM_ERROR,
+        f"the Hub does not tell under which name {wanted} serves {hub_id}",
+        remedy="set HUGGINGFACE_INFERENCE_PROVIDER=auto, or look at https://status.huggingface.co",
         phase="submit",
         dispatch=Dispatch.NOT_SENT,
     )

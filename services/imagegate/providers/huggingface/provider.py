@@ -1,6 +1,7 @@
 """The conversation with Hugging Face: ask the Hub who serves the model, ask that one for each picture.
 
-A model with a dedicated endpoint is asked for there, and the Hub is not.
+A model with a dedicated endpoint is asked for there, and the Hub is not. A picture with a LoRA is made by whom the
+Hub's mapping of that LoRA names.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,11 +12,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagegate.providers.huggingface import endpoints, wire
+from imagegate.providers.huggingface import endpoints, loras, wire
 from imagegate.providers.huggingface.account import Account
 from imagegate.providers.huggingface.endpoints import Endpoints, with_endpoints
 from imagegate.providers.huggingface.hub import AUTO, SPOKEN, Hub, Served, choose
-from imagegate.providers.huggingface.shapes import BY_ROUTER, ENDPOINT, Output, Shape, endpoint
+from imagegate.providers.huggingface.shapes import BY_ROUTER, ENDPOINT, WITH_LORA, Output, Shape, endpoint, handled
+from imagegate.providers.huggingface.shapes.hf_inference import NAME as HF_INFERENCE
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.catalogue_source import CatalogueSource
 from imagegate.runtime.check import Check
@@ -67,11 +69,11 @@ class HuggingFaceProvider:
         self._models = models
         self.concurrency = CONCURRENCY
         self._base_url = settings.base_url.rstrip("/")
-        self._endpoints = {key: url.rstrip("/") for key, url in settings.endpoints.items()}
+        self._endpoints = settings.endpoints
         self._wanted = settings.inference_provider
         self._key = key
         self._switched_off = switched_off
-        trusted = (settings.base_url, settings.hub_url, *self._endpoints.values())
+        trusted = (settings.base_url, settings.hub_url, *(each.url for each in self._endpoints.values()))
         self._client = UpstreamClient(trusted, self._authorization)
         self._hub = Hub(self._client, settings.hub_url.rstrip("/"), clock)
         self._account = Account(self._client, settings.hub_url.rstrip("/"), key, clock)
@@ -118,7 +120,7 @@ class HuggingFaceProvider:
         try:
             accepted = await self._account.accepts_key()
             if model.key in self._endpoints:
-                health = await self._client.json_call("GET", self._endpoints[model.key] + endpoint.HEALTH)
+                health = await self._client.json_call("GET", self._address(model) + endpoint.HEALTH)
                 return endpoint.to_check(health, model.upstream_model, accepted)
             mapping, warm = await self._hub.look_up(model.upstream_model)
             exists = True
@@ -139,8 +141,10 @@ class HuggingFaceProvider:
 
         Raises Failure with any reason of an upstream; leaving breaks off the calls, which is how they are cancelled.
         """
-        served = await self._served(order.model)
-        shape = endpoint if served.inference_provider == ENDPOINT else BY_ROUTER[served.inference_provider]
+        served = await self._served(order)
+        shape = self._shape(order.model, served)
+        if shape is not handled:
+            wire.refuse_pictures(order)
         shape.fit(order, served.model)
         record = _Record()
 
@@ -160,10 +164,22 @@ class HuggingFaceProvider:
         """Give back the connections."""
         await self._client.close()
 
-    async def _served(self, model: Model) -> Served:
+    async def _served(self, order: Order) -> Served:
+        model = order.model
         if model.key in self._endpoints:
-            return Served(ENDPOINT, self._endpoints[model.key])
-        return await self._hub.served(model.upstream_model, self._wanted_for(model))
+            return Served(ENDPOINT, self._address(model))
+        if not order.inputs.loras:
+            return await self._hub.served(model.upstream_model, self._wanted_for(model))
+        loras.check_names(order.inputs.loras)
+        return await self._hub.served_with_lora(model, order.inputs.loras[0].name, self._wanted_for(model))
+
+    def _shape(self, model: Model, served: Served) -> Shape:
+        if served.inference_provider != ENDPOINT:
+            return BY_ROUTER[served.inference_provider]
+        return handled if self._endpoints[model.key].speaks_handler(model) else endpoint
+
+    def _address(self, model: Model) -> str:
+        return self._endpoints[model.key].url.rstrip("/")
 
     def _wanted_for(self, model: Model) -> str:
         return model.wire.get("inference_provider", self._wanted)
@@ -183,18 +199,26 @@ class HuggingFaceProvider:
         """The one submission of a picture: it is never sent twice."""
         url, headers = shape.url(self._base_url, served.model), shape.headers(order)
         payload = shape.to_payload(order, index, served.model)
+        if served.adapter is not None:
+            payload = WITH_LORA[served.inference_provider](payload, order, served.adapter)
         order.sending()
         order.phase = "run"  # nobody says when the upstream begins: it answers when it has finished
         order.tell(generation_pb2.PHASE_RUNNING)
         try:
             answer = await self._client.picture_call("POST", url, json=payload, headers=headers)
         except Failure as failure:
-            wire.explain(failure, endpoints.VARIABLE if shape is endpoint else "HUGGINGFACE_BASE_URL")
+            is_endpoint = served.inference_provider == ENDPOINT
+            wire.explain(failure, endpoints.VARIABLE if is_endpoint else "HUGGINGFACE_BASE_URL")
             raise
         if answer.status >= 300:
-            refusal = shape.to_error(answer, order.model.upstream_model)
-            if refusal.reason is Reason.MODEL_NOT_FOUND:
-                self._hub.forget(order.model.upstream_model)
+            about = order.model.upstream_model if served.adapter is None else order.inputs.loras[0].name
+            refusal = shape.to_error(answer, about)
+            if refusal.reason is Reason.MODEL_NOT_FOUND and served.adapter is not None:
+                # It is the LoRA that cannot be had there; the model itself may well be.
+                refusal.reason = Reason.UPSTREAM_REJECTED_INPUT
+                self._hub.forget_lora(about)
+            elif refusal.reason is Reason.MODEL_NOT_FOUND:
+                self._hub.forget(about)
             raise refusal
         await order.accepted(answer.headers.get(wire.REQUEST_ID_HEADER, ""))
         return answer
@@ -216,7 +240,7 @@ def models(environ: Mapping[str, str]) -> CatalogueSource:
     settings = HuggingFaceSettings.read(environ)
 
     def servable(catalogue: Catalogue) -> Catalogue:
-        return with_endpoints(_pinned(catalogue), settings.endpoints)
+        return with_endpoints(_with_loras(_pinned(catalogue), settings.inference_provider), settings.endpoints)
 
     return CatalogueSource(NAME, Path(__file__).with_name("models.yaml"), environ, servable)
 
@@ -249,3 +273,13 @@ def _pinned(catalogue: Catalogue) -> Catalogue:
     if unknown:
         raise CatalogueError(*unknown)
     return catalogue
+
+
+def _with_loras(catalogue: Catalogue, wanted: str) -> Catalogue:
+    """The catalogue with one LoRA at most, none where the entry's inference provider, or the `wanted`, lays none."""
+
+    def told(model: Model) -> Model:
+        is_able = model.wire.get("inference_provider", wanted) in (AUTO, HF_INFERENCE, *WITH_LORA)
+        return model.model_copy(update={"max_loras": min(model.max_loras, int(is_able))})
+
+    return catalogue.model_copy(update={"models": tuple(told(model) for model in catalogue.models)})

@@ -7,6 +7,7 @@ import re
 from base64 import b64decode
 from collections.abc import Collection, Mapping
 
+from imagegate.runtime.adjustments import text_of
 from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, REASONS_BY_STATUS, Answer
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import Order
@@ -48,6 +49,35 @@ def drop(order: Order, name: str, why: str, *, is_the_same: bool = False) -> Non
     """Leave out a parameter that this inference provider does not take. Raises Failure as `Order.change` does."""
     if name in order.parameters:
         order.change(name, None, generation_pb2.ACTION_DROPPED, why, is_the_same=is_the_same)
+
+
+def refuse_pictures(order: Order) -> None:
+    """For those who are sent words only. Raises Failure(UNSUPPORTED) where the request brings pictures along, whatever
+    an entry of the operator's claims: one made without them is not what was asked for.
+    """
+    if order.inputs.image is not None or order.inputs.controls or order.inputs.identity:
+        raise Failure(
+            Reason.UNSUPPORTED,
+            f"{order.model.display_name} is sent words only where it is served now",
+            remedy="run it on a dedicated endpoint with our handler: HUGGINGFACE_ENDPOINTS=key+handler=url",
+            phase="submit",
+            dispatch=Dispatch.NOT_SENT,
+        )
+
+
+def drop_lora_weights(order: Order, why: str) -> None:
+    """Leave out how much of each LoRA was asked for; the 1 that it then is, is the same. Raises Failure as
+    `Order.adjust` does.
+    """
+    for n, lora in enumerate(order.inputs.loras):
+        if lora.weight is None:
+            continue
+        place, requested = f"loras[{n}].weight", text_of(lora.weight)
+        for told in [each for each in order.adjustments if each.parameter == place]:
+            requested = told.requested
+            order.adjustments.remove(told)
+        record = order.note if requested == "1" else order.adjust
+        record(place, requested, "", generation_pb2.ACTION_DROPPED, why)
 
 
 def drop_idle_guidance(order: Order) -> None:

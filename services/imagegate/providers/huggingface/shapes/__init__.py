@@ -10,15 +10,18 @@ company, all of one form (`shape.Shape`), as in huggingface_hub's `inference/_pr
 ``replicate``     a prediction that is waited for, answered with where the picture lies
 ``nscale``        OpenAI's words and few of them, answered with the picture in base64
 ``endpoint``      a dedicated endpoint's standard container: hf-inference's words, squares only
+``handled``       a dedicated endpoint that runs our handler: every task, one payload
 ================  ===========================================================================
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from imagegate.providers.huggingface.shapes import endpoint, fal, hf_inference, nscale, replicate, together
+from imagegate.providers.huggingface.loras import Adapter
+from imagegate.providers.huggingface.shapes import endpoint, fal, handled, hf_inference, nscale, replicate, together
 from imagegate.providers.huggingface.shapes.shape import Output, Shape
+from imagegate.runtime.order import Order
 
-__all__ = ["BY_ROUTER", "ENDPOINT", "Output", "Shape", "endpoint"]
+__all__ = ["BY_ROUTER", "ENDPOINT", "WITH_LORA", "Output", "Shape", "endpoint", "handled"]
 
 # Who is asked through the router, by the Hub's names, the best first: with Hugging Face's own there is no second host;
 # fal reports the seed and, like together, takes all that a request can say; replicate takes shapes in place of sizes
@@ -29,5 +32,11 @@ BY_ROUTER: Mapping[str, Shape] = {
     together.NAME: together,
     replicate.NAME: replicate,
     nscale.NAME: nscale,
+}
+# Who lays a LoRA over a model where the Hub's mapping of that LoRA says so, the best first: fal takes its weight. What
+# their payloads become then.
+WITH_LORA: Mapping[str, Callable[[Mapping[str, object], Order, Adapter], dict[str, object]]] = {
+    fal.NAME: fal.with_lora,
+    replicate.NAME: replicate.with_lora,
 }
 ENDPOINT = endpoint.NAME

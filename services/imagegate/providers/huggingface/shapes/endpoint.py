@@ -68,6 +68,7 @@ def to_output(answer: Answer, order: Order, index: int) -> Output:
 BY_WORDS: tuple[tuple[int, re.Pattern[str], Reason], ...] = tuple(
     (status, re.compile(pattern, re.IGNORECASE), reason)
     for status, pattern, reason in (
+        (400, r"\bthe handler failed\b", Reason.UPSTREAM_ERROR),  # ours alone tells whose fault it is
         (400, r"\binvalid state\b", Reason.MODEL_NOT_FOUND),  # paused: no request starts it
         (400, r"\bout of memory\b|\bcuda\b|\bcudnn\b", Reason.UPSTREAM_ERROR),
     )

@@ -4,8 +4,10 @@ https://huggingface.co/docs/inference-providers/providers/fal-ai
 """
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from imagegate.providers.huggingface import wire
+from imagegate.providers.huggingface.loras import Adapter
 from imagegate.providers.huggingface.shapes.shape import Output
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.order import Order
@@ -14,6 +16,7 @@ from imagegate.runtime.words import parsed
 NAME = "fal-ai"
 # Our wire carries seeds as int64.
 MAX_SEED = 2**63 - 1
+LORA_APP = "fal-ai/lora"
 
 to_error = wire.to_error
 
@@ -38,6 +41,16 @@ def to_payload(order: Order, index: int, model: str) -> dict[str, object]:
     """Both sides stand together."""
     sides = wire.sides(order)
     return {"prompt": order.prompt, **wire.named(order, index), **({"image_size": sides} if sides else {})}
+
+
+def with_lora(payload: Mapping[str, object], order: Order, adapter: Adapter) -> dict[str, object]:
+    """The LoRA by the address of its file on the Hub, and how much of it where that was asked for."""
+    (lora,) = order.inputs.loras
+    path = f"https://huggingface.co/{lora.name}/resolve/main/{quote(adapter.weights)}"
+    loras = [{"path": path, **({} if lora.weight is None else {"scale": lora.weight})}]
+    # That app alone serves many models.
+    named = {"model_name": order.model.base_model or order.model.upstream_model} if adapter.model == LORA_APP else {}
+    return {**payload, **named, "loras": loras}
 
 
 def to_output(answer: Answer, order: Order, index: int) -> Output:

@@ -11,6 +11,8 @@ from imagegate.runtime.answer import Answer
 from imagegate.runtime.order import Order
 
 NAME = "hf-inference"
+# https://github.com/huggingface/api-inference-community/blob/main/api_inference_community/routes.py
+LORA_HEADER = "lora"
 
 to_error = wire.to_error
 
@@ -21,12 +23,13 @@ def url(router: str, model: str) -> str:
 
 
 def headers(order: Order) -> Mapping[str, str]:
-    """None."""
-    return {}
+    """The LoRA, by its id on the Hub: as a parameter it would be refused, the whole request with it."""
+    return {LORA_HEADER: order.inputs.loras[0].name} if order.inputs.loras else {}
 
 
 def fit(order: Order, model: str) -> None:
-    """Nothing to do: the catalogue's words are this one's."""
+    """The catalogue's words are this one's, but for the weight of a LoRA, which is always 1."""
+    wire.drop_lora_weights(order, f"{NAME}, which serves the model, takes a LoRA's name only")
 
 
 def to_payload(order: Order, index: int, model: str) -> dict[str, object]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from imagegate.providers.huggingface import wire
+from imagegate.providers.huggingface.loras import Adapter
 from imagegate.providers.huggingface.shapes.shape import Output
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Failure, Reason
@@ -27,15 +28,19 @@ to_error = wire.to_error
 
 @dataclass(frozen=True, slots=True)
 class Flux:
-    """What one FLUX model takes: the most steps, and the highest guidance, None where it takes no guidance."""
+    """What one FLUX model takes: the most steps, the highest guidance (None where it takes no guidance), and whether a
+    LoRA's weight.
+    """
 
     steps: int
     guidance: float | None
+    weighs_loras: bool = False
 
 
 FLUX = {
     "black-forest-labs/flux-schnell": Flux(steps=4, guidance=None),
     "black-forest-labs/flux-dev": Flux(steps=50, guidance=10.0),
+    "black-forest-labs/flux-dev-lora": Flux(steps=50, guidance=10.0, weighs_loras=True),
 }
 # What each aspect ratio means at one megapixel; at a quarter of one both sides are half as long.
 SIZES = {
@@ -73,6 +78,8 @@ def fit(order: Order, model: str) -> None:
     """The nearest of the sizes that FLUX makes there, and the steps and the guidance that it takes."""
     wire.drop_idle_guidance(order)
     flux = FLUX.get(model)
+    if flux is None or not flux.weighs_loras:
+        wire.drop_lora_weights(order, f"nobody documents that {NAME}'s {model} takes one")
     if flux is None:
         return
     _translate_size(order)
@@ -92,6 +99,16 @@ def to_payload(order: Order, index: int, model: str) -> dict[str, object]:
         words = wire.named(order, index) | wire.sides(order)
     version = {"version": model.partition(":")[2]} if ":" in model else {}
     return {"input": {"prompt": order.prompt, **words}, **version}
+
+
+def with_lora(payload: Mapping[str, object], order: Order, adapter: Adapter) -> dict[str, object]:
+    """The LoRA by the address of its page on the Hub; which file of it, the machine finds out."""
+    (lora,) = order.inputs.loras
+    words: dict[str, object] = {"lora_weights": f"https://huggingface.co/{lora.name}"}
+    if lora.weight is not None and adapter.model in FLUX and FLUX[adapter.model].weighs_loras:
+        words["lora_scale"] = lora.weight
+    given = payload["input"]
+    return {**payload, "input": {**given, **words} if isinstance(given, Mapping) else words}
 
 
 def to_output(answer: Answer, order: Order, index: int) -> Output:
