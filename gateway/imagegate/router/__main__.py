@@ -29,6 +29,7 @@ from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime import malloc
 from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import also_serving, serving, until_told_to_stop
 from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, SettingsError
@@ -58,6 +59,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     config = configuration.load(path, environ)
     redactor = Redactor()
     configure_logging(settings, redactor, service="router")
+    poses = PoseTemplates(settings.pose_templates)
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
     router = Router(ModelOverrides.read(environ), listeners, keep_prompts=settings.log_prompts)
@@ -68,7 +70,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     await router.catalogues.asked_once(within=FIRST_READING_SECONDS)
     history = History(keep_prompts=settings.log_prompts)
     face = RouterFace(router, scoreboard, history, str(path))
-    services = [*GenerationFace(router, history).services(), *CatalogFace(router).services(), *face.services()]
+    services = [*GenerationFace(router, history).services(), *CatalogFace(router, poses).services(), *face.services()]
     admin = AdminFace(router, str(path)).services()
     port = RouterSettings.read(environ, "IMAGEGATE_").admin_port
     try:

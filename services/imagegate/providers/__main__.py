@@ -21,6 +21,7 @@ from imagegate.runtime.catalogue_source import SUFFIX, VARIABLE, strangers
 from imagegate.runtime.limits import DailyQuota, Limits, Rate
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models_file import CatalogueError
+from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
@@ -64,6 +65,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
     settings = ProcessSettings.read(environ, "IMAGEGATE_")
     redactor = Redactor()
     configure_logging(settings, redactor, service=f"provider-{name}")
+    poses = PoseTemplates(settings.pose_templates)
     provider = create(name, environ, redactor)
     if unread := strangers(environ, names()):
         told = f"the overlay of a provider is called after it: {', '.join(f'{each}{SUFFIX}' for each in names())}"
@@ -76,6 +78,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
         metrics=ProviderMetrics(metrics.registry, name, models),
         redactor=redactor,
         log_prompts=settings.log_prompts,
+        poses=poses,
     )
     try:
         async with serving(service.services(), settings, metrics, redactor):

@@ -9,6 +9,7 @@ from imagegate.runtime.generation_face import GenerationFace
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProviderMetrics
 from imagegate.runtime.outbox import BOUNDS, Bounds
+from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Service
@@ -17,7 +18,9 @@ from imagegate.v1 import catalog_pb2_grpc, generation_pb2
 
 
 class ProviderService:
-    """What one provider's process serves. `bounds` are what the reader of a stream may do."""
+    """What one provider's process serves. `bounds` are what the reader of a stream may do; without `poses` there are
+    those that come with imagegate.
+    """
 
     def __init__(
         self,
@@ -29,10 +32,12 @@ class ProviderService:
         log_prompts: bool = True,
         random_source: random.Random | None = None,
         bounds: Bounds = BOUNDS,
+        poses: PoseTemplates | None = None,
     ) -> None:
+        poses = poses or PoseTemplates()
         attempts = Attempts(provider.catalogue.provider, metrics, redactor, log_prompts)
         self._generation = GenerationFace(provider, limits, attempts, random_source or random.SystemRandom(), bounds)
-        self._catalog = CatalogFace(provider, limits, redactor)
+        self._catalog = CatalogFace(provider, limits, redactor, poses)
         metrics.watch_catalogue(lambda: not provider.catalogue_problem)
         if limits.quota is not None:
             metrics.watch_quota(lambda: limits.quota_left or 0, limits.quota.per_day)

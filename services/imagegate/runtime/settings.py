@@ -83,6 +83,8 @@ class ProcessSettings(EnvironmentSettings):
     drain_seconds: float = Field(default=1.0, ge=0, le=60, alias="DRAIN_SECONDS")
     replicas: int = Field(default=1, ge=1, le=1000, alias="REPLICAS")
     grace_seconds: float = Field(default=120.0, ge=0, le=900, alias="GRACE_SECONDS")
+    # A folder with the operator's own poses.
+    pose_templates: Path | None = Field(default=None, alias="POSE_TEMPLATES")
 
 
 class ProviderSettings(EnvironmentSettings):

@@ -23,6 +23,7 @@ from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.outbox import BOUNDS, Bounds
+from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Running, also_serving, serving
@@ -125,6 +126,7 @@ async def serving_router(
     clock: Callable[[], float] = monotonic,
     random_source: random.Random | None = None,
     keep_prompts: bool = True,
+    poses: PoseTemplates | None = None,
 ) -> AsyncIterator[ServedRouter]:
     """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
     config = RouterConfig.model_validate(
@@ -150,7 +152,7 @@ async def serving_router(
         face = RouterFace(router, scoreboard, history, "a test")
         services = [
             *GenerationFace(router, history, stream_bounds).services(),
-            *CatalogFace(router).services(),
+            *CatalogFace(router, poses or PoseTemplates()).services(),
             *face.services(),
         ]
         admin, redactor = AdminFace(router, "a test").services(), Redactor()
