@@ -15,6 +15,7 @@ from pydantic import Field
 
 from imagegate.router import config as configuration
 from imagegate.router.admin_service import AdminFace
+from imagegate.router.batch import Batches
 from imagegate.router.catalog_service import CatalogFace
 from imagegate.router.config import ConfigError, ModelOverrides, RouterConfig
 from imagegate.router.events import Listeners
@@ -69,8 +70,10 @@ async def serve(environ: Mapping[str, str]) -> None:
     # Names of models are known from the first call on, if the providers are up; if not, later.
     await router.catalogues.asked_once(within=FIRST_READING_SECONDS)
     history = History(keep_prompts=settings.log_prompts)
-    face = RouterFace(router, scoreboard, history, str(path))
-    services = [*GenerationFace(router, history).services(), *CatalogFace(router, poses).services(), *face.services()]
+    generation = GenerationFace(router, history)
+    batches = Batches(generation.answer, router.clock, redactor)
+    face = RouterFace(router, scoreboard, history, str(path), batches)
+    services = [*generation.services(), *CatalogFace(router, poses).services(), *face.services()]
     admin = AdminFace(router, str(path)).services()
     port = RouterSettings.read(environ, "IMAGEGATE_").admin_port
     try:

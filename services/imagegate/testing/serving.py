@@ -10,6 +10,7 @@ import grpc
 from prometheus_client import CollectorRegistry
 
 from imagegate.router.admin_service import AdminFace
+from imagegate.router.batch import Batches
 from imagegate.router.catalog_service import CatalogFace
 from imagegate.router.config import ModelOverrides, ProviderConfig, RouteOptions, RouterConfig
 from imagegate.router.events import Event, Listeners
@@ -149,13 +150,15 @@ async def serving_router(
         if wait_for_catalogues:
             await router.catalogues.asked_once(within=CATALOGUES_WITHIN_SECONDS)
         history = History(keep_prompts=keep_prompts)
-        face = RouterFace(router, scoreboard, history, "a test")
+        generation, redactor = GenerationFace(router, history, stream_bounds), Redactor()
+        batches = Batches(generation.answer, router.clock, redactor, stream_bounds)
+        face = RouterFace(router, scoreboard, history, "a test", batches)
         services = [
-            *GenerationFace(router, history, stream_bounds).services(),
+            *generation.services(),
             *CatalogFace(router, poses or PoseTemplates()).services(),
             *face.services(),
         ]
-        admin, redactor = AdminFace(router, "a test").services(), Redactor()
+        admin = AdminFace(router, "a test").services()
         async with (
             also_serving(admin, SETTINGS, 0, "none", metrics, redactor) as admin_port,
             serving(services, SETTINGS, metrics, redactor) as running,
