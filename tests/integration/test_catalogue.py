@@ -19,6 +19,7 @@ from imagegate.testing import (
     serving_router,
     told,
 )
+from imagegate.testing.pictures import picture
 from imagegate.testing.sandboxed import serving_sandboxed
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2, generation_pb2_grpc
 
@@ -104,6 +105,29 @@ async def test_a_model_that_makes_no_pictures_from_words_is_not_asked_for_one(ho
         failure = await refused(stub.Generate(Request(prompt="x", model="pose"), timeout=20))
     assert failure.reason is Reason.UNSUPPORTED
     assert house.providers["a"].orders == []
+
+
+async def test_the_error_names_the_routes_that_can(house: House) -> None:
+    """P3: where no candidate can do it, the remedy is a route that has one which can, now and for this request."""
+    posing = POSE.model_copy(update={"max_controls": 1})
+    is_off = {"key": "off", "upstream_model": "u/off", "enabled": False, "disabled_reason": "not yet"}
+    off = posing.model_copy(update=is_off)
+    await house.build([], [], models=(SCRIPTED_MODEL, posing, off))
+    config = house.router.router.configured()
+    routes = {**config.routes, "posed": ["b/pose"], "later": ["a/off"], "plain": ["b/model"]}
+    await house.router.router.configure(config.model_copy(update={"routes": routes}))
+    request = Request(prompt="x")
+    request.controls.add(type=generation_pb2.CONTROL_TYPE_OPENPOSE).image.data = picture()
+    error, failure = await house.fail(request)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert {attempt.remedy for attempt in failure.attempts} == {"ask for model posed"}
+    assert (error.details() or "").endswith("try: ask for model posed")
+    request.routing.deny_providers.append("b")
+    _, failure = await house.fail(request)
+    assert "posed" not in str(failure)
+    request.routing.ClearField("deny_providers")
+    request.model = "posed"
+    assert (await house.generate(request)).model == "pose"
 
 
 async def test_an_id_that_the_operator_does_not_let_in() -> None:

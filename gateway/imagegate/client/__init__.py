@@ -11,6 +11,7 @@ stands on them.
 """
 
 from imagegate.client.admin import AsyncAdminClient
+from imagegate.client.batch import BatchItem
 from imagegate.client.blocking import Client
 from imagegate.client.client import AsyncClient
 from imagegate.client.error import GenerationError
@@ -24,6 +25,7 @@ __all__ = [
     "Attempt",
     "AttemptFinished",
     "AttemptStarted",
+    "BatchItem",
     "Client",
     "Completed",
     "Event",

@@ -4,11 +4,12 @@ The thread is why it works from any thread, and inside a program (or a notebook)
 """
 
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable, Mapping
 from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
+from imagegate.client.batch import DEFAULT_CONCURRENCY, BatchItem
 from imagegate.client.client import CHECK_TIMEOUT, DEFAULT_TIMEOUT, AsyncClient
 from imagegate.client.connection import ASK_TIMEOUT
 from imagegate.client.event import Event
@@ -64,6 +65,16 @@ class Client:
         """`generate`, told while it happens: `AsyncClient.stream`. Leaving the loop, or `close()`, cancels the call."""
         return self._iterate(self._client.stream(prompt, model=model, timeout=timeout, **fields))
 
+    def generate_batch(
+        self,
+        requests: Iterable[Mapping[str, Any]],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        timeout: float | None = None,
+    ) -> Generator[BatchItem, None, None]:
+        """Make several requests, and tell what becomes of each: `AsyncClient.generate_batch`."""
+        return self._iterate(self._client.generate_batch(requests, concurrency=concurrency, timeout=timeout))
+
     def explain(
         self, prompt: str, *, model: str = "", timeout: float | None = None, **fields: Unpack[GenerateFields]
     ) -> router_pb2.Explanation:
@@ -91,6 +102,12 @@ class Client:
     def check(self, name: str, *, timeout: float = CHECK_TIMEOUT) -> catalog_pb2.ModelCheck:
         """What the upstream says of a model now: `AsyncClient.check`."""
         return self._wait(self._client.check(name, timeout=timeout))
+
+    def poses(
+        self, *, include_images: bool = False, timeout: float = ASK_TIMEOUT
+    ) -> catalog_pb2.ListPoseTemplatesResponse:
+        """The poses that a request may refer to by name: `AsyncClient.poses`."""
+        return self._wait(self._client.poses(include_images=include_images, timeout=timeout))
 
     def status(self, *, timeout: float = ASK_TIMEOUT) -> router_pb2.RouterStatus:
         """How every provider, model and route is doing: `AsyncClient.status`."""

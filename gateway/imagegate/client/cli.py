@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from imagegate.client import exits
-from imagegate.client.commands import breaker, catalog, doctor, local, picture, recommend, record, status
+from imagegate.client.commands import batch, breaker, catalog, doctor, local, picture, recommend, record, status
 from imagegate.client.error import GenerationError
 from imagegate.client.files import CannotWriteError
 from imagegate.client.process import ProcessFailedError
@@ -26,7 +26,9 @@ app = typer.Typer(
 app.command()(local.up)
 app.command()(picture.generate)
 app.command()(picture.explain)
+app.command()(batch.batch)
 app.command()(catalog.models)
+app.command()(catalog.poses)
 app.command()(recommend.recommend)
 app.command()(status.status)
 app.command()(doctor.doctor)

@@ -1,11 +1,13 @@
 """The SDK's core, asynchronous. `blocking.Client` is a thin face over it."""
 
+import math
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from imagegate.client.address import router_target
+from imagegate.client.batch import DEFAULT_CONCURRENCY, BatchItem, item_of, to_batch_request
 from imagegate.client.connection import ASK_TIMEOUT, Connection
 from imagegate.client.error import GenerationError, without_answer
 from imagegate.client.event import Completed, Event, event_of
@@ -24,6 +26,7 @@ from imagegate.v1.generation_pb2_grpc import GenerationServiceStub
 from imagegate.v1.router_pb2_grpc import RouterServiceStub
 
 DEFAULT_TIMEOUT = 300.0  # seconds for a picture, warming and fallback included
+MAX_BATCH_TIMEOUT = 3600.0  # seconds: as long as a router lets a call take
 CHECK_TIMEOUT = 30.0  # seconds for a question that an upstream is asked
 
 
@@ -90,6 +93,26 @@ class AsyncClient:
         request = to_order(prompt, model, fields)
         return self._events(request, self.timeout if timeout is None else timeout)
 
+    def generate_batch(
+        self,
+        requests: Iterable[Mapping[str, Any]],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[BatchItem, None]:
+        """Make several requests, 1 to 100, and tell what becomes of each as it ends: its result or its error.
+
+        Each is a mapping with `prompt`, `model` and the other arguments of `generate`; `concurrency` of them, 1 to 16,
+        are made at a time. `timeout` is the seconds for all of them; by default as many as the client's for each round
+        of `concurrency`, at most an hour. Leaving the loop cancels those under way, as with `stream`.
+
+        Raises GenerationError with everything that is wrong with any of them, and while iterating where the batch as a
+        whole fails.
+        """
+        batch = to_batch_request(requests, concurrency)
+        rounds = math.ceil(len(batch.requests) / max(concurrency, 1))
+        return self._items(batch, min(self.timeout * rounds, MAX_BATCH_TIMEOUT) if timeout is None else timeout)
+
     async def explain(
         self, prompt: str, *, model: str = "", timeout: float | None = None, **fields: Unpack[GenerateFields]
     ) -> router_pb2.Explanation:
@@ -151,6 +174,15 @@ class AsyncClient:
             CatalogServiceStub, lambda stub: stub.CheckModel(request, timeout=timeout), timeout
         )
 
+    async def poses(
+        self, *, include_images: bool = False, timeout: float = ASK_TIMEOUT
+    ) -> catalog_pb2.ListPoseTemplatesResponse:
+        """The poses that a request may refer to as `template:NAME`, with their pictures where these are asked for."""
+        request = catalog_pb2.ListPoseTemplatesRequest(include_images=include_images)
+        return await self._connection.ask(
+            CatalogServiceStub, lambda stub: stub.ListPoseTemplates(request, timeout=timeout), timeout
+        )
+
     async def status(self, *, timeout: float = ASK_TIMEOUT) -> router_pb2.RouterStatus:
         """How every provider, model and route is doing, as this router sees it."""
         request = router_pb2.GetStatusRequest()
@@ -183,6 +215,25 @@ class AsyncClient:
         return await self._connection.ask(
             RouterServiceStub, lambda stub: stub.GetRequest(request, timeout=timeout), timeout
         )
+
+    async def _items(self, batch: router_pb2.GenerateBatchRequest, timeout: float) -> AsyncGenerator[BatchItem, None]:
+        left = len(batch.requests)
+        pieces = self._connection.follow(
+            RouterServiceStub,
+            lambda stub: stub.GenerateBatch(batch, timeout=timeout),
+            timeout,
+            instead="make each request by itself",
+        )
+        try:
+            async for piece in pieces:
+                item = item_of(piece)
+                if item is not None:
+                    left -= 1
+                    yield item
+        finally:
+            await pieces.aclose()
+        if left:
+            raise without_answer(self._connection.target, "")
 
     async def _events(self, request: generation_pb2.GenerateRequest, timeout: float) -> AsyncGenerator[Event, None]:
         completed: Completed | None = None

@@ -1,6 +1,6 @@
 """The one error of the SDK, and how it is read off a gRPC call that failed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -14,8 +14,10 @@ from imagegate.client.result import Attempt
 from imagegate.runtime.errors import Reason, Violation, from_status
 from imagegate.runtime.metadata import REQUEST_ID_KEY
 from imagegate.runtime.redaction import clip, one_line
+from imagegate.v1 import router_pb2
 
 MAX_FOREIGN_BYTES = 512
+STATUS_CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class GenerationError(Exception):
@@ -67,12 +69,24 @@ class GenerationError(Exception):
         return shown
 
 
-def invalid(field: str, description: str) -> GenerationError:
-    """The error for a value that cannot even be put on the wire."""
-    violation = Violation(field, description)
-    message = f"the request is not valid: {field}: {description}"
+def invalid(*violations: Violation) -> GenerationError:
+    """The error for what cannot even be put on the wire."""
+    listed = "; ".join(f"{each.field}: {each.description}" for each in violations)
+    message = f"the request is not valid: {listed}"
     code = grpc.StatusCode.INVALID_ARGUMENT
-    return GenerationError(Reason.INVALID_REQUEST, message, code=code, violations=[violation])
+    return GenerationError(Reason.INVALID_REQUEST, message, code=code, violations=violations)
+
+
+def from_batch_failure(failure: router_pb2.BatchFailure) -> GenerationError:
+    """The error of one request of a batch: the router's own words."""
+    return GenerationError(
+        Reason.from_proto(failure.reason),
+        failure.message,
+        code=STATUS_CODES.get(failure.code, grpc.StatusCode.UNKNOWN),
+        attempts=[Attempt.of(attempt) for attempt in failure.attempts],
+        retry_after=failure.retry_after.ToNanoseconds() / 1e9 if failure.HasField("retry_after") else None,
+        request_id=failure.request_id,
+    )
 
 
 def without_answer(target: Target, request_id: str) -> GenerationError:

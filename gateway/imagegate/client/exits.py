@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from imagegate.client.error import GenerationError
+from imagegate.client.error import STATUS_CODES, GenerationError
 from imagegate.client.files import CannotWriteError
 from imagegate.client.logs import printable
 from imagegate.client.process import ProcessFailedError
@@ -28,8 +28,6 @@ EXIT_CODES: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: TRY_LATER,
     grpc.StatusCode.DEADLINE_EXCEEDED: TRY_LATER,
 }
-
-STATUS_CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 # What a command may end with; anything else is a bug of ours and keeps its traceback.
 Expected = GenerationError | CannotStartError | CannotWriteError | ProcessFailedError

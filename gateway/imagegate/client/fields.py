@@ -11,6 +11,9 @@ from google.protobuf.descriptor import EnumDescriptor
 
 from imagegate.client.error import invalid
 from imagegate.client.plain import prefix_of
+from imagegate.runtime.errors import Violation
+from imagegate.runtime.tasks import pictures
+from imagegate.runtime.validation import MAX_INPUT_BYTES
 from imagegate.v1 import catalog_pb2, generation_pb2
 
 # The parts of a request whose fields are arguments like all others, by the field that holds them.
@@ -99,21 +102,31 @@ def to_request(prompt: str, model: str, fields: Mapping[str, Any]) -> generation
     given = {"prompt": prompt, "model": model, **fields}
     for name, value in given.items():
         if name not in KNOWN:
-            raise TypeError(_unknown("generate", name, KNOWN))
+            raise TypeError(_unknown("generate()", name, KNOWN))
         if value is not None:
-            _put(getattr(request, PART_OF[name]) if name in PART_OF else request, name, value)
+            _put(getattr(request, PART_OF[name]) if name in PART_OF else request, name, value, name)
     if not request.output.HasField("max_bytes"):
         request.output.max_bytes = MAX_BYTES
     if not request.request_id:
         request.request_id = uuid.uuid4().hex
+    check_inputs("task", request)
     return request
+
+
+def check_inputs(field: str, *requests: generation_pb2.GenerateRequest) -> None:
+    """What no router takes is not sent at all. Raises GenerationError where all pictures together are too large."""
+    size = sum(len(image.data) for request in requests for _, image in pictures(request))
+    if size > MAX_INPUT_BYTES:
+        limit = MAX_INPUT_BYTES // 1024**2
+        told = f"all pictures together have {size:,} bytes; at most {limit} MiB are allowed"
+        raise invalid(Violation(field, told))
 
 
 def to_list_request(provider: str, task: str, tier: str, use_case: str) -> catalog_pb2.ListModelsRequest:
     """Which models to list. Raises GenerationError (INVALID_REQUEST) for a task that there is not."""
     request = catalog_pb2.ListModelsRequest(provider=provider, tier=tier, use_case=use_case)
     if task:
-        _put(request, "task", task)
+        _put(request, "task", task, "task")
     return request
 
 
@@ -133,49 +146,65 @@ def to_recommend_request(fields: Mapping[str, Any]) -> catalog_pb2.RecommendMode
     request = catalog_pb2.RecommendModelsRequest()
     for name, value in fields.items():
         if name not in request.DESCRIPTOR.fields_by_name:
-            raise TypeError(_unknown("recommend", name, list(request.DESCRIPTOR.fields_by_name)))
+            raise TypeError(_unknown("recommend()", name, list(request.DESCRIPTOR.fields_by_name)))
         if value is not None:
-            _put(request, name, value)
+            _put(request, name, value, name)
     return request
 
 
-def _put(message: Any, name: str, value: Any) -> None:
+def _put(message: Any, name: str, value: Any, place: str) -> None:
+    """Set the field `name` of `message`; `place` is what errors call it ("controls[0].start")."""
     field = message.DESCRIPTOR.fields_by_name[name]
     if field.enum_type is not None and isinstance(value, str):
-        value = _enum_number(name, field.enum_type, value)
+        value = _enum_number(place, field.enum_type, value)
     if field.is_repeated and isinstance(value, str):
-        raise TypeError(f"{name} takes a list, not the one text {value!r}")
+        raise TypeError(f"{place} takes a list, not the one text {_clipped(value)}")
+    if field.message_type is not None and name != "provider_options":
+        _put_message(message, name, value, place)
+        return
     try:
         if name == "provider_options":
             for provider, options in value.items():
                 message.provider_options[provider].update(options)
-        elif field.message_type is generation_pb2.InputImage.DESCRIPTOR:
-            _put_image(getattr(message, name), value)
-        elif field.message_type is not None and field.is_repeated:
-            for each in value:
-                _fill(getattr(message, name).add(), name, each)
-        elif field.message_type is not None:
-            _fill(getattr(message, name), name, value)
         elif field.is_repeated:
             getattr(message, name).extend(value)
         else:
             setattr(message, name, value)
     except (TypeError, AttributeError) as error:
-        raise TypeError(f"{name} does not take {value!r}") from error
+        raise TypeError(f"{place} does not take {_clipped(value)}") from error
     except ValueError as error:  # an integer beyond the field's bits, or half of a surrogate pair
-        raise invalid(name, f"{_clipped(value)} does not fit") from error
+        raise invalid(Violation(place, f"{_clipped(value)} does not fit")) from error
 
 
-def _fill(part: Any, name: str, given: Mapping[str, Any]) -> None:
+def _put_message(message: Any, name: str, value: Any, place: str) -> None:
+    field = message.DESCRIPTOR.fields_by_name[name]
+    other = message.WhichOneof(field.containing_oneof.name) if field.containing_oneof else None
+    if other not in (None, name):
+        raise invalid(Violation(place, f"cannot go together with {other}"))
+    part = getattr(message, name)
+    if field.message_type is generation_pb2.InputImage.DESCRIPTOR:
+        _put_image(part, value, place)
+    elif not field.is_repeated:
+        _fill(part, value, place)
+    elif not isinstance(value, Sequence):
+        raise TypeError(f"{place} takes a list, not {_clipped(value)}")
+    else:
+        for number, each in enumerate(value):
+            _fill(part.add(), each, f"{place}[{number}]")
+
+
+def _fill(part: Any, given: object, place: str) -> None:
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{place} takes a mapping of {', '.join(part.DESCRIPTOR.fields_by_name)}")
     part.SetInParent()
     for field, value in given.items():
         if field not in part.DESCRIPTOR.fields_by_name:
-            raise TypeError(_unknown(name, field, list(part.DESCRIPTOR.fields_by_name)))
+            raise TypeError(_unknown(place, field, list(part.DESCRIPTOR.fields_by_name)))
         if value is not None:
-            _put(part, field, value)
+            _put(part, field, value, f"{place}.{field}")
 
 
-def _put_image(image: generation_pb2.InputImage, value: object) -> None:
+def _put_image(image: generation_pb2.InputImage, value: object, place: str) -> None:
     """A picture as data, as a file to read, as the address of one, or as the `template:` of a pose."""
     if isinstance(value, bytes):
         image.data = value
@@ -186,23 +215,24 @@ def _put_image(image: generation_pb2.InputImage, value: object) -> None:
     elif isinstance(value, str) and value.startswith("https://"):
         image.uri = value
     else:
-        raise TypeError("takes bytes, a pathlib.Path, an https:// address or template:NAME")
+        told = "takes bytes, a pathlib.Path, an https:// address or template:NAME"
+        raise TypeError(f"{place} {told}, not {_clipped(value)}")
 
 
-def _enum_number(name: str, enum: EnumDescriptor, value: str) -> int:
+def _enum_number(place: str, enum: EnumDescriptor, value: str) -> int:
     names = {each.name.removeprefix(prefix_of(enum)): each.number for each in enum.values if each.number}
     if value.upper() not in names:
-        raise invalid(name, f"{value!r} is not one of {', '.join(names)}")
+        raise invalid(Violation(place, f"{_clipped(value)} is not one of {', '.join(names)}"))
     return int(names[value.upper()])
 
 
-def _unknown(call: str, name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"{call}() has no field {name!r}; " + (
+def _unknown(owner: str, name: object, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"{owner} has no field {_clipped(name)}; " + (
         f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
     )
 
 
 def _clipped(value: object) -> str:
-    text = repr(value)
+    text = repr(value[:80] if isinstance(value, bytes | str) else value)
     return text if len(text) <= 80 else f"{text[:79]}…"

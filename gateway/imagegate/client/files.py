@@ -41,6 +41,11 @@ class Destination:
             ) from error
         return destination
 
+    @classmethod
+    def called(cls, folder: Path, name: str, image: Image) -> "Destination":
+        """A file for `image` in a folder that is there, called after what somebody else has named."""
+        return cls(folder, f"{_safe(name)}{_extension(image)}")
+
     def try_it(self) -> None:
         """Create a file there, and take it away again: no permission bit tells the truth as this does.
 
@@ -72,7 +77,7 @@ class Destination:
         # A request's id may hold dots: only a name that the caller chose has an extension.
         extension = wanted.suffix if self.name else ""
         stem = wanted.name.removesuffix(extension)
-        extension = extension or EXTENSIONS.get(image.mime_type, ".bin")
+        extension = extension or _extension(image)
         if self.name and total > 1:
             stem = f"{stem}-{number}"
         yield self.folder / f"{stem}{extension}"
@@ -86,6 +91,10 @@ def is_misnamed(path: Path, image: Image) -> bool:
     return SAME_EXTENSION.get(suffix, suffix) != EXTENSIONS.get(image.mime_type)
 
 
-def _safe(request_id: str) -> str:
-    """The id as part of a file's name; a colon is legal in one and not in the other."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", request_id)
+def _extension(image: Image) -> str:
+    return EXTENSIONS.get(image.mime_type, ".bin")
+
+
+def _safe(name: str) -> str:
+    """A request's id, or what somebody else calls something, as part of a file's name: a colon is legal in an id."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)

@@ -24,6 +24,7 @@ What acts is thin.
 | endpoint | calls a provider |
 | warmup | waits for a model that is being loaded |
 | joining | lets the same request twice be made once |
+| batch | makes several requests side by side |
 | catalogues | asks again and again what each provider offers |
 | lookout, health, reload | what happens while nobody calls |
 | events, metrics, status, history | what happened, for dashboards and people |

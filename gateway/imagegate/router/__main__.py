@@ -15,6 +15,7 @@ from pydantic import Field
 
 from imagegate.router import config as configuration
 from imagegate.router.admin_service import AdminFace
+from imagegate.router.batch import Batches
 from imagegate.router.catalog_service import CatalogFace
 from imagegate.router.config import ConfigError, ModelOverrides, RouterConfig
 from imagegate.router.events import Listeners
@@ -30,6 +31,7 @@ from imagegate.router.status import Scoreboard
 from imagegate.runtime import malloc
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import also_serving, serving, until_told_to_stop
 from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, SettingsError
@@ -60,9 +62,10 @@ async def serve(environ: Mapping[str, str]) -> None:
     config = configuration.load(path, environ)
     redactor = Redactor()
     configure_logging(settings, redactor, service="router")
+    poses = PoseTemplates(settings.pose_templates)
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
-    entrance = Entrance(uris=UriInputs() if settings.input_uris else None)
+    entrance = Entrance(poses, uris=UriInputs() if settings.input_uris else None)
     router = Router(ModelOverrides.read(environ), listeners, entrance, keep_prompts=settings.log_prompts)
     scoreboard = Scoreboard(router.catalogues.has)
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard)
@@ -70,8 +73,10 @@ async def serve(environ: Mapping[str, str]) -> None:
     # Names of models are known from the first call on, if the providers are up; if not, later.
     await router.catalogues.asked_once(within=FIRST_READING_SECONDS)
     history = History(keep_prompts=settings.log_prompts)
-    face = RouterFace(router, scoreboard, history, str(path))
-    services = [*GenerationFace(router, history).services(), *CatalogFace(router).services(), *face.services()]
+    generation = GenerationFace(router, history)
+    batches = Batches(generation.answer, router.clock, redactor)
+    face = RouterFace(router, scoreboard, history, str(path), batches)
+    services = [*generation.services(), *CatalogFace(router, poses).services(), *face.services()]
     admin = AdminFace(router, str(path)).services()
     port = RouterSettings.read(environ, "IMAGEGATE_").admin_port
     try:

@@ -1,9 +1,6 @@
 """CatalogService on the router: the models of all providers, and what is true of one now."""
 
 from collections.abc import Sequence
-from typing import Any
-
-import grpc
 
 from imagegate.router import offers
 from imagegate.router.config import RouterConfig
@@ -14,16 +11,18 @@ from imagegate.router.routes import Candidate
 from imagegate.runtime.deadline import Deadline, HasTimeRemaining
 from imagegate.runtime.errors import Failure, Reason, invalid_request
 from imagegate.runtime.listing import chosen
+from imagegate.runtime.poses import PoseTemplates, list_pose_templates
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.server import Service
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
 
 class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
-    """Tells what the providers have told."""
+    """Tells what the providers have told, and which poses there are."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, poses: PoseTemplates) -> None:
         self._router = router
+        self._poses = poses
 
     def services(self) -> Sequence[Service]:
         """What to add to a server."""
@@ -75,10 +74,10 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
             )
 
     async def ListPoseTemplates(
-        self, request: catalog_pb2.ListPoseTemplatesRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+        self, request: catalog_pb2.ListPoseTemplatesRequest, context: object
     ) -> catalog_pb2.ListPoseTemplatesResponse:
-        """Not offered yet."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version has no pose templates")
+        """The poses that a request may refer to by name."""
+        return await list_pose_templates(self._poses, request)
 
     async def EstimateCost(
         self, request: generation_pb2.GenerateRequest, context: HasTimeRemaining

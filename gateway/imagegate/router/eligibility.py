@@ -3,14 +3,20 @@
 What is merely held back for a while is not looked at here (`admission`).
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from imagegate.router.estimate import cost_of
-from imagegate.router.ranking import Obstacle
+from imagegate.router.ranking import Entry, Obstacle
 from imagegate.router.routes import Candidate
 from imagegate.runtime.errors import Reason
 from imagegate.runtime.fitting import fit, forbidden
 from imagegate.runtime.models import TIERS, Model
 from imagegate.runtime.tasks import inability
 from imagegate.v1 import generation_pb2
+
+# Of the routes that can do what others cannot so many are named.
+NAMED_ROUTES = 3
 
 
 def is_within(model: Model, tier: str) -> bool:
@@ -61,6 +67,23 @@ def too_expensive(candidate: Candidate, request: generation_pb2.GenerateRequest)
         remedy = f"set routing.max_credits to {cost}, or ask for less"
         return Obstacle(Reason.TOO_EXPENSIVE, f"it costs {_credits(cost)}, and {limit}", remedy)
     return None
+
+
+def need_advice(entries: Sequence[Entry]) -> bool:
+    """Whether a request can use none of its candidates, and some because they cannot do what it wants."""
+    reasons = {entry.obstacle.reason if entry.obstacle is not None else None for entry in entries}
+    return None not in reasons and Reason.UNSUPPORTED in reasons
+
+
+def advised(entries: Sequence[Entry], routes: Sequence[str]) -> list[Entry]:
+    """The entries; those that cannot do what a request wants name `routes`, which have somebody who can."""
+    remedy = f"ask for model {' or '.join(routes[:NAMED_ROUTES])}" if routes else ""
+    return [
+        replace(entry, obstacle=replace(entry.obstacle, remedy=entry.obstacle.remedy or remedy))
+        if entry.obstacle is not None and entry.obstacle.reason is Reason.UNSUPPORTED
+        else entry
+        for entry in entries
+    ]
 
 
 def _credits(number: int) -> str:

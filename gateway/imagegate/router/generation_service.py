@@ -43,15 +43,15 @@ class GenerationFace:
 
     async def generate(self, request: generation_pb2.GenerateRequest, context: Context) -> bytes:
         """The serialised answer of the first candidate that delivers."""
-        return (await self._answer(request, self._deadline(context), None)).body
+        return (await self.answer(request, current_request_id(), self._deadline(context))).body
 
     async def generate_stream(self, request: generation_pb2.GenerateRequest, context: Context) -> None:
         """The same, told while it happens."""
         deadline = self._deadline(context)
 
         async def work(tell: streaming.Tell) -> bytes:
-            answered = await self._answer(request, deadline, lambda event: tell(event.SerializeToString()))
-            return completed(answered.body)
+            told = await self.answer(request, current_request_id(), deadline, lambda e: tell(e.SerializeToString()))
+            return completed(told.body)
 
         await streaming.stream(context, work, self._bounds)
 
@@ -59,10 +59,18 @@ class GenerationFace:
         """The caller's, on the clock that the router decides by."""
         return Deadline.from_context(context, now=self._router.clock())
 
-    async def _answer(self, request: generation_pb2.GenerateRequest, deadline: Deadline, tell: Tell | None) -> Answered:
-        """The answer to a call, remembered and logged however it ends. Raises Failure."""
+    async def answer(
+        self,
+        request: generation_pb2.GenerateRequest,
+        request_id: str,
+        deadline: Deadline,
+        tell: Tell | None = None,
+    ) -> Answered:
+        """The answer to a request, remembered and logged however it ends; `deadline` is on the router's clock.
+
+        Raises Failure.
+        """
         began = self._router.clock()
-        request_id = current_request_id()
         entry = self._history.began(request_id, request.model, request.prompt, began)
         attempts: Sequence[error_pb2.Attempt] = ()
         failure: Failure | None = None

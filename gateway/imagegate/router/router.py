@@ -227,10 +227,18 @@ class Router:
         entries = [self._entry(candidate, request, route) for candidate in resolution.candidates]
         if request.routing.no_fallback:
             entries = [entry for entry in entries if not _is_not_allowed(entry)][:1] or entries
+        if eligibility.need_advice(entries):
+            able = [name for name in self.configured().routes if name != route and self._can_make(name, request)]
+            entries = eligibility.advised(entries, able)
         options = self._options(route)
         return Course(
             request, entries, deadline, self.admission, self._repeats, self._emit, options.fall_back_on_refused_content
         )
+
+    def _can_make(self, route: str, request: generation_pb2.GenerateRequest) -> bool:
+        """Whether a route has a candidate that a request might use, if it asked for that route."""
+        candidates = self.resolve(route, request.quality).candidates
+        return any(self._entry(each, request, route).obstacle is None for each in candidates if each.model is not None)
 
     def _entry(self, candidate: Candidate, request: generation_pb2.GenerateRequest | None, route: str) -> Entry:
         obstacle = self._switched_off(candidate)

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Sequence
 
 import grpc
 
+from imagegate.router.batch import Batches
+from imagegate.router.batch import Context as BatchContext
 from imagegate.router.explanation import explanation_of
 from imagegate.router.history import History
 from imagegate.router.router import Router
@@ -17,6 +19,7 @@ from imagegate.v1 import generation_pb2, router_pb2, router_pb2_grpc
 # A changed status is told at most so often, an unchanged one at least so often. Seconds.
 LOOK_SECONDS = 1.0
 AT_LEAST_SECONDS = 10.0
+ROUTER_SERVICE = "imagegate.v1.RouterService"
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
@@ -25,10 +28,13 @@ ExplainContext = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, router
 
 
 class RouterFace(router_pb2_grpc.RouterServiceServicer):
-    """Tells what the router knows; asks nobody."""
+    """Tells what the router knows, and hands batches on; decides nothing."""
 
-    def __init__(self, router: Router, scoreboard: Scoreboard, history: History, config_source: str) -> None:
+    def __init__(
+        self, router: Router, scoreboard: Scoreboard, history: History, config_source: str, batches: Batches
+    ) -> None:
         self._router = router
+        self._batches = batches
         self._scoreboard = scoreboard
         self._history = history
         self._config_source = config_source
@@ -36,14 +42,18 @@ class RouterFace(router_pb2_grpc.RouterServiceServicer):
 
     def services(self) -> Sequence[Service]:
         """What to add to a server."""
-        name = "imagegate.v1.RouterService"
-        return [Service(name, lambda server: router_pb2_grpc.add_RouterServiceServicer_to_server(self, server))]
+        return [Service(ROUTER_SERVICE, self._add)]
+
+    def _add(self, server: grpc.aio.Server) -> None:
+        router_pb2_grpc.add_RouterServiceServicer_to_server(self, server)
+        # In the place of the generated one, which would serialise what is bytes already.
+        server.add_registered_method_handlers(ROUTER_SERVICE, {"GenerateBatch": self._batches.handler()})
 
     async def GenerateBatch(  # type: ignore[override]  # as WatchStatus
-        self, request: router_pb2.GenerateBatchRequest, context: WatchContext
+        self, request: router_pb2.GenerateBatchRequest, context: BatchContext
     ) -> None:
-        """Not offered yet."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version makes no batches")
+        """Tell what becomes of each of several requests, as it happens."""
+        await self._batches.generate_batch(request, context)
 
     def stop_watching(self) -> None:
         """End every `WatchStatus`, so that nobody keeps a server from stopping."""

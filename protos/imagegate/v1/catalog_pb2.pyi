@@ -374,6 +374,9 @@ class ListPoseTemplatesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEMPLATES_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    message: _builtins.str
+    """Why pictures that were asked for are missing: all of them together have at most 32 MiB."""
     @_builtins.property
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PoseTemplate]:
         """By name."""
@@ -382,10 +385,11 @@ class ListPoseTemplatesResponse(_message.Message):
         self,
         *,
         templates: _abc.Iterable[Global___PoseTemplate] | None = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["templates", b"templates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "templates", b"templates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -412,7 +416,7 @@ class PoseTemplate(_message.Message):
     height: _builtins.int
     """Pixels."""
     image: _builtins.bytes
-    """The picture, a PNG, where it was asked for."""
+    """The picture, a PNG, or as the operator has brought it, where it was asked for."""
     own: _builtins.bool
     """Whether the operator has brought it; else it came with imagegate."""
     def __init__(

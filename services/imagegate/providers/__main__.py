@@ -22,6 +22,7 @@ from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.limits import DailyQuota, Limits, Rate
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models_file import CatalogueError
+from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
@@ -66,13 +67,14 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
     settings = ProcessSettings.read(environ, "IMAGEGATE_")
     redactor = Redactor()
     configure_logging(settings, redactor, service=f"provider-{name}")
+    poses = PoseTemplates(settings.pose_templates)
     provider = create(name, environ, redactor)
     if unread := strangers(environ, names()):
         told = f"the overlay of a provider is called after it: {', '.join(f'{each}{SUFFIX}' for each in names())}"
         log.warning("overlays that nobody reads", folder=environ[VARIABLE], files=unread, remedy=told)
     metrics = ProcessMetrics(CollectorRegistry())
     models = tuple(model.key for model in provider.catalogue.models)
-    entrance = Entrance(uris=UriInputs() if settings.input_uris else None)
+    entrance = Entrance(poses, uris=UriInputs() if settings.input_uris else None)
     service = ProviderService(
         provider,
         limits=limits_of(name, provider, environ),
@@ -80,6 +82,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
         redactor=redactor,
         log_prompts=settings.log_prompts,
         entrance=entrance,
+        poses=poses,
     )
     try:
         async with serving(service.services(), settings, metrics, redactor):

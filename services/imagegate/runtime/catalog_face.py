@@ -12,6 +12,7 @@ from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.listing import chosen
 from imagegate.runtime.models import Model
+from imagegate.runtime.poses import PoseTemplates, list_pose_templates
 from imagegate.runtime.provider import Provider, model_called, why_off
 from imagegate.runtime.redaction import Redactor, clip
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
@@ -25,12 +26,13 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
-    """ListModels, GetModel and CheckModel of one provider."""
+    """ListModels, GetModel, CheckModel and ListPoseTemplates of one provider."""
 
-    def __init__(self, provider: Provider, limits: Limits, redactor: Redactor) -> None:
+    def __init__(self, provider: Provider, limits: Limits, redactor: Redactor, poses: PoseTemplates) -> None:
         self._provider = provider
         self._limits = limits
         self._redactor = redactor
+        self._poses = poses
 
     async def ListModels(
         self, request: catalog_pb2.ListModelsRequest, context: object
@@ -73,10 +75,10 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         return self._to_proto(model, checked)
 
     async def ListPoseTemplates(
-        self, request: catalog_pb2.ListPoseTemplatesRequest, context: Context
+        self, request: catalog_pb2.ListPoseTemplatesRequest, context: object
     ) -> catalog_pb2.ListPoseTemplatesResponse:
-        """Not offered yet."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version has no pose templates")
+        """The poses that a request may refer to by name."""
+        return await list_pose_templates(self._poses, request)
 
     async def EstimateCost(self, request: generation_pb2.GenerateRequest, context: Context) -> catalog_pb2.CostEstimate:
         """Not offered: what a request costs depends on whom a router would ask."""

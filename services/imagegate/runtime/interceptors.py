@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 
 import grpc
 import structlog
-from google.rpc import code_pb2
+from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 
 from imagegate.runtime.deadline import DEFAULT_TIMEOUT
@@ -43,6 +43,32 @@ _request_id: ContextVar[str] = ContextVar("imagegate_request_id", default="")
 def current_request_id() -> str:
     """The id of the request that this task works on; empty outside of one."""
     return _request_id.get()
+
+
+def begin_request(*offered: str) -> str:
+    """From now on this task works on another request, and its log lines say so: the first id of `offered` that is a
+    legal one, else a new one. Returns the id.
+    """
+    request_id = next((each for each in offered if REQUEST_ID.fullmatch(each)), uuid.uuid4().hex)
+    _request_id.set(request_id)
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return request_id
+
+
+def told_as(failure: Failure, request_id: str, redactor: Redactor) -> status_pb2.Status:
+    """The status that tells a caller of `failure`, without secrets."""
+    failure.message = redactor.scrub(failure.message)
+    failure.remedy = redactor.scrub(failure.remedy)
+    return to_status(failure, request_id)
+
+
+def by_a_bug() -> Failure:
+    """What a caller is told where one of ours has failed by a bug, which the log has."""
+    return Failure(
+        Reason.INTERNAL,
+        "imagegate failed by a bug of its own; nothing about your request is known to be wrong",
+        remedy="look for this request's id in the log of the service that answered",
+    )
 
 
 class _CallerGoneError(Exception):
@@ -85,9 +111,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def _answer(self, method: str, behaviour: Behaviour, request: Any, context: Any) -> Any:
         began = monotonic()
-        request_id = _chosen_request_id(request, context)
-        _request_id.set(request_id)
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        request_id = begin_request(*_offered_ids(request, context))
         context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
         imposed = None if method.rpartition("/")[2].startswith(WATCH) else self._default_timeout
         patience = asyncio.timeout(imposed if context.time_remaining() is None else None)
@@ -98,7 +122,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             # Nothing tells a caller who left from a task that was cancelled by mistake, except an answer:
             # it cannot be sent to the former, and the latter would wait for one until its deadline.
             try:
-                await self._refuse(method, _internal(), request_id, context, began)
+                await self._refuse(method, by_a_bug(), request_id, context, began)
             except _CallerGoneError:
                 raise cancelled from None
             except (grpc.aio.AbortError, asyncio.CancelledError):
@@ -120,7 +144,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 failure = Failure(Reason.TIMEOUT, f"no answer within the default of {self._default_timeout:g} s")
             else:
                 log.exception("a call failed by a bug", method=method)
-                failure = _internal()
+                failure = by_a_bug()
         else:
             self._metrics.answered(method, "OK", monotonic() - began)
             return response
@@ -135,9 +159,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         AbortError where it was sent, CancelledError where the caller has to read what lies before it first,
         _CallerGoneError where nobody is there to hear it.
         """
-        failure.message = self._redactor.scrub(failure.message)
-        failure.remedy = self._redactor.scrub(failure.remedy)
-        status = to_status(failure, request_id)
+        status = told_as(failure, request_id, self._redactor)
         rich = rpc_status.to_status(status)
         metadata = (*rich.trailing_metadata, (REASON_KEY, str(failure.reason)), (REQUEST_ID_KEY, request_id))
         try:
@@ -158,19 +180,10 @@ def _is_wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> bool
     return bool(handler.unary_unary or (handler.unary_stream and method.startswith(OURS)))
 
 
-def _chosen_request_id(request: Any, context: Any) -> str:
-    """The caller's id from the order or the metadata where it is a legal one, else a new one.
+def _offered_ids(request: Any, context: Any) -> list[str]:
+    """The caller's ids, from the order and the metadata.
 
     Other requests have a `request_id` too: that of the order which they ask about.
     """
     offered = [request.request_id] if isinstance(request, generation_pb2.GenerateRequest) else []
-    offered += [str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY]
-    return next((value for value in offered if value and REQUEST_ID.fullmatch(value)), uuid.uuid4().hex)
-
-
-def _internal() -> Failure:
-    return Failure(
-        Reason.INTERNAL,
-        "imagegate failed by a bug of its own; nothing about your request is known to be wrong",
-        remedy="look for this request's id in the log of the service that answered",
-    )
+    return [*offered, *(str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY)]

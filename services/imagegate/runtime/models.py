@@ -51,7 +51,9 @@ Task = Literal[
     "identity",
 ]
 Side = Annotated[int, Field(strict=True, ge=1, le=MAX_SIDE)]
-Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+# What models, and poses, are called.
+KEY_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+Key = Annotated[str, Field(pattern=KEY_PATTERN)]
 
 # The tasks that this version knows, by the wire's number.
 TASKS = {number: cast(Task, name.removeprefix("TASK_").lower()) for name, number in catalog_pb2.Task.items() if number}

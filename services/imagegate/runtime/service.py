@@ -10,6 +10,7 @@ from imagegate.runtime.generation_face import GenerationFace
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProviderMetrics
 from imagegate.runtime.outbox import BOUNDS, Bounds
+from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Service
@@ -18,8 +19,9 @@ from imagegate.v1 import catalog_pb2_grpc, generation_pb2
 
 
 class ProviderService:
-    """What one provider's process serves. `bounds` are what the reader of a stream may do. The `entrance` is closed by
-    whoever made it; without one there is one that knows no pose templates and fetches nothing.
+    """What one provider's process serves. `bounds` are what the reader of a stream may do; without `poses` there are
+    those that come with imagegate. The `entrance` is closed by whoever made it; without one there is one that fetches
+    nothing.
     """
 
     def __init__(
@@ -33,12 +35,15 @@ class ProviderService:
         random_source: random.Random | None = None,
         bounds: Bounds = BOUNDS,
         entrance: Entrance | None = None,
+        poses: PoseTemplates | None = None,
     ) -> None:
+        poses = poses or PoseTemplates()
         attempts = Attempts(provider.catalogue.provider, metrics, redactor, log_prompts)
+        entrance = entrance or Entrance(poses)
         self._generation = GenerationFace(
-            provider, limits, attempts, entrance or Entrance(), random_source or random.SystemRandom(), bounds
+            provider, limits, attempts, entrance, random_source or random.SystemRandom(), bounds
         )
-        self._catalog = CatalogFace(provider, limits, redactor)
+        self._catalog = CatalogFace(provider, limits, redactor, poses)
         metrics.watch_catalogue(lambda: provider.catalogue.revision, lambda: not provider.catalogue_problem)
         if limits.quota is not None:
             metrics.watch_quota(lambda: limits.quota_left or 0, limits.quota.per_day)

@@ -85,6 +85,8 @@ class ProcessSettings(EnvironmentSettings):
     grace_seconds: float = Field(default=120.0, ge=0, le=900, alias="GRACE_SECONDS")
     # Whether a request may name its pictures by their addresses, which are then fetched from here.
     input_uris: bool = Field(default=False, alias="INPUT_URIS")
+    # A folder with the operator's own poses.
+    pose_templates: Path | None = Field(default=None, alias="POSE_TEMPLATES")
 
 
 class ProviderSettings(EnvironmentSettings):

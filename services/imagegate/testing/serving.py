@@ -10,6 +10,7 @@ import grpc
 from prometheus_client import CollectorRegistry
 
 from imagegate.router.admin_service import AdminFace
+from imagegate.router.batch import Batches
 from imagegate.router.catalog_service import CatalogFace
 from imagegate.router.config import ModelOverrides, ProviderConfig, RouteOptions, RouterConfig
 from imagegate.router.events import Event, Listeners
@@ -24,6 +25,7 @@ from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.outbox import BOUNDS, Bounds
+from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Running, also_serving, serving
@@ -97,7 +99,8 @@ async def serving_provider(
 ) -> AsyncIterator[ServedProvider]:
     """Serve `provider` until the block is left."""
     redactor = redactor or Redactor()
-    entrance = entrance or Entrance()
+    poses = PoseTemplates()
+    entrance = entrance or Entrance(poses)
     metrics = ProcessMetrics(CollectorRegistry())
     catalogue = provider.catalogue
     service = ProviderService(
@@ -107,6 +110,7 @@ async def serving_provider(
         redactor=redactor,
         bounds=bounds,
         entrance=entrance,
+        poses=poses,
     )
     settings = SETTINGS.model_copy(update={"port": port})
     try:
@@ -131,6 +135,7 @@ async def serving_router(
     random_source: random.Random | None = None,
     keep_prompts: bool = True,
     entrance: Entrance | None = None,
+    poses: PoseTemplates | None = None,
 ) -> AsyncIterator[ServedRouter]:
     """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
     config = RouterConfig.model_validate(
@@ -142,7 +147,8 @@ async def serving_router(
     )
     metrics = ProcessMetrics(CollectorRegistry())
     listeners = Listeners()
-    entrance = entrance or Entrance()
+    poses = poses or PoseTemplates()
+    entrance = entrance or Entrance(poses)
     router = Router(
         overrides or ModelOverrides(),
         listeners,
@@ -159,13 +165,15 @@ async def serving_router(
         if wait_for_catalogues:
             await router.catalogues.asked_once(within=CATALOGUES_WITHIN_SECONDS)
         history = History(keep_prompts=keep_prompts)
-        face = RouterFace(router, scoreboard, history, "a test")
+        generation, redactor = GenerationFace(router, history, stream_bounds), Redactor()
+        batches = Batches(generation.answer, router.clock, redactor, stream_bounds)
+        face = RouterFace(router, scoreboard, history, "a test", batches)
         services = [
-            *GenerationFace(router, history, stream_bounds).services(),
-            *CatalogFace(router).services(),
+            *generation.services(),
+            *CatalogFace(router, poses).services(),
             *face.services(),
         ]
-        admin, redactor = AdminFace(router, "a test").services(), Redactor()
+        admin = AdminFace(router, "a test").services()
         async with (
             also_serving(admin, SETTINGS, 0, "none", metrics, redactor) as admin_port,
             serving(services, SETTINGS, metrics, redactor) as running,

@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from imagegate.runtime.errors import Failure, Reason
+from imagegate.runtime.errors import Failure, Reason, code_of
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Service, serving
@@ -242,6 +242,33 @@ def a_record(request_id: str, *, failed: bool = False) -> router_pb2.RequestReco
     return record
 
 
+def some_batch_events(request: router_pb2.GenerateBatchRequest) -> list[router_pb2.BatchEvent]:
+    """What a router tells of a batch: the last first, a heartbeat, and for prompts that say so a failure."""
+    told = [router_pb2.BatchEvent(heartbeat=generation_pb2.Heartbeat()), router_pb2.BatchEvent()]
+    for index, each in reversed([*enumerate(request.requests)]):
+        event = router_pb2.BatchEvent(index=index)
+        if each.prompt.startswith("fail"):
+            reason = Reason[each.prompt.partition(" ")[2]]
+            event.failure.code, event.failure.reason = code_of(reason), reason.to_proto()
+            event.failure.message, event.failure.request_id = "it did not work; try: later", each.request_id
+            event.failure.retry_after.FromSeconds(7)
+            event.failure.attempts.extend(an_answer(each).attempts[:1])
+        else:
+            event.response.CopyFrom(an_answer(each, each.count or 1))
+        told.append(event)
+    return told
+
+
+def some_poses(include_images: bool) -> catalog_pb2.ListPoseTemplatesResponse:
+    """One that came along, and one of the operator's."""
+    listed = catalog_pb2.ListPoseTemplatesResponse()
+    listed.templates.add(name="jumping", description="somebody who jumps", width=64, height=48, own=True)
+    listed.templates.add(name="standing", description="somebody who stands", width=64, height=48)
+    for template in listed.templates if include_images else ():
+        template.image = a_picture()
+    return listed
+
+
 class ScriptedRouter(
     generation_pb2_grpc.GenerationServiceServicer,
     catalog_pb2_grpc.CatalogServiceServicer,
@@ -261,6 +288,9 @@ class ScriptedRouter(
         self.recommended: list[catalog_pb2.RecommendModelsRequest] = []
         self.listed: list[catalog_pb2.ListModelsRequest] = []
         self.explanation: Callable[[generation_pb2.GenerateRequest], router_pb2.Explanation] = an_explanation
+        self.batches: list[router_pb2.GenerateBatchRequest] = []
+        self.batch_events = some_batch_events
+        self.poses = some_poses
         self.statuses = [a_status(), a_status(), a_status(in_flight=1)]
         self.watch_ends = False
         self.catalogue = a_catalogue()
@@ -310,6 +340,18 @@ class ScriptedRouter(
         self.requests.append(request)
         self.peers.add(context.peer())
         return await self.reply(request)
+
+    async def GenerateBatch(self, request: router_pb2.GenerateBatchRequest, context: Any) -> None:
+        self.batches.append(request)
+        for event in self.batch_events(request):
+            await context.write(event)
+            if event.WhichOneof("event") == "response" and event.response.request_id == "hang":
+                await self.hang(generation_pb2.GenerateRequest())
+
+    async def ListPoseTemplates(
+        self, request: catalog_pb2.ListPoseTemplatesRequest, context: Any
+    ) -> catalog_pb2.ListPoseTemplatesResponse:
+        return self.poses(request.include_images)
 
     async def ListModels(self, request: catalog_pb2.ListModelsRequest, context: Any) -> catalog_pb2.ListModelsResponse:
         self.listed.append(request)

@@ -110,6 +110,87 @@ async def test_every_option_reaches_its_field(router: Any, tmp_path: Path) -> No
     assert bare == generation_pb2.GenerateRequest(prompt="a cat", output=generation_pb2.Output(max_bytes=MAX_BYTES))
 
 
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of small pictures called a.png, b.png…, each with content of its own."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in "abcd":
+        (folder / f"{name}.png").write_bytes(name.encode())
+    return folder
+
+
+async def test_what_a_request_brings_along_reaches_its_field(router: Any, photos: Path, tmp_path: Path) -> None:
+    """P3, P5: pictures are read and sent, poses go by name, addresses as they are; together where they may be."""
+    options = (
+        f"--image {photos}/a.png --strength 0.5 --control pose=template:standing --control canny={photos}/b.png "
+        f"--control-scale 0.8 --preprocess --identity {photos}/c.png --identity https://a.example/d.png "
+        "--lora style=0.7 --lora owner/repo --lora a=b"
+    )
+    out = ("--out", str(tmp_path), "--router", router.address)
+    assert await imagegate("generate", "a cat", *options.split(), *out) == 0
+    Control, Image = generation_pb2.Control, generation_pb2.InputImage
+    assert router.requests[0].image_to_image == generation_pb2.ImageToImage(image=Image(data=b"a"), strength=0.5)
+    assert list(router.requests[0].controls) == [
+        Control(type=kind, image=image, conditioning_scale=0.8, preprocess=True)
+        for kind, image in (
+            (generation_pb2.CONTROL_TYPE_OPENPOSE, Image(template="standing")),
+            (generation_pb2.CONTROL_TYPE_CANNY, Image(data=b"b")),
+        )
+    ]
+    assert [each.image for each in router.requests[0].identity] == [
+        Image(data=b"c"),
+        Image(uri="https://a.example/d.png"),
+    ]
+    loras = [(each.name, each.HasField("weight")) for each in router.requests[0].loras]
+    assert loras == [("style", True), ("owner/repo", False), ("a=b", False)]
+    masked = f"--image {photos}/a.png --mask {photos}/b.png --mask-blur 4 --strength 0"
+    assert await imagegate("generate", "a cat", *masked.split(), *out) == 0
+    assert router.requests[1].inpainting == generation_pb2.Inpainting(
+        image=Image(data=b"a"), mask=Image(data=b"b"), strength=0, mask_blur=4
+    )
+
+
+async def test_a_pose_is_extracted_without_a_prompt(router: Any, photos: Path, tmp_path: Path) -> None:
+    """P3: `--extract-pose` needs no words; `explain` takes the same."""
+    picture = ("--extract-pose", f"{photos}/a.png", "--router", router.address)
+    assert await imagegate("generate", *picture, "--out", str(tmp_path)) == 0
+    assert await imagegate("explain", *picture) == 0
+    for request in (router.requests[0], router.explained[0]):
+        assert (request.prompt, request.pose_extraction.image.data) == ("", b"a")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--mask {photos}/a.png", ["--mask needs --image"]),
+        ("--strength 1 --mask-blur 2", ["--strength needs --image", "--mask-blur needs --mask"]),
+        ("--control-scale 1 --preprocess", ["--control-scale needs --control", "--preprocess needs --control"]),
+        ("--image {photos}/a.png --extract-pose {photos}/a.png", ["--extract-pose", "--image"]),
+        ("--image {photos}/nobody.png", ["--image", "nobody.png", "No such file"]),
+        ("--identity {photos}", ["--identity", "directory"]),
+        ("--image {photos}/empty.png", ["--image", "empty"]),
+        ("--control pose={photos}/large.png", ["--control", "24 MiB"]),
+        ("--control juggling={photos}/a.png", ["--control", "pose, openpose, canny"]),
+        ("--control {photos}/a.png", ["--control", "TYPE=FILE"]),
+        ("--lora =1", ["loras"]),
+    ],
+)
+async def test_inputs_that_cannot_be_meant_are_told_before_anything_is_sent(
+    router: Any, photos: Path, capsys: pytest.CaptureFixture[str], options: str, words: list[str]
+) -> None:
+    """P12: what does not go together, and files that are no pictures to send, end with exit code 2 and a sentence."""
+    (photos / "empty.png").write_bytes(b"")
+    (photos / "large.png").write_bytes(bytes(24 * 1024 * 1024 + 1))
+    if options == "--lora =1":
+        router.fail(Failure(Reason.INVALID_REQUEST, "loras[0].name: takes 1 to 256 printable characters"))
+    asked = options.format(photos=photos).split()
+    assert await imagegate("generate", "x", *asked, "--router", router.address) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert [word for word in words if word not in err] == []
+
+
 async def test_an_option_of_a_provider_has_its_shape(router: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be read is refused before anything is sent."""
     assert await imagegate("generate", "a cat", "--option", "acceleration=high", "--router", router.address) == 2
@@ -190,6 +271,7 @@ async def test_an_unwritable_place_is_found_before_anything_is_asked(router: Any
 def a_mixed_catalogue() -> catalog_pb2.ListModelsResponse:
     """One model that is there, one that is coming soon; apps outside are switched off, and so is a provider."""
     schnell = catalog_pb2.Model(
+        tasks=[catalog_pb2.TASK_TEXT_TO_IMAGE, catalog_pb2.TASK_CONTROL_OPENPOSE],
         provider="fal",
         key="flux-schnell",
         tier="free",
@@ -222,6 +304,7 @@ async def test_models_and_status_print_tables_and_json(router: Any, capsys: pyte
         "5 per megapixel",
         "1024×768",
         "budget",
+        "text_to_image, control_openpose",
         "coming soon",
         "fal/flux-9 is off: once it is there",
         "fal:<upstream id> is off: set IMAGEGATE_FAL_ANY_MODEL=true",

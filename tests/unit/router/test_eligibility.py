@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from imagegate.router.eligibility import not_allowed, too_expensive, unsupported
-from imagegate.router.ranking import Obstacle
+from imagegate.router.eligibility import advised, need_advice, not_allowed, too_expensive, unsupported
+from imagegate.router.ranking import Entry, Obstacle
 from imagegate.router.routes import Candidate
 from imagegate.runtime.errors import Reason
 from imagegate.runtime.models import TIERS, Model
@@ -108,3 +108,18 @@ def test_the_lists_of_providers_come_first() -> None:
     for routing in ({"deny_providers": ["a"]}, {"allow_providers": ["b"]}):
         obstacle = not_allowed(candidate(), asking(tier="pro", **routing))
         assert obstacle == Obstacle(Reason.NOT_ALLOWED, "the request's routing excludes it")
+
+
+def test_who_can_do_it_is_named_where_nobody_can() -> None:
+    """P3: advice goes to those who cannot do it, where no candidate is left, and names at most three routes."""
+    cannot, off = (
+        Entry(UNREAD, Obstacle(Reason.UNSUPPORTED, "it cannot")),
+        Entry(UNREAD, Obstacle(Reason.DISABLED, "off", "on")),
+    )
+    assert need_advice([cannot, off])
+    assert not need_advice([off])
+    assert not need_advice([cannot, Entry(UNREAD)])
+    assert not need_advice([])
+    told = [entry.obstacle.remedy for entry in advised([cannot, off], list("abcd")) if entry.obstacle is not None]
+    assert told == ["ask for model a or b or c", "on"]
+    assert advised([cannot], []) == [cannot]

@@ -3,12 +3,15 @@
 import asyncio
 from typing import Any, cast
 
+from imagegate.router.batch import Batches
 from imagegate.router.config import ModelOverrides, RouterConfig
 from imagegate.router.events import Listeners
+from imagegate.router.generation_service import GenerationFace
 from imagegate.router.history import History
 from imagegate.router.router import Router
 from imagegate.router.router_service import RouterFace, WatchContext
 from imagegate.router.status import Scoreboard
+from imagegate.runtime.redaction import Redactor
 from imagegate.v1 import router_pb2
 
 
@@ -33,7 +36,9 @@ async def test_a_watcher_who_does_not_read_is_ended_with_the_others() -> None:
     await router.configure(
         RouterConfig.model_validate({"providers": {"a": {"target": "127.0.0.1:9"}}, "routes": {"default": ["a/model"]}})
     )
-    face = RouterFace(router, Scoreboard(router.catalogues.has), History(keep_prompts=False), "a test")
+    history = History(keep_prompts=False)
+    batches = Batches(GenerationFace(router, history).answer, router.clock, Redactor())
+    face = RouterFace(router, Scoreboard(router.catalogues.has), history, "a test", batches)
     context: Any = NobodyReads()
     request = router_pb2.WatchStatusRequest()
     watching = asyncio.create_task(face.WatchStatus(request, cast(WatchContext, context)))

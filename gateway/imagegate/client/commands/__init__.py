@@ -2,8 +2,9 @@
 
 | module | commands |
 | --- | --- |
-| picture, picture_options | generate, explain, and what both take |
-| catalog | models |
+| picture, picture_options, input_options | generate, explain, and what both take |
+| batch, batch_file | batch, and the requests in its file |
+| catalog | models, poses |
 | recommend | recommend |
 | status | status |
 | doctor | doctor |

@@ -33,7 +33,7 @@ def doctor(
 
     Asks the running providers through the router, for free: whether keys are accepted, whether each model exists and
     is warm. Pictures cost credits; how many is said before they are made. The exit code is 1 where a route has no
-    candidate that works.
+    candidate that works, though some are switched on.
     """
     plans: list[Plan] = []
     err = output.console(stderr=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Concatenate, Literal, TypeVar
 import typer
 
 from imagegate.client.client import DEFAULT_TIMEOUT
+from imagegate.client.commands.input_options import InputOptions
 from imagegate.client.commands.options import Json, Router, Timeout
 from imagegate.client.fields import MAX_BYTES, GenerateFields
 
@@ -21,9 +22,10 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class PictureOptions:
-    """A request as it is typed; each field is an option of the command line."""
+    """A request as it is typed; each field is an option of the command line, and so are those of its `inputs`."""
 
-    prompt: Annotated[str, typer.Argument(help="What to draw; - reads it from standard input.")]
+    inputs: InputOptions
+    prompt: Annotated[str | None, typer.Argument(help="What to draw; - reads it from standard input.")] = None
     model: Annotated[str, typer.Option(help="A route, provider/key, key, alias or upstream id.")] = ""
     negative_prompt: Annotated[str | None, typer.Option(help="What to keep out.")] = None
     width: Annotated[int | None, typer.Option(help="Pixels, 64 to 4096.")] = None
@@ -79,12 +81,14 @@ class PictureOptions:
     as_json: Json = False
 
     def text(self) -> str:
-        """The prompt; reads standard input where that was asked for."""
-        return sys.stdin.read() if self.prompt == STANDARD_INPUT else self.prompt
+        """The prompt; reads standard input where that was asked for. Raises typer.BadParameter where it is missing."""
+        if self.prompt is None and not self.inputs.extract_pose:
+            raise typer.BadParameter("is missing; say what to draw", param_hint="prompt")
+        return sys.stdin.read() if self.prompt == STANDARD_INPUT else self.prompt or ""
 
     def fields(self) -> GenerateFields:
-        """What the SDK takes besides prompt, model and timeout."""
-        return GenerateFields(
+        """What the SDK takes besides prompt, model and timeout. Raises typer.BadParameter."""
+        fields = GenerateFields(
             negative_prompt=self.negative_prompt,
             width=self.width,
             height=self.height,
@@ -109,6 +113,8 @@ class PictureOptions:
             user=self.user,
             project=self.project,
         )
+        fields.update(self.inputs.fields())
+        return fields
 
 
 def provider_options(given: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
@@ -134,13 +140,16 @@ def takes_picture_options(
     command: Callable[Concatenate[PictureOptions, ...], Answer],
 ) -> Callable[..., Answer]:
     """`command` as typer sees it: in the place of its first parameter stand the options of `PictureOptions`."""
-    shared = inspect.signature(PictureOptions).parameters
+    _, prompt, model, *others = inspect.signature(PictureOptions).parameters.values()
+    shared = (prompt, model, *others)
+    inputs = list(inspect.signature(InputOptions).parameters.values())
     own = list(inspect.signature(command).parameters.values())[1:]
 
     @wraps(command)
     def spread(**given: Any) -> Answer:
-        options = PictureOptions(**{name: given.pop(name) for name in shared})
+        brought = InputOptions(**{each.name: given.pop(each.name) for each in inputs})
+        options = PictureOptions(brought, **{each.name: given.pop(each.name) for each in shared})
         return command(options, **given)
 
-    spread.__signature__ = inspect.Signature([*shared.values(), *own])  # type: ignore[attr-defined]
+    spread.__signature__ = inspect.Signature([prompt, model, *inputs, *others, *own])  # type: ignore[attr-defined]
     return spread

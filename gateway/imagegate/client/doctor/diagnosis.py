@@ -8,6 +8,9 @@ from imagegate.client.doctor.judging import Learnt, judge, refused_key
 from imagegate.client.doctor.row import ProviderRow, RouteRow, Row, Works
 from imagegate.v1 import catalog_pb2, router_pb2
 
+# What a request is for that names no model.
+DEFAULT_ROUTE = "default"
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -20,9 +23,12 @@ class Diagnosis:
     def exit_code(self, *, strict: bool) -> int:
         """1 where a route has no candidate that works, or with `strict` where any model failed, or a provider's process
         that is on does not answer; else 0.
+
+        What is off is no failure: a route whose candidates are all off counts only where it is the default one.
         """
+        dead = any(not route.works and (not route.off or route.name == DEFAULT_ROUTE) for route in self.routes)
         failed = any(row.failed for row in self.models) or any(row.problem and not row.off for row in self.providers)
-        return int(any(not route.works for route in self.routes) or (strict and failed))
+        return int(dead or (strict and failed))
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as plain values: what `--json` prints."""
@@ -46,7 +52,12 @@ def diagnose(learnt: Learnt) -> Diagnosis:
 
 def _route(route: router_pb2.RouteStatus, rows: Mapping[str, Row]) -> RouteRow:
     candidates = list(dict.fromkeys(route.candidates))
-    return RouteRow(route.name, candidates, [name for name in candidates if name in rows and rows[name].stands])
+    working = [name for name in candidates if name in rows and rows[name].stands]
+    return RouteRow(route.name, candidates, working, all(_is_off(name, rows) for name in candidates))
+
+
+def _is_off(name: str, rows: Mapping[str, Row]) -> bool:
+    return name in rows and rows[name].works is Works.OFF
 
 
 def _covered(row: Row, routes: Sequence[RouteRow]) -> Row:

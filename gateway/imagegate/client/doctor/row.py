@@ -111,11 +111,12 @@ class ProviderRow:
 
 @dataclass(frozen=True, slots=True)
 class RouteRow:
-    """One route: its candidates in order, and those of them that work."""
+    """One route: its candidates in order, and those of them that work; `off` where all of them are."""
 
     name: str
     candidates: Sequence[str]
     working: Sequence[str] = ()
+    off: bool = False
 
     @property
     def works(self) -> bool:

@@ -9,7 +9,19 @@ from imagegate.client.output.screen import line, row, table, text
 from imagegate.client.plain import bare_name
 from imagegate.v1 import catalog_pb2, terms_pb2
 
-COLUMNS = ("model", "tier", "credits", "quality", "size", "seconds", "payment", "first for", "upstream", "state")
+COLUMNS = (
+    "model",
+    "tier",
+    "credits",
+    "quality",
+    "size",
+    "seconds",
+    "payment",
+    "first for",
+    "tasks",
+    "upstream",
+    "state",
+)
 
 
 def print_models(out: Console, catalogue: catalog_pb2.ListModelsResponse) -> None:
@@ -26,6 +38,7 @@ def print_models(out: Console, catalogue: catalog_pb2.ListModelsResponse) -> Non
             f"{model.typical_seconds_low:g}–{model.typical_seconds_high:g}",
             "once" if model.payment == terms_pb2.PAYMENT_PAY_ONCE else "",
             model.recommended_for,
+            ", ".join(bare_name(catalog_pb2.Task.DESCRIPTOR, task).lower() for task in model.tasks),
             model.upstream_model,
             _state(model),
         )

@@ -34,7 +34,7 @@ def print_diagnosis(out: Console, diagnosis: Diagnosis, *, with_pictures: bool) 
     _print_models(out, diagnosis.models, with_pictures=with_pictures)
     routes = table("route", "works", "who does, in order")
     for route in diagnosis.routes:
-        works = text("yes", "green") if route.works else text("no", "red")
+        works = text("yes", "green") if route.works else text("off", "yellow") if route.off else text("no", "red")
         row(routes, route.name, works, ", ".join(route.working) or f"none of {', '.join(route.candidates)}")
     out.print(routes)
     if not with_pictures:

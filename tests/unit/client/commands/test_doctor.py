@@ -100,6 +100,7 @@ async def test_programs_get_one_object(router: Any, imagegate: Any, capsys: pyte
         "name": "default",
         "candidates": ["fal/flux-schnell"],
         "working": ["fal/flux-schnell"],
+        "off": False,
         "works": True,
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from imagegate.client.commands.input_options import InputOptions
 from imagegate.client.commands.picture import explain, generate
 from imagegate.client.commands.picture_options import PictureOptions
 from imagegate.runtime.errors import Reason
@@ -187,4 +188,5 @@ def test_generate_and_explain_take_the_same_request() -> None:
     """What can be asked for can be asked about: one definition, and `generate` adds where and how it is told."""
     asked, made = (set(inspect.signature(command).parameters) for command in (explain, generate))
     assert made - asked == {"out", "stream"}
-    assert asked == set(inspect.signature(PictureOptions).parameters)
+    shared = {**inspect.signature(PictureOptions).parameters, **inspect.signature(InputOptions).parameters}
+    assert asked == shared.keys() - {"inputs"}

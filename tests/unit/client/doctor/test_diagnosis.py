@@ -89,10 +89,15 @@ def test_what_a_fallback_covers_is_a_warning() -> None:
         ({"one": ["fal/a"]}, 1, 1),
         ({"one": ["fal/b"], "two": ["fal/a", "hf/off"]}, 1, 1),
         ({"one": ["fal/nobody"]}, 1, 1),
+        ({"one": ["hf/off"], "default": ["fal/b"]}, 0, 1),
+        ({"one": ["fal/b"], "default": ["hf/off"]}, 1, 1),
+        ({"one": ["hf/off", "fal/nobody"]}, 1, 1),
     ],
 )
 def test_the_exit_code(routes: Mapping[str, Sequence[str]], code: int, strict: int) -> None:
-    """R12: 1 where a route has no candidate that works, with --strict on any failure, covered or not."""
+    """R12: 1 where a route has no candidate that works, with --strict on any failure, covered or not. What is off is no
+    failure: a route of which nobody is switched on counts where it is the default.
+    """
     off = {"hf/off": {"enabled": False, "disabled_reason": "needs a dedicated endpoint"}}
     diagnosis = diagnose(learnt({"fal/a": GONE, "fal/b": WELL}, routes, models=off))
     assert (diagnosis.exit_code(strict=False), diagnosis.exit_code(strict=True)) == (code, strict)
