@@ -8,6 +8,7 @@ import pytest
 
 from imagegate.client import GenerationError
 from imagegate.testing.system import System, system
+from imagegate.v1 import catalog_pb2
 
 
 def record(attempts) -> list[str]:
@@ -107,7 +108,9 @@ async def test_what_a_model_does_not_take_never_reaches_it() -> None:
 async def test_every_image_call_of_every_provider_asks_for_an_image() -> None:
     """R4: whatever call made or fetched a picture asked for an image type; found from the record, not from a list."""
     async with system(world="2025") as running, running.client() as client:
-        models = [f"{m.provider}/{m.key}" for m in (await client.models()).models if m.enabled]
+        offered = (await client.models()).models
+        of_words = [m for m in offered if m.enabled and catalog_pb2.TASK_TEXT_TO_IMAGE in m.tasks]
+        models = [f"{m.provider}/{m.key}" for m in of_words]
         for model in models:
             outcome = "".join(await told(client, model))
             assert "Error" not in outcome or "MODEL_ACCESS_DENIED" in outcome, outcome

@@ -234,7 +234,7 @@ class GenerationFace:
             warnings=order.warnings,
             sandbox=delivery.sandbox,
         )
-        cost = price(order.model, order.priced_by, len(checked))
+        cost = price(order.model, order.fitted, len(checked))
         if cost is not None:
             response.cost = cost
         for phase in ("queue", "run", "download"):

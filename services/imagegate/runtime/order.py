@@ -104,11 +104,11 @@ class Order:
     # Whether the upstream charges for it, where its own word is known (a cancel that it confirmed).
     billed: bool | None = None
     _told: generation_pb2.Progress = field(default_factory=generation_pb2.Progress)
-    # As it was fitted: what it costs was told by this, whatever the provider changes.
-    priced_by: Mapping[str, Value] = field(init=False)
+    # The parameters before the provider changed any: what it costs was told by these.
+    fitted: Mapping[str, Value] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.priced_by = self.parameters
+        self.fitted = self.parameters
 
     def seed(self, index: int = 0) -> int | None:
         """The seed of picture `index` (seed + index, within the model's range); None where it takes none."""

@@ -59,7 +59,7 @@ async def everything(world: World) -> AsyncIterator[tuple[Sandbox, ServedRouter,
         for each in (await catalog.ListModels(catalog_pb2.ListModelsRequest(), timeout=10)).models:
             name = f"{each.provider}/{each.key}"
             check = await catalog.CheckModel(catalog_pb2.CheckModelRequest(name=name), timeout=10)
-            if each.enabled and not check.reason:
+            if each.enabled and not check.reason and catalog_pb2.TASK_TEXT_TO_IMAGE in each.tasks:
                 models[name] = Model.from_proto(each)
         outside = await catalog.GetModel(catalog_pb2.GetModelRequest(name=OUTSIDE), timeout=10)
         yield sandbox, router, {**models, OUTSIDE: Model.from_proto(outside)}

@@ -227,7 +227,7 @@ def test_a_size_that_is_not_taken_is_not_sent():
     assert "image_size" not in said(order)[1]
     assert told(order) == []
     assert {"width", "height"}.isdisjoint(order.parameters)  # what comes is not another size than was asked for
-    assert order.priced_by["width"] >= 256  # and still it has its price
+    assert order.fitted["width"] >= 256  # and still it has its price
     order = order_of("flux-dev", image_to_image=BEGIN, width=512, height=512)
     assert "image_size" not in said(order)[1]
     assert told(order) == [("width", "512", ""), ("height", "512", "")]
