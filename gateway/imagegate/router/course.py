@@ -233,14 +233,16 @@ class Course:
     def _try_again(self, place: int, lineup: Lineup, now: float) -> Step:
         """The candidate that did not hear us once more: at once where another one follows, else after a moment.
 
-        Where it may not be asked any more, or no time is left for it, the others follow.
+        Where it may not be asked any more, no time is left for it, or the last attempt is better made at another one,
+        the others follow.
         """
         again = next((turn for turn in lineup.turns if turn.place == place and turn.warm_for is None), None)
-        if again is None:
+        others = [turn for turn in lineup.turns if turn.place != place]
+        following = self._following(again, others) if again is not None else None
+        if again is None or (others and following is None):
             self._repeat = None
             self._tried.add(place)
             return self.next(now)
-        following = self._following(again, [turn for turn in lineup.turns if turn.place != place])
         if following is None and not self._has_paused:
             self._has_paused = True
             return Pause(self.entries[place].candidate, min(PAUSE_SECONDS, self.deadline.remaining(now) / 4))

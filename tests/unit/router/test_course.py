@@ -281,6 +281,11 @@ def test_the_last_candidate_is_given_a_moment(replica: FakeReplica) -> None:
     assert replica.play(replica.course(A, seconds=2.0), [NOT_HEARD], took=0.0)[1] == Pause(A.candidate, 0.5)
 
 
+def test_the_last_attempt_is_rather_somebody_elses(replica: FakeReplica) -> None:
+    """S2: with one attempt left nobody is waited for and asked again while another candidate is there."""
+    assert told(replica.play(replica.course(A, B, C, D), [SICK, SICK, NOT_HEARD])) == "abcd"
+
+
 def test_a_repeat_needs_admission_like_any_attempt(replica: FakeReplica) -> None:
     """S2: who was not heard is not asked again where an operator, a refusal or its own breaker forbids it meanwhile."""
     course = replica.course(A)
