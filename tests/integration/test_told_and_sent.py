@@ -10,10 +10,11 @@ import pytest
 
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.sandbox.app import Pace
-from imagegate.testing import outcomes, serving_router, told
+from imagegate.testing import outcomes, picture, serving_router, told
 from imagegate.testing.sandboxed import Sandboxed, serving_sandboxed
 from imagegate.testing.serving import ServedRouter
 from imagegate.v1 import error_pb2, generation_pb2
+from imagegate.v1.catalog_pb2_grpc import CatalogServiceStub
 
 Request = generation_pb2.GenerateRequest
 QUICK = Pace(fal_queue=0.01, fal_run=0.01)
@@ -165,6 +166,23 @@ async def test_any_app_by_its_id_and_a_missing_one_takes_out_itself(stage: Stage
     error, _ = await stage.fail(model="fal:fal-ai/flux-dev")
     assert "CIRCUIT_OPEN" in (error.details() or "")
     assert len([path for path in paths(stage) if path.endswith("/fal-ai/flux-dev")]) == 1
+
+
+async def test_a_pose_is_found_and_paid_for_once(stage: Stage) -> None:
+    """R1, P3, P8: however many were asked for; that, and that no words are read, is told, and estimated so before."""
+    photo = generation_pb2.PoseExtraction(image=generation_pb2.InputImage(data=picture(320, 256)))
+    fields = {"pose_extraction": photo, "model": "fal/dwpose", "count": 3}
+    async with grpc.aio.insecure_channel(stage.router.target) as channel:
+        estimate = await CatalogServiceStub(channel).EstimateCost(Request(**fields))
+    answer = await stage.generate(**fields)
+    assert (len(answer.images), answer.cost, estimate.high) == (1, 1, 1)
+    assert len(stage.sandboxed.sandbox.billing()) == 1
+    assert set(changes(answer.adjustments)) == {("count", "3", "1", "CLAMPED"), ("prompt", "a fox", "", "DROPPED")}
+    _, failure = await stage.fail(**fields, must_keep=["count"])
+    assert outcomes(failure.attempts) == ["[fal UNSUPPORTED]"]
+    assert (
+        await stage.generate(pose_extraction=photo, model="fal/dwpose", on_unsupported="ON_UNSUPPORTED_REFUSE")
+    ).images
 
 
 def paths(stage: Stage) -> list[str]:

@@ -18,6 +18,7 @@ from imagegate.router.routes import Candidate
 from imagegate.router.verdict import Next, verdict_on
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.tasks import count_of
 from imagegate.v1 import generation_pb2
 
 MAX_ATTEMPTS = 4
@@ -189,7 +190,7 @@ class Course:
 
     @property
     def _count(self) -> int:
-        return self.request.count or 1
+        return count_of(self.request)
 
     def outlook(self, now: float) -> Lineup:
         """Who would be tried from here on, in order, and who would be passed over."""

@@ -11,6 +11,7 @@ from imagegate.router.ranking import Entry
 from imagegate.router.routes import Candidate
 from imagegate.runtime.fitting import fit
 from imagegate.runtime.pricing import price
+from imagegate.runtime.tasks import count_of
 from imagegate.v1 import catalog_pb2, generation_pb2
 
 
@@ -19,7 +20,7 @@ def cost_of(candidate: Candidate, request: generation_pb2.GenerateRequest) -> in
     if candidate.model is None:
         return None
     fitted = fit(request, candidate.model, drawn_seed=0)  # a seed costs nothing
-    return price(candidate.model, fitted.parameters, request.count or 1)
+    return price(candidate.model, fitted.parameters, count_of(request))
 
 
 def estimate_of(

@@ -8,6 +8,7 @@ from imagegate.router.ranking import Prospect, usual_seconds
 from imagegate.router.routes import Resolution
 from imagegate.runtime.fitting import fit
 from imagegate.runtime.pricing import price
+from imagegate.runtime.tasks import count_of
 from imagegate.v1 import router_pb2, terms_pb2
 
 
@@ -67,7 +68,7 @@ def _candidate(prospect: Prospect, course: Course) -> router_pb2.Prospect:
         model=candidate.key,
         payment=terms_pb2.PAYMENT_PAY_ONCE if once else terms_pb2.PAYMENT_AVAILABLE,
     )
-    count = request.count or 1
+    count = count_of(request)
     told.usual.FromMilliseconds(round(usual_seconds(candidate, course.admission, 0.50, count) * 1000))
     if candidate.model is not None:
         told.upstream_model = candidate.model.upstream_model

@@ -39,7 +39,7 @@ from imagegate.runtime.provider import Provider, model_called, why_off
 from imagegate.runtime.stream_event import completed
 from imagegate.runtime.streaming import Context as StreamContext
 from imagegate.runtime.streaming import Tell, stream
-from imagegate.runtime.tasks import inability
+from imagegate.runtime.tasks import count_of, inability, unread_words
 from imagegate.runtime.validation import violations
 from imagegate.v1 import generation_pb2
 
@@ -182,7 +182,7 @@ class GenerationFace:
             parameters=fitted.parameters,
             deadline=deadline.earlier(reserve),
             reserve=reserve,
-            count=request.count or 1,
+            count=count_of(request),
             inputs=to_inputs(request, fitted.inputs),
             options=fitted.options,
             output=request.output,
@@ -192,7 +192,7 @@ class GenerationFace:
             reject_blank=bool(_metadata(context, REJECT_BLANK)),
             tell_upstream_id=audience.tell_upstream_id,
             watch=audience.watch,
-            adjustments=list(fitted.adjustments),
+            adjustments=[*fitted.adjustments, *unread_words(request)],
         )
 
     def _drawn_seed(self, context: AnyContext) -> int:

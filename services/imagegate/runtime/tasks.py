@@ -78,6 +78,21 @@ def inability(request: generation_pb2.GenerateRequest, model: Model) -> str:
     return ""
 
 
+def count_of(request: generation_pb2.GenerateRequest) -> int:
+    """How many pictures the request makes, and is charged for: in a photo there is one pose, however often it is asked
+    for.
+    """
+    return 1 if request.HasField("pose_extraction") else request.count or 1
+
+
+def unread_words(request: generation_pb2.GenerateRequest) -> list[Adjustment]:
+    """That the prompt is not read where nothing is drawn by it, which is no reason to refuse."""
+    if not request.HasField("pose_extraction") or not request.prompt:
+        return []
+    why = "finding a pose takes nothing but the photo"
+    return [adjusted("prompt", request.prompt, "", generation_pb2.ACTION_DROPPED, why)]
+
+
 def fit_inputs(request: generation_pb2.GenerateRequest, model: Model) -> tuple[FittedInputs, list[Adjustment]]:
     """What goes to the model along with each input, and what had to be changed for it."""
     changed: list[Adjustment] = []
@@ -107,6 +122,9 @@ def fit_inputs(request: generation_pb2.GenerateRequest, model: Model) -> tuple[F
         FittedLora(lora.name, fitted("lora_weight", f"loras[{n}].weight", _asked(lora, "weight")))
         for n, lora in enumerate(request.loras)
     )
+    if request.count > (count := count_of(request)):
+        why = "in a photo there is one pose, the same each time"
+        changed.append(adjusted("count", request.count, count, generation_pb2.ACTION_CLAMPED, why))
     return FittedInputs(controls, identity, loras), changed
 
 

@@ -108,8 +108,6 @@ def settled_detector(order: Order, has: ControlNet) -> str:
     why = "finding a pose takes nothing but the photo"
     for name in sorted(order.parameters):
         order.change(name, None, generation_pb2.ACTION_DROPPED, why)
-    if order.prompt:
-        order.note("prompt", order.prompt, "", generation_pb2.ACTION_DROPPED, why)
     if order.options:
         order.adjust(OPTIONS_FIELD, ", ".join(sorted(order.options)), "", generation_pb2.ACTION_DROPPED, why)
     return extensions.POSE_DETECTORS[order.inputs.detect_hands, order.inputs.detect_face]
