@@ -23,7 +23,7 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import MESSAGE_OPTIONS, serving
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
-from imagegate.testing import SCRIPTED_MODEL, Hang, ScriptedProvider
+from imagegate.testing import SCRIPTED_FOR_EVERYTHING, SCRIPTED_MODEL, Hang, ScriptedProvider, picture
 from imagegate.v1 import generation_pb2, generation_pb2_grpc
 
 Request = generation_pb2.GenerateRequest
@@ -244,6 +244,25 @@ async def test_options_are_logged_as_they_were_sent(log_prompts: bool, logged: s
     assert (line["parameters"]["tiling"], line["parameters"].get("note")) == (True, logged)
     assert "dropped" not in line["parameters"]
     assert log_prompts or "nnn" not in str(logs)
+
+
+async def test_what_goes_along_is_logged_without_the_pictures() -> None:
+    """R6: the task, what was sent beside each input, and of pictures their sizes."""
+    photo = generation_pb2.InputImage(data=picture(64, 48))
+    request = Request(prompt="p", loras=[{"name": "style", "weight": 0.5}], identity=[{"image": photo, "strength": 1}])
+    request.image_to_image.image.CopyFrom(photo)
+    request.controls.add(type=generation_pb2.CONTROL_TYPE_CANNY, image=photo, conditioning_scale=0.5, preprocess=True)
+    with capture_logs() as logs:
+        async with a_house(ScriptedProvider(models=(SCRIPTED_FOR_EVERYTHING,))) as house:
+            await house.call(request)
+    (line,) = attempt_lines(logs)
+    assert line["inputs"] == {
+        "task": "image_to_image",
+        "image": "64x48 image/png",
+        "controls": [{"image": "64x48 image/png", "kind": "canny", "scale": 0.5, "preprocess": True}],
+        "identity": [{"image": "64x48 image/png", "strength": 1.0}],
+        "loras": [{"name": "style", "weight": 0.5}],
+    }
 
 
 @pytest.mark.parametrize("log_prompts", [True, False])

@@ -8,6 +8,7 @@ from time import monotonic
 import structlog
 
 from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.inputs import in_short
 from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.metrics import ProviderMetrics
 from imagegate.runtime.order import Order
@@ -143,6 +144,8 @@ class Attempt:
             "bytes": sum(image.size_bytes for image in pictures),
             "duration_ms": round((monotonic() - self._began) * 1000),
         }
+        if order is not None and (inputs := in_short(order.inputs)):
+            line["inputs"] = inputs
         if order is not None and order.recoded:
             line["recoded"] = order.recoded
         if self._attempts.log_prompts:

@@ -1,7 +1,7 @@
 """What goes to a model besides words, as a provider gets it: pictures that are checked and clean, LoRAs. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from imagegate.runtime import images
 from imagegate.runtime.errors import Violation, invalid_request
@@ -74,6 +74,21 @@ def to_inputs(request: generation_pb2.GenerateRequest, fitted: FittedInputs) -> 
     )
 
 
+def in_short(inputs: Inputs) -> Mapping[str, object]:
+    """What goes along, as a log tells it: of pictures their sizes; empty where nothing goes along."""
+    told = {
+        "task": inputs.task if inputs.task != TEXT_TO_IMAGE else "",
+        "image": _seen_as(inputs.image),
+        "mask": _seen_as(inputs.mask),
+        "controls": [{"image": _seen_as(each.picture), **_said(asdict(each.fitted))} for each in inputs.controls],
+        "identity": [
+            {"image": _seen_as(each.picture), **_said({"strength": each.strength})} for each in inputs.identity
+        ],
+        "loras": [_said(asdict(each)) for each in inputs.loras],
+    }
+    return {name: value for name, value in told.items() if value}
+
+
 def size_of_image(request: generation_pb2.GenerateRequest) -> tuple[int, int] | None:
     """Width and height in pixels of the picture that another one is made from; None where there is none."""
     task = request.WhichOneof("task")
@@ -84,6 +99,15 @@ def size_of_image(request: generation_pb2.GenerateRequest) -> tuple[int, int] | 
     except images.NotAPicture:
         return None
     return seen.width, seen.height
+
+
+def _seen_as(picture: InputPicture | None) -> str:
+    return f"{picture.width}x{picture.height} {picture.mime_type}" if picture is not None else ""
+
+
+def _said(beside: Mapping[str, object]) -> Mapping[str, object]:
+    """What is sent beside an input: not what is left to the upstream."""
+    return {name: value for name, value in beside.items() if value is not None}
 
 
 def _seen(request: generation_pb2.GenerateRequest) -> dict[str, InputPicture]:
