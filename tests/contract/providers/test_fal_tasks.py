@@ -275,6 +275,18 @@ async def test_a_host_that_a_token_names_is_not_used():
         assert len(asked(sandbox, "POST", "/fal/cdn/files/upload")) == 1
 
 
+async def test_a_token_that_the_cdn_quotes_is_not_told(sandbox, provider):
+    """R5, R14: whoever lets a file in may say so with its token; the caller gets the words without it."""
+    token = "0123456789-a-token-of-the-storage"
+    body = {"token": token, "token_type": "Bearer", "expires_at": "never"}
+    words = {"detail": f"The token {token[:20]}… has expired"}
+    sandbox.faults(
+        [{**TOKEN, "fault": "json_200", "body": body}, {**UPLOAD, "fault": "status", "code": 401, "body": words}]
+    )
+    failure = await the_failure(provider, an_order(provider, "flux-dev", image_to_image=ImageToImage(image=BIG)))
+    assert failure.upstream_message == "The token ***… has expired"
+
+
 # ── What fails before anything was asked for ────────────────────────────────────────────────────────────────────────
 
 

@@ -13,6 +13,7 @@ from imagegate.providers.fal import wire
 from imagegate.providers.fal.errors import before_submission
 from imagegate.providers.fal.inputs_wire import ARCHIVE_TYPE, File
 from imagegate.runtime.errors import Failure, Reason
+from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.upstream import UpstreamClient
 
 # Bytes of a picture that goes along in the submission itself: that spares two calls, and a copy at a public address.
@@ -72,7 +73,18 @@ class Storage:
             "X-Fal-File-Name": file.name,
             "X-Fal-Object-Lifecycle": json.dumps({"expiration_duration_seconds": KEPT_SECONDS}),
         }
-        return wire.to_address(await self._client.upload(self._upload_url, file.data, headers))
+        try:
+            return wire.to_address(await self._client.upload(self._upload_url, file.data, headers))
+        except Failure as failure:
+            _hide(authorization, failure)
+            raise
+
+
+def _hide(authorization: str, failure: Failure) -> None:
+    """Keep what a CDN may quote of the token out of what is told: the process's redactor knows no token."""
+    redactor = Redactor()
+    redactor.add(authorization.partition(" ")[2])
+    failure.upstream_message = redactor.scrub(failure.upstream_message)
 
 
 def _goes_along(file: File) -> bool:
