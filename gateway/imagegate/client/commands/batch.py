@@ -54,11 +54,17 @@ def batch(
     async def make(client: AsyncClient) -> None:
         async for item in client.generate_batch(requests, concurrency=concurrency, timeout=timeout):
             ended.append(item)
-            show(item, destination.save(item.result.images, item.request_id) if item.result is not None else [])
+            show(item, _saved(item, destination))
 
     with _shown(as_json, len(requests)) as show:
         ask(router, make)
     return _exit_code(ended)
+
+
+def _saved(item: BatchItem, destination: Destination) -> Sequence[Path]:
+    """Where its pictures are; nowhere where a request has asked what is known of them only (delivery NONE)."""
+    images = item.result.images if item.result is not None else ()
+    return destination.save([image for image in images if image.data], item.request_id)
 
 
 def _shown(as_json: bool, size: int) -> AbstractContextManager[Show]:
@@ -70,7 +76,7 @@ def _shown(as_json: bool, size: int) -> AbstractContextManager[Show]:
 def _as_lines_of_json() -> Iterator[Show]:
     def show(item: BatchItem, paths: Sequence[Path]) -> None:
         shown = item.to_dict()
-        for image, path in zip(shown.get("images", ()), paths, strict=True):
+        for image, path in zip(shown.get("images", ()), paths, strict=False):  # all have a path, or none has
             image["path"] = str(path)
         say_json(shown)
 

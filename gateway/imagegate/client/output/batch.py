@@ -55,7 +55,7 @@ class _Screen:
 
 
 def _print_made(out: Console, index: int, result: Result, paths: Sequence[Path]) -> None:
-    facts = [", ".join(map(str, paths)), f"{result.provider}/{result.model}"]
+    facts = [", ".join(map(str, paths)) or "no file", f"{result.provider}/{result.model}"]
     for first in result.images[:1]:
         facts += [f"{first.width} × {first.height}", *([f"seed {first.seed}"] if first.seed is not None else [])]
     facts += [f"{result.seconds:.1f} s", "cost not known" if result.cost is None else f"{result.cost} credits"]

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from imagegate.v1 import router_pb2
+
 REQUESTS = """\
 - prompt: a cat
   width: 512
@@ -68,6 +70,26 @@ async def test_for_programs_a_batch_is_json_lines(
     assert [Path(image["path"]).name for image in dog["images"]] == ["imagegate-dog-1.png", "imagegate-dog-2.png"]
     assert "data" not in cat["images"][0]
     assert (bad["request_id"], bad["error"]["reason"], bad["error"]["retry_after"]) == ("bad", "RATE_LIMITED", 7.0)
+
+
+async def test_a_request_that_asks_for_no_picture_ends_no_batch(
+    router: Any, imagegate: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """P8: with delivery NONE there is nothing to write; the others of the batch are written all the same."""
+
+    def events(request: router_pb2.GenerateBatchRequest) -> Any:
+        told = usual(request)
+        for image in told[2].response.images:  # of the last request
+            image.ClearField("data")
+        return told
+
+    usual, router.batch_events = router.batch_events, events
+    file, out = tmp_path / "batch.yaml", tmp_path / "out"
+    file.write_text("- {prompt: a cat, request_id: cat}\n- {prompt: a dog, delivery: NONE}\n")
+    for options, sign in (((), "1: no file · fal/flux-schnell"), (("--json",), '"size_bytes"')):
+        assert await imagegate("batch", str(file), "--out", str(out), "--router", router.address, *options) == 0
+        assert sign in capsys.readouterr().out.splitlines()[0]
+    assert files_in(out) == ["imagegate-cat-1-2.png", "imagegate-cat-1.png"]
 
 
 @pytest.mark.parametrize(
