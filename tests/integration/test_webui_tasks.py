@@ -83,7 +83,7 @@ async def test_a_task_goes_to_whoever_does_it(fields: dict[str, Any], path: str)
 
 
 async def test_a_lora_goes_to_whoever_has_it() -> None:
-    """U3, P3: the name of a webui's LoRA is none of the Hub's: Hugging Face refuses it unsent, and the webui delivers."""
+    """U3, P3: a name that is none of the Hub is refused by Hugging Face before anything is sent; the webui delivers."""
     async with a_stage() as stage:
         answer = await stage.generate(loras=[{"name": "line_drawing"}])
         assert outcomes(answer.attempts) == ["huggingface UNSUPPORTED", "automatic1111 OK"]
