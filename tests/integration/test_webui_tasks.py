@@ -67,10 +67,9 @@ async def a_stage(*, has_controlnet: bool = True) -> AsyncIterator[Stage]:
          "/sdapi/v1/img2img"),
         ({"controls": [POSE]}, "/sdapi/v1/txt2img"),
         ({"image_to_image": {"image": PHOTO}, "controls": [POSE]}, "/sdapi/v1/img2img"),
-        ({"loras": [{"name": "line_drawing"}]}, "/sdapi/v1/txt2img"),
         ({"pose_extraction": {"image": PHOTO}}, "/controlnet/detect"),
     ],
-    ids=["image", "inpainting", "pose", "photo and pose", "LoRA", "extraction"],
+    ids=["image", "inpainting", "pose", "photo and pose", "extraction"],
 )  # fmt: skip
 async def test_a_task_goes_to_whoever_does_it(fields: dict[str, Any], path: str) -> None:
     """U3, P3: a candidate that cannot take it is passed over with the reason and never asked; the webui delivers."""
@@ -83,6 +82,14 @@ async def test_a_task_goes_to_whoever_does_it(fields: dict[str, Any], path: str)
         is_of_photo = path != "/sdapi/v1/txt2img"
         assert (answer.images[0].width, answer.images[0].height) == ((320, 256) if is_of_photo else (512, 512))
         assert answer.images[0].HasField("seed") is (path != "/controlnet/detect")
+
+
+async def test_a_lora_goes_to_whoever_has_it() -> None:
+    """U3, P3: a name that is none of the Hub is refused by Hugging Face before anything is sent; the webui delivers."""
+    async with a_stage() as stage:
+        answer = await stage.generate(loras=[{"name": "line_drawing"}])
+        assert outcomes(answer.attempts) == ["huggingface UNSUPPORTED", "automatic1111 OK"]
+        assert stage.asked == ["/automatic1111/sdapi/v1/txt2img"]
 
 
 async def test_what_no_webui_has_is_nobodys_fault() -> None:
