@@ -75,9 +75,7 @@ async def test_a_task_goes_to_whoever_does_it(fields: dict[str, Any], path: str)
     """U3, P3: a candidate that cannot take it is passed over with the reason and never asked; the webui delivers."""
     async with a_stage() as stage:
         answer = await stage.generate(**fields)
-        # It lays LoRAs of the Hub over its models, and says itself that this is none.
-        skipped = "huggingface UNSUPPORTED" if "loras" in fields else "[huggingface UNSUPPORTED]"
-        assert outcomes(answer.attempts) == [skipped, "automatic1111 OK"]
+        assert outcomes(answer.attempts) == ["[huggingface UNSUPPORTED]", "automatic1111 OK"]
         assert stage.asked == [f"/automatic1111{path}"]
         is_of_photo = path != "/sdapi/v1/txt2img"
         assert (answer.images[0].width, answer.images[0].height) == ((320, 256) if is_of_photo else (512, 512))
