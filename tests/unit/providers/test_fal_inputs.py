@@ -236,6 +236,16 @@ def test_a_size_that_is_not_taken_is_not_sent():
     assert (refused.value.reason, refused.value.dispatch) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT)
 
 
+def test_a_picture_that_costs_more_than_was_told_is_not_sent():
+    """P7, P8: an app that keeps a picture's size is not asked for a larger one than the price was told for."""
+    large = ImageToImage(image=InputImage(data=picture(2304, 1024)))  # 3 megapixels have begun
+    inputs_wire.fit(order_of("flux-dev", image_to_image=ImageToImage(image=InputImage(data=picture(2048, 1024)))))
+    for asked in ({"width": 512, "height": 512}, {}):
+        with pytest.raises(Failure, match="2304x1024, which costs more") as caught:
+            inputs_wire.fit(order_of("flux-dev", image_to_image=large, **asked))
+        assert (caught.value.reason, caught.value.dispatch) == (Reason.UNSUPPORTED, Dispatch.NOT_SENT)
+
+
 def test_the_size_that_it_has_is_no_change():
     """R1: whoever asks for the size that the first picture has gets what was asked for, though none is sent."""
     begin = ImageToImage(image=InputImage(data=picture(320, 256)))

@@ -10,6 +10,7 @@ from imagegate.providers.fal.dialects import dialect_of, takes_size
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.inputs import Control, Identity, InputPicture
 from imagegate.runtime.order import Order
+from imagegate.runtime.pricing import price
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.sizing import SIDES
 from imagegate.runtime.tasks import POSE_EXTRACTION, FittedLora
@@ -110,8 +111,15 @@ def files_of(order: Order) -> dict[str, File]:
 
 
 def _keep_size(order: Order, image: InputPicture) -> None:
-    """Leave the size to fal, who keeps the picture's own; whoever asked for that very one gets what was asked for."""
+    """Leave the size to fal, who keeps the picture's own; whoever asked for that very one gets what was asked for.
+
+    Raises Failure(UNSUPPORTED) where that is larger, by price, than what was fitted: nobody pays more than he was told.
+    """
     own = dict(zip(SIDES, (image.width, image.height), strict=True))
+    cost, told = (price(order.model, size, 1) for size in (own, order.fitted))
+    if cost is not None and told is not None and cost > told:
+        size = f"{image.width}x{image.height}"
+        raise _unsupported(f"the model keeps the size of the picture, {size}, which costs more than what was fitted")
     for side in SIDES:
         asked = order.parameters.get(side)
         if asked is not None and not (side in order.asked and asked == own[side]):
