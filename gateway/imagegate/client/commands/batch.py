@@ -14,7 +14,7 @@ from imagegate.client.commands.asking import ask
 from imagegate.client.commands.batch_file import read_requests
 from imagegate.client.commands.options import MAX_TIMEOUT, Json, Router
 from imagegate.client.error import GenerationError, invalid
-from imagegate.client.files import Destination
+from imagegate.client.files import CannotWriteError, Destination
 from imagegate.client.output.batch import Show
 from imagegate.client.stdout import say_json
 
@@ -50,14 +50,22 @@ def batch(
         raise invalid(*wrong)
     destination = Destination.of(f"{out}/")
     ended: list[BatchItem] = []
+    unwritten: list[CannotWriteError] = []
 
     async def make(client: AsyncClient) -> None:
         async for item in client.generate_batch(requests, concurrency=concurrency, timeout=timeout):
             ended.append(item)
-            show(item, _saved(item, destination))
+            paths: Sequence[Path] = ()
+            try:
+                paths = _saved(item, destination)
+            except CannotWriteError as error:  # what is under way is paid for, and may find room
+                unwritten.append(error)
+            show(item, paths)
 
     with _shown(as_json, len(requests)) as show:
         ask(router, make)
+    if unwritten:
+        raise unwritten[0]
     return _exit_code(ended)
 
 

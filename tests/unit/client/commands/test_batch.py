@@ -72,6 +72,23 @@ async def test_for_programs_a_batch_is_json_lines(
     assert (bad["request_id"], bad["error"]["reason"], bad["error"]["retry_after"]) == ("bad", "RATE_LIMITED", 7.0)
 
 
+async def test_a_picture_that_cannot_be_written_ends_no_batch(
+    router: Any, imagegate: Any, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """P8: what is under way is not cancelled because a picture finds no room; that is told at the end."""
+    out, told_by = tmp_path / "out", router.batch_events
+
+    def as_the_folder_goes(request: router_pb2.GenerateBatchRequest) -> list[router_pb2.BatchEvent]:
+        out.rmdir()
+        return list(told_by(request))
+
+    router.batch_events = as_the_folder_goes
+    assert await imagegate("batch", str(file), "--out", str(out), "--router", router.address) == 2
+    told = capsys.readouterr()
+    assert "2 made, 1 failed" in told.out
+    assert "could not be written" in told.err
+
+
 async def test_a_request_that_asks_for_no_picture_ends_no_batch(
     router: Any, imagegate: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
