@@ -3,6 +3,7 @@
 The properties 5, 6, 7, 9 and 10, on courses over candidates of two providers.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from imagegate.router.admission import Refusal, _Scope
 from imagegate.router.breaker import State
-from imagegate.router.budget import RESERVE
+from imagegate.router.budget import RESERVE, upstream_seconds
 from imagegate.router.course import MAX_ATTEMPTS, MAX_WARMINGS, Course, Ended, Made, Pause, Step, Try, Warm
 from imagegate.router.events import AttemptFinished, AttemptStarted, BreakerMoved
 from imagegate.router.overrides import Mode
@@ -370,14 +371,16 @@ class Requests(RuleBasedStateMachine):
         return False
 
     def is_open_to(self, journey: Journey, one: Entry) -> bool:
-        """Whether a candidate was not tried, is allowed, and has a p50 that fits (or is the only one)."""
+        """Whether a candidate was not tried, is allowed, and has a p50 that fits what its upstream would get (or is the
+        only one).
+        """
         course, candidate = journey.course, one.candidate
-        room = course.deadline.remaining(self.replica.clock()) - RESERVE
+        room = upstream_seconds(course.deadline.remaining(self.replica.clock()) - RESERVE)
         if str(candidate) in journey.tried or one.obstacle is not None or room <= 0:
             return False
         is_only_one = sum(entry.obstacle is None for entry in course.entries) == 1
         usual = usual_seconds(candidate, self.replica.admission, 0.5, course.request.count)
-        return candidate.model is None or is_only_one or min(usual, one.limit or usual) <= room
+        return candidate.model is None or is_only_one or min(usual, upstream_seconds(one.limit or math.inf)) <= room
 
     def verdicts_allow(self, journey: Journey) -> bool:
         """Whether the reasons so far let another candidate follow."""

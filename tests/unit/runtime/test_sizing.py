@@ -1,5 +1,7 @@
 """Width and height together: the shape of a picture comes before its number of pixels (R1, P4)."""
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,7 +103,12 @@ def test_no_size_is_nearer(width: int, height: int, sizes: list[tuple[int, int]]
         worse, nearer = (max(w * height, h * width) / min(w * height, h * width) for w, h in (own, other))
         assert worse <= nearer * (1 + 1e-12)
         if own[0] * other[1] == own[1] * other[0]:
-            assert abs(own[0] * own[1] - width * height) <= abs(other[0] * other[1] - width * height)
+            assert times(own[0] * own[1], width * height) <= times(other[0] * other[1], width * height)
+
+
+def times(pixels: int, asked: int) -> Fraction:
+    """How many times more pixels one has than the other, exactly."""
+    return Fraction(max(pixels, asked), min(pixels, asked))
 
 
 @pytest.mark.parametrize(
