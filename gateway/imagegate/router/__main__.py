@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
@@ -30,6 +29,7 @@ from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime import malloc
 from imagegate.runtime.entrance import Entrance
+from imagegate.runtime.file_check import report
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.redaction import Redactor
@@ -117,13 +117,7 @@ async def working(until: Coroutine[None, None, None], **work: Coroutine[None, No
 
 def check(files: Sequence[str], as_json: bool) -> int:
     """Print every problem of the files; 2 where there is one."""
-    found = {name: _problems(Path(name)) for name in files}
-    if as_json:
-        _say(json.dumps({"files": [{"file": name, "problems": problems} for name, problems in found.items()]}))
-    else:
-        for name, problems in found.items():
-            _say("\n".join(f"{name}: {problem}" for problem in problems or ["good"]))
-    return 2 if any(found.values()) else 0
+    return report({name: _problems(Path(name)) for name in files}, as_json=as_json)
 
 
 def _problems(file: Path) -> list[str]:

@@ -6,7 +6,6 @@ NAME is a folder beside this file; a folder is the plugin, there is no list of t
 import argparse
 import asyncio
 import importlib
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from imagegate.runtime import malloc
 from imagegate.runtime.catalogue_source import SUFFIX, VARIABLE, strangers
 from imagegate.runtime.entrance import Entrance
+from imagegate.runtime.file_check import report
 from imagegate.runtime.limits import DailyQuota, Limits, Rate
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models_file import CatalogueError
@@ -94,13 +94,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
 
 def check(files: Sequence[str], as_json: bool) -> int:
     """Print every problem of overlays, each as it would lie over its provider's models; 2 where there is one."""
-    found = {name: _problems(Path(name)) for name in files}
-    if as_json:
-        _say(json.dumps({"files": [{"file": name, "problems": problems} for name, problems in found.items()]}))
-    else:
-        for name, problems in found.items():
-            _say("\n".join(f"{name}: {problem}" for problem in problems or ["good"]))
-    return 2 if any(found.values()) else 0
+    return report({name: _problems(Path(name)) for name in files}, as_json=as_json)
 
 
 def _problems(overlay: Path) -> list[str]:
@@ -136,10 +130,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"provider {name} cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201
 
 
 if __name__ == "__main__":
