@@ -33,6 +33,16 @@ def named(
     return found if seed is None else {**found, "seed": seed}
 
 
+def no_headers(order: Order) -> Mapping[str, str]:
+    """Beside ours none is needed."""
+    return {}
+
+
+def images_url(router: str, inference_provider: str) -> str:
+    """Where those who keep to OpenAI's address make pictures, of all models."""
+    return f"{router}/{inference_provider}/v1/images/generations"
+
+
 def sides(order: Order) -> dict[str, int]:
     """The size in pixels, as far as there is one."""
     return {name: int(order.parameters[name]) for name in ("width", "height") if name in order.parameters}

@@ -18,17 +18,13 @@ NAME = "fal-ai"
 MAX_SEED = 2**63 - 1
 LORA_APP = "fal-ai/lora"
 
+headers = wire.no_headers
 to_error = wire.to_error
 
 
 def url(router: str, model: str) -> str:
     """By the app's id, which itself begins with fal-ai."""
     return f"{router}/{NAME}/{model}"
-
-
-def headers(order: Order) -> Mapping[str, str]:
-    """None."""
-    return {}
 
 
 def fit(order: Order, model: str) -> None:

@@ -6,8 +6,6 @@ that it was left out.
 https://huggingface.co/docs/inference-providers/providers/nscale
 """
 
-from collections.abc import Mapping
-
 from imagegate.providers.huggingface import wire
 from imagegate.providers.huggingface.shapes.shape import Output
 from imagegate.runtime.answer import Answer
@@ -16,17 +14,13 @@ from imagegate.runtime.order import Order
 NAME = "nscale"
 NOT_TAKEN = ("negative_prompt", "steps", "guidance_scale", "seed")
 
+headers = wire.no_headers
 to_error = wire.to_error
 
 
 def url(router: str, model: str) -> str:
     """One address for all models."""
-    return f"{router}/{NAME}/v1/images/generations"
-
-
-def headers(order: Order) -> Mapping[str, str]:
-    """None."""
-    return {}
+    return wire.images_url(router, NAME)
 
 
 def fit(order: Order, model: str) -> None:

@@ -3,8 +3,6 @@
 https://docs.together.ai/reference/post-images-generations
 """
 
-from collections.abc import Mapping
-
 from imagegate.providers.huggingface import wire
 from imagegate.providers.huggingface.shapes.shape import Output
 from imagegate.runtime.answer import Answer
@@ -12,17 +10,13 @@ from imagegate.runtime.order import Order
 
 NAME = "together"
 
+headers = wire.no_headers
 to_error = wire.to_error
 
 
 def url(router: str, model: str) -> str:
     """One address for all models."""
-    return f"{router}/{NAME}/v1/images/generations"
-
-
-def headers(order: Order) -> Mapping[str, str]:
-    """None."""
-    return {}
+    return wire.images_url(router, NAME)
 
 
 def fit(order: Order, model: str) -> None:
