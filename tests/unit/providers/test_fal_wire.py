@@ -222,10 +222,10 @@ def test_an_option_never_says_what_we_say(model):
 def test_a_catalogue_that_cannot_be_said_is_refused(change, words):
     """P1: an entry of which this provider cannot keep what it says stops the start and is named, outside ones too."""
     wrong = CATALOGUE.find("flux-dev").model_copy(update=change)
-    for catalogue in ({"models": (wrong,)}, {"outside": wrong}):
+    for place, catalogue in (("models.flux-dev", {"models": (wrong,)}), ("outside", {"outside": wrong})):
         with pytest.raises(CatalogueError) as caught:
             dialects.checked(CATALOGUE.model_copy(update=catalogue))
-        assert words in str(caught.value)
+        assert f"{place}.{words.removeprefix('flux-dev.')}" in str(caught.value)
 
 
 # ── Seeds, and the way there ────────────────────────────────────────────────────────────────────────────────────────

@@ -83,8 +83,10 @@ def is_ours(option: str) -> bool:
 
 def checked(catalogue: Catalogue) -> Catalogue:
     """The catalogue, if all that it says can be said here. Raises CatalogueError with every problem."""
-    models = [*catalogue.models, *([catalogue.outside] if catalogue.outside else [])]
-    problems = [f"models.{model.key}.{problem}" for model in models for problem in _problems(model)]
+    entries = {f"models.{model.key}": model for model in catalogue.models}
+    if catalogue.outside is not None:
+        entries["outside"] = catalogue.outside
+    problems = [f"{place}.{problem}" for place, model in entries.items() for problem in _problems(model)]
     if problems:
         raise CatalogueError(*problems)
     return catalogue
