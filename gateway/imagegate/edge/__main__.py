@@ -1,0 +1,78 @@
+"""`python -m imagegate.edge`: the edge."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from imagegate.edge import house, keys
+from imagegate.edge.keys import Keyring
+from imagegate.edge.serving import serving_http
+from imagegate.edge.settings import KEYS_VARIABLE, LINK_KEYS_VARIABLE, EdgeSettings
+from imagegate.runtime import malloc
+from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.server import serving, until_told_to_stop
+from imagegate.runtime.settings import ProcessSettings, Secret, SettingsError
+from imagegate.runtime.telemetry import configure_logging
+
+log = structlog.get_logger("imagegate.edge")
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+async def serve(environ: Mapping[str, str]) -> None:
+    """Serve the edge until SIGTERM or SIGINT. Raises SettingsError where it cannot start."""
+    process = ProcessSettings.read(environ, "IMAGEGATE_")
+    settings = EdgeSettings.of(environ)
+    redactor = Redactor()
+    configure_logging(process, redactor, service="edge")
+    keyring = _keyring(environ, process.bind, redactor)
+    metrics = ProcessMetrics(CollectorRegistry())
+    async with house.opened(settings, environ.get("IMAGEGATE_ROUTER"), keyring, _link_keys(environ, redactor)) as parts:
+        app = parts.front(metrics, redactor).app()
+        async with serving_http(app, process.bind, settings.port, process.grace_seconds) as port:
+            log.info("edge_listening", http=port)
+            async with serving([], process, metrics, redactor):
+                await until_told_to_stop()
+
+
+def main() -> int:
+    """Run the edge; the exit code is 2 where settings are wrong."""
+    malloc.tune()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(os.environ))
+    except SettingsError as error:
+        print(f"the edge cannot start: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+def _keyring(environ: Mapping[str, str], bind: str, redactor: Redactor) -> Keyring:
+    """The configured keys; on this machine only, one that is printed where there are none."""
+    secret = Secret(KEYS_VARIABLE, environ, redactor.add)
+    if secret.value():
+        return Keyring.of(secret)
+    if bind not in LOOPBACK:
+        raise SettingsError(
+            f"{KEYS_VARIABLE} or {KEYS_VARIABLE}_FILE is needed where others can reach it; "
+            "make a key with `imagegate key`"
+        )
+    key = keys.new_key()
+    print(f"no keys are configured; this one holds until the edge stops: {key}", file=sys.stderr)  # noqa: T201
+    redactor.add(key)
+    return Keyring(lambda: f"keys: [{{user: development, role: operator, sha256: {keys.hashed(key)}}}]")
+
+
+def _link_keys(environ: Mapping[str, str], redactor: Redactor) -> Callable[[], str]:
+    secret = Secret(LINK_KEYS_VARIABLE, environ, redactor.add)
+    return secret.value if secret.value() else house.some_link_key()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Everything that the edge is made of, put together: what `__main__` does and a test does as well."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from imagegate.client import AsyncClient
+from imagegate.edge import database
+from imagegate.edge.admission import Admission
+from imagegate.edge.api import account
+from imagegate.edge.app import Front
+from imagegate.edge.endpoint import Endpoint
+from imagegate.edge.gallery import Gallery
+from imagegate.edge.generating import Generating
+from imagegate.edge.keys import Keyring
+from imagegate.edge.links import Links
+from imagegate.edge.objects import Objects
+from imagegate.edge.settings import EdgeSettings
+from imagegate.edge.uploads import Uploads
+from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.redaction import Redactor
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The edge's parts, for whoever makes its routes."""
+
+    settings: EdgeSettings
+    client: AsyncClient
+    keyring: Keyring
+    gallery: Gallery
+    links: Links
+    generating: Generating
+
+    def endpoints(self) -> list[Endpoint]:
+        """Every route of the edge."""
+        return [*account.endpoints(), *Uploads(self.gallery, self.links, self.keyring).endpoints()]
+
+    def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
+        """The routes with what is true around each of them."""
+        admission = Admission(self.settings, time.monotonic)
+        return Front(self.endpoints(), self.keyring, admission, metrics, redactor)
+
+
+@asynccontextmanager
+async def opened(
+    settings: EdgeSettings, router: str | None, keyring: Keyring, link_keys: Callable[[], str]
+) -> AsyncIterator[House]:
+    """The house with its database, its pictures and its way to the router open, until the block is left.
+
+    Raises SettingsError where one of them cannot be used.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    url = settings.database or database.sqlite_in(settings.data)
+    objects = Objects.at(settings.pictures or (settings.data / "pictures").resolve().as_uri())
+    links = Links(link_keys, settings.link_seconds, time.time)
+    async with database.opened(url) as engine, AsyncClient(router, timeout=settings.timeout) as client:
+        gallery = Gallery(engine, objects, time.time)
+        yield House(settings, client, keyring, gallery, links, Generating(client, gallery))
+
+
+def some_link_key() -> Callable[[], str]:
+    """A key for links that holds for as long as this process lives."""
+    key = secrets.token_hex(32)
+    return lambda: key

@@ -1,0 +1,101 @@
+"""What is wrong with a call, before a family of routes gives it its shape. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from imagegate.client import GenerationError
+from imagegate.client.plain import plain
+from imagegate.client.result import Attempt
+from imagegate.runtime.errors import Reason, Violation
+
+# A client that is told to come back later than this mostly gives up instead (OpenAI's does, beyond 120 s), and an
+# earlier look costs nothing.
+MAX_RETRY_AFTER = 60
+
+# google.rpc's own table of HTTP statuses, but for a condition that does not hold, which is the caller's fault here.
+STATUSES = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+# Statuses after which trying again makes sense at all.
+PASSING = {429, 503}
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """A call that is answered with an error.
+
+    `reason` is an ErrorReason's name, or one of ours in its style for what only HTTP knows (UNAUTHENTICATED,
+    BODY_TOO_LARGE, …); `detail` one sentence with the remedy; `retry_after` whole seconds.
+    """
+
+    status: int
+    reason: str
+    detail: str
+    violations: Sequence[Violation] = ()
+    attempts: Sequence[Attempt] = ()
+    retry_after: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.reason}: {self.detail}"
+
+    def to_dict(self, request_id: str) -> dict[str, Any]:
+        """As RFC 9457 has it: `type` is about:blank, what is ours stands beside it."""
+        shown: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.reason.replace("_", " ").capitalize(),
+            "status": self.status,
+            "detail": self.detail,
+            "reason": self.reason,
+            "request_id": request_id,
+        }
+        if self.violations:
+            shown["errors"] = [{"field": each.field, "detail": each.description} for each in self.violations]
+        if self.attempts:
+            shown["attempts"] = [plain(attempt.proto) for attempt in self.attempts]
+        if self.retry_after is not None:
+            shown["retry_after"] = self.retry_after
+        return shown
+
+
+def of_error(error: GenerationError) -> Problem:
+    """What the router said, or what happened on the way to it."""
+    status = STATUSES.get(error.code, 500)
+    wait = error.retry_after
+    if wait is None and status in PASSING:
+        wait = 1.0
+    return Problem(
+        status,
+        str(error.reason),
+        error.message,
+        violations=error.violations,
+        attempts=error.attempts,
+        retry_after=None if wait is None else min(max(math.ceil(wait), 1), MAX_RETRY_AFTER),
+    )
+
+
+def invalid(*violations: Violation) -> Problem:
+    """The fields that are wrong, all at once."""
+    listed = "; ".join(f"{each.field}: {each.description}" if each.field else each.description for each in violations)
+    return Problem(400, str(Reason.INVALID_REQUEST), f"the request is not valid: {listed}", violations=violations)
+
+
+def not_found(what: str = "there is nothing here") -> Problem:
+    """Answers alike for what never was and for what is somebody else's."""
+    return Problem(404, "NOT_FOUND", what)

@@ -1,0 +1,47 @@
+"""What the edge reads from its environment, besides what every process does."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import platformdirs
+from pydantic import Field
+
+from imagegate.runtime.settings import EnvironmentSettings
+
+PREFIX = "IMAGEGATE_EDGE_"
+DATA_VARIABLE = "IMAGEGATE_DATA"
+# YAML text, or with _FILE a file of it: who may (see `keys`).
+KEYS_VARIABLE = "IMAGEGATE_EDGE_KEYS"
+# What links are signed with; the first of several signs, all of them are believed.
+LINK_KEYS_VARIABLE = "IMAGEGATE_EDGE_LINK_KEYS"
+
+
+class EdgeSettings(EnvironmentSettings):
+    """Variables that begin with IMAGEGATE_EDGE_, and the folder of data, IMAGEGATE_DATA."""
+
+    port: int = Field(default=8080, ge=0, le=65535, alias="PORT")
+    # What links begin with where they leave the house; by default what the caller used.
+    public_url: str = Field(default="", alias="PUBLIC_URL")
+    # An SQLAlchemy URL; by default an SQLite file in the folder of data.
+    database: str = Field(default="", alias="DATABASE")
+    # Where pictures are kept: file:///folder or s3://bucket/prefix; by default a folder of the folder of data.
+    pictures: str = Field(default="", alias="PICTURES")
+    # How long the link of a picture holds, in seconds: a day, as the guide has it.
+    link_seconds: int = Field(default=86_400, ge=60, le=31_536_000, alias="LINK_SECONDS")
+    # After how many days pictures are removed; by default never.
+    retention_days: float | None = Field(default=None, gt=0, alias="RETENTION_DAYS")
+    # What one user may ask of the models in a minute, and at a time.
+    generations_per_minute: float = Field(default=30, gt=0, le=100_000, alias="GENERATIONS_PER_MINUTE")
+    generations_at_a_time: int = Field(default=8, ge=1, le=10_000, alias="GENERATIONS_AT_A_TIME")
+    # What one user may ask besides.
+    requests_per_minute: float = Field(default=600, gt=0, le=1_000_000, alias="REQUESTS_PER_MINUTE")
+    # Seconds that a generation may take, warming and fallback included.
+    timeout: float = Field(default=300, gt=0, le=3600, alias="TIMEOUT")
+    data: Path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """The settings in `environ`. Raises SettingsError naming every variable that is wrong."""
+        data = environ.get(DATA_VARIABLE) or platformdirs.user_data_dir("imagegate")
+        return cls.read({**environ, f"{PREFIX}data": data}, PREFIX)

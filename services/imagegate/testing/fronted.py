@@ -1,0 +1,61 @@
+"""The edge on a real socket of this process, in front of whatever router a test has."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from prometheus_client import CollectorRegistry
+
+from imagegate.edge import house, keys
+from imagegate.edge.house import House
+from imagegate.edge.keys import Keyring
+from imagegate.edge.serving import serving_http
+from imagegate.edge.settings import EdgeSettings
+from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.redaction import Redactor
+
+ALICE, BOB, OPERATOR = "ig_alice_EXAMPLE", "ig_bob_EXAMPLE", "ig_operator_EXAMPLE"
+KEYS = f"""
+keys:
+  - {{user: alice, role: user, sha256: {keys.hashed(ALICE)}}}
+  - {{user: bob, role: user, tier: free, sha256: {keys.hashed(BOB)}}}
+  - {{user: olga, role: operator, sha256: {keys.hashed(OPERATOR)}}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedEdge:
+    """An edge, and where it is."""
+
+    house: House
+    url: str
+    metrics: ProcessMetrics
+
+    def session(self, key: str = ALICE) -> aiohttp.ClientSession:
+        """A client with this key (an empty one: none); its paths are below the edge."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return aiohttp.ClientSession(self.url, headers=headers)
+
+
+@asynccontextmanager
+async def serving_edge(
+    router: str,
+    data: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    keyring: Keyring | None = None,
+) -> AsyncIterator[ServedEdge]:
+    """Serve an edge in front of `router`, with everything it keeps in the folder `data`, until the block is left.
+
+    It knows the keys ALICE, BOB (of the free tier) and OPERATOR. `settings` are fields of EdgeSettings.
+    """
+    metrics = ProcessMetrics(CollectorRegistry())
+    chosen = EdgeSettings(**{"data": data, **(settings or {})})
+    keyring = keyring or Keyring(lambda: KEYS)
+    async with house.opened(chosen, router, keyring, lambda: "a-key-of-a-test") as parts:
+        app = parts.front(metrics, Redactor()).app()
+        async with serving_http(app, "127.0.0.1", 0, grace_seconds=0.1) as port:
+            yield ServedEdge(parts, f"http://127.0.0.1:{port}", metrics)
