@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from imagegate.router.config import DEFAULT_ROUTE, ModelOverrides, QualityRoute, RouterConfig
 from imagegate.runtime.errors import Failure, Reason, Violation
 from imagegate.runtime.fitting import PRESETS
-from imagegate.runtime.models import Catalogue, Model, nearest
+from imagegate.runtime.models import Catalogue, Model
+from imagegate.runtime.nearest import nearest
 from imagegate.runtime.options import OPTIONS_FIELD
 from imagegate.runtime.redaction import clip
 from imagegate.v1 import generation_pb2, terms_pb2

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from imagegate.runtime.fitting import Value, fit
+from imagegate.runtime.adjustments import Value
+from imagegate.runtime.fitting import fit
 from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.parameters import nearest_on_grid
 from imagegate.v1 import generation_pb2

@@ -9,7 +9,7 @@ from imagegate.conformance.body import Recording
 from imagegate.conformance.face import Call, Face, Metadata
 from imagegate.conformance.row import Finding
 from imagegate.conformance.stand_in import StandIn
-from imagegate.runtime.fitting import Value
+from imagegate.runtime.adjustments import Value
 from imagegate.runtime.models import Catalogue, Model
 from imagegate.v1 import generation_pb2
 

@@ -12,7 +12,8 @@ from imagegate.conformance.row import Finding
 from imagegate.conformance.told import Told
 from imagegate.runtime.errors import Dispatch, Reason
 from imagegate.runtime.metadata import REQUEST_ID_KEY
-from imagegate.runtime.models import Catalogue, nearest
+from imagegate.runtime.models import Catalogue
+from imagegate.runtime.nearest import nearest
 from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
 
 UNIMPLEMENTED = "UNIMPLEMENTED"

@@ -15,8 +15,8 @@ from imagegate.conformance.judging import (
 )
 from imagegate.conformance.row import Finding
 from imagegate.conformance.told import OK, Told
+from imagegate.runtime.adjustments import Value
 from imagegate.runtime.errors import Reason
-from imagegate.runtime.fitting import Value
 from imagegate.runtime.validation import MIN_OUTPUT_BYTES
 from imagegate.v1 import generation_pb2
 

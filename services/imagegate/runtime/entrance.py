@@ -13,7 +13,7 @@ from typing import Protocol
 from imagegate.runtime.cleaning import clean, clean_mask
 from imagegate.runtime.errors import Violation, invalid_request
 from imagegate.runtime.images import NotAPicture
-from imagegate.runtime.models import nearest
+from imagegate.runtime.nearest import nearest
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.tasks import pictures
 from imagegate.runtime.uri_inputs import NotFetchedError, UriInputs

@@ -7,7 +7,7 @@ model's entry or the request's quality gives it, and no change goes unrecorded.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from imagegate.runtime.adjustments import Adjustment, Value, adjusted, text_of
+from imagegate.runtime.adjustments import Adjustment, Value, adjusted
 from imagegate.runtime.inputs import size_of_image
 from imagegate.runtime.models import Model
 from imagegate.runtime.options import OptionValue, fit_options
@@ -22,21 +22,6 @@ from imagegate.runtime.parameters import (
 from imagegate.runtime.sizing import SIDES, fit_sides, sides_of
 from imagegate.runtime.tasks import FittedInputs, fit_inputs
 from imagegate.v1 import generation_pb2, terms_pb2
-
-__all__ = [
-    "PLAIN_FIELDS",
-    "PRESETS",
-    "SEEDS",
-    "Adjustment",
-    "Fitted",
-    "Value",
-    "asked_fields",
-    "fit",
-    "forbidden",
-    "leaves_seed_open",
-    "root_of",
-    "text_of",
-]
 
 # What a quality stands for where the request leaves it open: pixels a side, and steps.
 PRESETS = {

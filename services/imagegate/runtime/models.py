@@ -4,7 +4,6 @@ A `Model` is the same value in a provider (which read it from the file), in the 
 it from `ListModels`) and in a client, so that all of them fit a request the same way.
 """
 
-import difflib
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Literal, cast, get_args
@@ -21,9 +20,6 @@ from imagegate.runtime.parameters import (
 )
 from imagegate.runtime.patterns import matches, problem_of
 from imagegate.v1 import catalog_pb2, terms_pb2
-
-# Longer names are not compared: it takes time that grows with the square of the length.
-COMPARED_CHARACTERS = 256
 
 # What a catalogue may say at most, so that nothing reckoned with it leaves its bounds, whoever wrote it.
 MAX_SECONDS = 86_400.0
@@ -308,13 +304,6 @@ class Catalogue(_Strict):
         if self.outside is None or not matches(self.outside_pattern, upstream_model):
             return None
         return self.outside.model_copy(update={"upstream_model": upstream_model, "display_name": upstream_model})
-
-
-def nearest(name: str, known: list[str]) -> list[str]:
-    """The three names of `known` that look most like `name`, best first."""
-    by_folded = {candidate.casefold(): candidate for candidate in known}
-    matches = difflib.get_close_matches(name[:COMPARED_CHARACTERS].casefold(), list(by_folded), n=3, cutoff=0.0)
-    return [by_folded[match] for match in matches]
 
 
 def _are_pixels(side: Parameter) -> bool:

@@ -7,7 +7,7 @@ parameter or an option leaves only where `null` stands in its place.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from imagegate.runtime.models import nearest
+from imagegate.runtime.nearest import nearest
 
 Content = Mapping[str, Any]
 

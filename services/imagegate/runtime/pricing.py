@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from imagegate.runtime.fitting import Value
+from imagegate.runtime.adjustments import Value
 from imagegate.runtime.models import Model
 
 # As upstreams count that price by it: 1024 pixels squared.

@@ -4,7 +4,8 @@ from typing import Protocol
 
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.models import Catalogue, Model, nearest
+from imagegate.runtime.models import Catalogue, Model
+from imagegate.runtime.nearest import nearest
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.redaction import clip
 

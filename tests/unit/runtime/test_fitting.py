@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from imagegate.providers.fal.provider import create as create_fal
 from imagegate.providers.huggingface.provider import create as create_huggingface
-from imagegate.runtime.fitting import PLAIN_FIELDS, PRESETS, Fitted, Value, fit, forbidden, text_of
+from imagegate.runtime.adjustments import Value, text_of
+from imagegate.runtime.fitting import PLAIN_FIELDS, PRESETS, Fitted, fit, forbidden
 from imagegate.runtime.models import Model
 from imagegate.runtime.parameters import INTEGER_FIELDS, Parameter
 from imagegate.runtime.validation import violations

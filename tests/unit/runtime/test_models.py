@@ -1,14 +1,13 @@
 """The catalogue: what a models.yaml may hold, and how a model travels (R1, R7, P1)."""
 
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from imagegate.runtime.models import Catalogue, Model, nearest
+from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.models_file import CatalogueError, load_catalogue
 from imagegate.runtime.parameters import Parameter, shortest
 from imagegate.v1 import catalog_pb2
@@ -302,22 +301,6 @@ def test_revision(changed: Catalogue) -> None:
     assert Catalogue(provider="p", models=(model("a", wire={"x": "y"}),)).revision == revision
     outside = Catalogue(provider="p", models=(model("a"),), outside=model("outside"))
     assert changed == outside or changed.revision != outside.revision
-
-
-def test_nearest() -> None:
-    """R7: an unknown name is answered with the three that look most like it, in any case."""
-    known = ["flux-dev", "flux-schnell", "flux-pro", "sdxl", "aura-flow"]
-    assert nearest("Flux-Shnell", known)[0] == "flux-schnell"
-    assert nearest("fluxdev", known)[0] == "flux-dev"
-    assert len(nearest("zzz", known)) == 3
-    assert nearest("x", []) == []
-
-
-def test_nearest_to_a_megabyte() -> None:
-    """R7: a name of a megabyte costs no time: it is compared by its beginning."""
-    began = monotonic()
-    assert nearest("flux-dev" + "flux-dev" * 200_000, ["flux-dev", "sdxl", "lms"] * 50)
-    assert monotonic() - began < 1
 
 
 @given(st.floats(0, 50, width=32))

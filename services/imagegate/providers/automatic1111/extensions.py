@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from imagegate.runtime.answer import Answer
-from imagegate.runtime.models import Model, Task, nearest
+from imagegate.runtime.models import Model, Task
+from imagegate.runtime.nearest import nearest
 
 LORAS = "/sdapi/v1/loras"
 CONTROL_MODELS = "/controlnet/model_list"

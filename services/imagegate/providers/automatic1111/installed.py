@@ -10,10 +10,11 @@ from itertools import islice
 from typing import Any
 
 from imagegate.providers.automatic1111.extensions import Extensions
+from imagegate.runtime.adjustments import Value
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.runtime.fitting import Value
-from imagegate.runtime.models import MAX_MODELS, Catalogue, Model, nearest
+from imagegate.runtime.models import MAX_MODELS, Catalogue, Model
+from imagegate.runtime.nearest import nearest
 from imagegate.runtime.redaction import clip
 
 SAMPLERS = "/sdapi/v1/samplers"
