@@ -13,7 +13,7 @@ from imagegate.sandbox.app import Pace
 from imagegate.testing import outcomes, picture, serving_router, told
 from imagegate.testing.sandboxed import Sandboxed, serving_sandboxed
 from imagegate.testing.serving import ServedRouter
-from imagegate.v1 import error_pb2, generation_pb2
+from imagegate.v1 import generation_pb2, router_pb2
 from imagegate.v1.catalog_pb2_grpc import CatalogServiceStub
 
 Request = generation_pb2.GenerateRequest
@@ -35,6 +35,12 @@ class Stage:
         """The router's answer."""
         async with self.router.stubs() as (generation, _):
             return await generation.Generate(Request(prompt="a fox", **fields), timeout=60)
+
+    async def explain(self, **fields: Any) -> router_pb2.Prospect:
+        """What the router says beforehand of the first candidate."""
+        async with self.router.stubs() as (_, asking):
+            explanation: router_pb2.Explanation = await asking.Explain(Request(prompt="a fox", **fields), timeout=60)
+            return explanation.candidates[0]
 
     async def fail(self, **fields: Any) -> tuple[grpc.aio.AioRpcError, Failure]:
         """The router's error, as gRPC raises it and as we read it."""
@@ -103,8 +109,18 @@ async def test_flux_pro_as_it_was_documented_once(stage: Stage) -> None:
 async def test_a_sampler_reaches_the_webui_as_it_names_it(
     stage: Stage, sampler: str, sent: tuple[str, str | None], adjustments: list[tuple[str, ...]]
 ) -> None:
-    """U3, P4: samplers by the names that people know, old ones too; what is told as applied is what arrived."""
-    answer = await stage.generate(model="automatic1111/local", sampler=sampler, steps=10)
+    """U3, P4: samplers by the names that people know, old ones too, whatever a request forbids; what is told as
+    applied, by Explain as well, is what arrived.
+    """
+    fields = {
+        "model": "automatic1111/local",
+        "sampler": sampler,
+        "steps": 10,
+        "on_unsupported": "ON_UNSUPPORTED_REFUSE",
+    }
+    explained = await stage.explain(**fields)
+    answer = await stage.generate(**fields)
+    assert (explained.turn, changes(explained.adjustments)) == (1, adjustments)
     (body,) = stage.submitted("automatic1111")
     assert (body["sampler_name"], body.get("scheduler")) == sent
     assert changes(answer.adjustments) == adjustments
@@ -112,13 +128,17 @@ async def test_a_sampler_reaches_the_webui_as_it_names_it(
 
 @pytest.mark.parametrize("model", ["", "automatic1111/local", "local"])
 async def test_an_unknown_sampler_is_the_callers_to_correct(stage: Stage, model: str) -> None:
-    """U3, R1: where only a webui could deliver: INVALID_ARGUMENT, naming the three nearest; nobody is blamed."""
+    """U3, R1: where only a webui could deliver: INVALID_ARGUMENT, naming the three nearest, as Explain does; nobody is
+    blamed.
+    """
+    explained = await stage.explain(model=model, sampler="Euler b")
     error, failure = await stage.fail(model=model, sampler="Euler b")
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert failure.reason is Reason.UNSUPPORTED
+    assert outcomes(failure.attempts) == ["[automatic1111 UNSUPPORTED]"]
     for words in ("'Euler b'", "Euler a, Euler, Heun"):
         assert words in (error.details() or "")
-    assert failure.attempts[0].dispatch == error_pb2.DISPATCH_NOT_SENT
+        assert words in explained.message
+    assert Reason.from_proto(explained.skipped.reason) is Reason.UNSUPPORTED
     assert stage.submitted("automatic1111") == []
     router = stage.router.router
     assert router.admission.refusal("automatic1111", "local", router.clock()) is None
@@ -126,9 +146,9 @@ async def test_an_unknown_sampler_is_the_callers_to_correct(stage: Stage, model:
 
 
 async def test_an_unknown_sampler_goes_to_whoever_takes_none(stage: Stage) -> None:
-    """R1, U3: another candidate may follow, and says itself what it did with the sampler."""
+    """R1, U3: a webui without it is passed over; another candidate says itself what it did with the sampler."""
     answer = await stage.generate(model="falls-back", sampler="Euler b", seed=7)
-    assert outcomes(answer.attempts) == ["automatic1111 UNSUPPORTED", "fal OK"]
+    assert outcomes(answer.attempts) == ["[automatic1111 UNSUPPORTED]", "fal OK"]
     assert changes(answer.adjustments) == [("sampler", "Euler b", "", "DROPPED")]
     assert stage.submitted("automatic1111") == []
     assert answer.images[0].seed == 7
@@ -169,7 +189,9 @@ async def test_any_app_by_its_id_and_a_missing_one_takes_out_itself(stage: Stage
 
 
 async def test_a_pose_is_found_and_paid_for_once(stage: Stage) -> None:
-    """R1, P3, P8: however many were asked for; that, and that no words are read, is told, and estimated so before."""
+    """R1, P3, P8: however many were asked for; that, and that no words are read, is told, by Explain as well, and
+    estimated so before.
+    """
     photo = generation_pb2.PoseExtraction(image=generation_pb2.InputImage(data=picture(320, 256)))
     fields = {"pose_extraction": photo, "model": "fal/dwpose", "count": 3}
     async with grpc.aio.insecure_channel(stage.router.target) as channel:
@@ -178,6 +200,7 @@ async def test_a_pose_is_found_and_paid_for_once(stage: Stage) -> None:
     assert (len(answer.images), answer.cost, estimate.high) == (1, 1, 1)
     assert len(stage.sandboxed.sandbox.billing()) == 1
     assert set(changes(answer.adjustments)) == {("count", "3", "1", "CLAMPED"), ("prompt", "a fox", "", "DROPPED")}
+    assert list((await stage.explain(**fields)).adjustments) == list(answer.adjustments)
     _, failure = await stage.fail(**fields, must_keep=["count"])
     assert outcomes(failure.attempts) == ["[fal UNSUPPORTED]"]
     assert (

@@ -10,7 +10,7 @@ from imagegate.router.estimate import cost_of
 from imagegate.router.ranking import Entry, Obstacle
 from imagegate.router.routes import Candidate
 from imagegate.runtime.errors import Reason
-from imagegate.runtime.fitting import fit, forbidden
+from imagegate.runtime.fitting import fit, forbidden, lack
 from imagegate.runtime.models import TIERS, Model
 from imagegate.runtime.tasks import inability
 from imagegate.v1 import generation_pb2
@@ -48,9 +48,10 @@ def unsupported(candidate: Candidate, request: generation_pb2.GenerateRequest) -
     """Whether the model cannot do it, or would need a change that the request forbids; an unknown one may try."""
     if candidate.model is None:
         return None
-    if why := inability(request, candidate.model):
+    fitted = fit(request, candidate.model, drawn_seed=0)
+    if why := inability(request, candidate.model) or lack(request, candidate.model, fitted):
         return Obstacle(Reason.UNSUPPORTED, why)
-    refused = forbidden(request, fit(request, candidate.model, drawn_seed=0).adjustments)
+    refused = forbidden(request, fitted.adjustments)
     return Obstacle(Reason.UNSUPPORTED, f"it cannot take {', '.join(refused)} as asked") if refused else None
 
 

@@ -73,7 +73,7 @@ def _candidate(prospect: Prospect, course: Course) -> router_pb2.Prospect:
     if candidate.model is not None:
         told.upstream_model = candidate.model.upstream_model
         fitted = fit(request, candidate.model, drawn_seed=0)  # a drawn seed is no change
-        told.adjustments.extend(fitted.adjustments)
+        told.adjustments.extend(fitted.told)
         cost = price(candidate.model, fitted.parameters, count)
         if cost is not None:
             told.cost = cost

@@ -737,6 +737,8 @@ class Model(_message.Message):
     MAX_LORAS_FIELD_NUMBER: _builtins.int
     MAX_CONTROLS_FIELD_NUMBER: _builtins.int
     MAX_IDENTITY_FIELD_NUMBER: _builtins.int
+    SAMPLERS_FIELD_NUMBER: _builtins.int
+    SCHEDULERS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """The provider's name."""
     key: _builtins.str
@@ -809,6 +811,18 @@ class Model(_message.Message):
         and pixels second. Empty where `parameters` tell the ranges.
         """
 
+    @_builtins.property
+    def samplers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sampler]:
+        """The samplers that its upstream has, all of them; one that is asked for becomes the upstream's own name for it, and a
+        model without it cannot be asked. Empty where that is not known. At most 200.
+        """
+
+    @_builtins.property
+    def schedulers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sampler]:
+        """The schedulers that its upstream takes beside a sampler; a sampler's name may end with one ("DPM++ 2M Karras"). At
+        most 200.
+        """
+
     def __init__(
         self,
         *,
@@ -840,16 +854,46 @@ class Model(_message.Message):
         max_loras: _builtins.int = ...,
         max_controls: _builtins.int = ...,
         max_identity: _builtins.int = ...,
+        samplers: _abc.Iterable[Global___Sampler] | None = ...,
+        schedulers: _abc.Iterable[Global___Sampler] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "aliases", b"aliases", "base_model", b"base_model", "coming_soon", b"coming_soon", "credits", b"credits", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "enabled", b"enabled", "height", b"height", "key", b"key", "licence_note", b"licence_note", "max_controls", b"max_controls", "max_identity", b"max_identity", "max_loras", b"max_loras", "options", b"options", "parameters", b"parameters", "payment", b"payment", "priced_by", b"priced_by", "provider", b"provider", "quality", b"quality", "recommended_for", b"recommended_for", "sizes", b"sizes", "tasks", b"tasks", "tier", b"tier", "typical_seconds_high", b"typical_seconds_high", "typical_seconds_low", b"typical_seconds_low", "upstream_model", b"upstream_model", "use_case", b"use_case", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "aliases", b"aliases", "base_model", b"base_model", "coming_soon", b"coming_soon", "credits", b"credits", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "enabled", b"enabled", "height", b"height", "key", b"key", "licence_note", b"licence_note", "max_controls", b"max_controls", "max_identity", b"max_identity", "max_loras", b"max_loras", "options", b"options", "parameters", b"parameters", "payment", b"payment", "priced_by", b"priced_by", "provider", b"provider", "quality", b"quality", "recommended_for", b"recommended_for", "samplers", b"samplers", "schedulers", b"schedulers", "sizes", b"sizes", "tasks", b"tasks", "tier", b"tier", "typical_seconds_high", b"typical_seconds_high", "typical_seconds_low", b"typical_seconds_low", "upstream_model", b"upstream_model", "use_case", b"use_case", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__credits: _TypeAlias = _typing.Literal["credits"]  # noqa: Y015
     _WhichOneofArgType__credits: _TypeAlias = _typing.Literal["_credits", b"_credits"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__credits) -> _WhichOneofReturnType__credits | None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Sampler(_message.Message):
+    """A sampler, or a scheduler, by the names that find it in any case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SPELLINGS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The upstream's own name for it, up to 64 characters."""
+    @_builtins.property
+    def spellings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What else it is called; another one's name goes before. At most 16 of up to 64 characters."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        spellings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "spellings", b"spellings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sampler: _TypeAlias = Sampler  # noqa: Y015
 
 @_typing.final
 class Size(_message.Message):

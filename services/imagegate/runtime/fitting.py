@@ -19,8 +19,9 @@ from imagegate.runtime.parameters import (
     nearest_on_grid,
     shortest,
 )
+from imagegate.runtime.samplers import fit_sampler, is_no_reason_to_refuse, shown
 from imagegate.runtime.sizing import SIDES, fit_sides, sides_of
-from imagegate.runtime.tasks import FittedInputs, fit_inputs
+from imagegate.runtime.tasks import FittedInputs, fit_inputs, unread_words
 from imagegate.v1 import generation_pb2, terms_pb2
 
 # What a quality stands for where the request leaves it open: pixels a side, and steps.
@@ -44,14 +45,20 @@ MOST_DISTILLED_STEPS = 12
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What goes to the model, by request field; what goes along by the upstream's own names; and what had to be changed
-    for it.
+    """What goes to the model, by request field; what goes along by the upstream's own names; what had to be changed for
+    it; and as `notes` what is told as well and is no reason to refuse.
     """
 
     parameters: Mapping[str, Value]
     adjustments: tuple[Adjustment, ...]
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     inputs: FittedInputs = field(default_factory=FittedInputs)
+    notes: tuple[Adjustment, ...] = ()
+
+    @property
+    def told(self) -> tuple[Adjustment, ...]:
+        """All that the caller hears of."""
+        return (*self.adjustments, *self.notes)
 
 
 def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) -> Fitted:
@@ -62,6 +69,7 @@ def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) 
     """
     parameters: dict[str, Value] = {}
     adjustments: list[Adjustment] = []
+    notes = unread_words(request)
     asked, preset = _asked(request), _preset(request)
     sides = fit_sides(asked, model, request.must_keep, preset)
     if asked.keys().isdisjoint(SIDES) and (size := size_of_image(request)) is not None:
@@ -78,17 +86,23 @@ def fit(request: generation_pb2.GenerateRequest, model: Model, drawn_seed: int) 
             value, adjustment = _not_taken(name, asked[name], model)
         else:
             value, adjustment = _fit_one(name, asked[name], parameter)
+        if name == "sampler" and value and _needs_sampler(request, model):
+            usual = model.parameters["sampler"].default
+            sampling, adjustment = fit_sampler(str(value), adjustment, model.samplers, usual)
+            parameters |= sampling
+            value = None
         if adjustment is not None:
-            adjustments.append(adjustment)
+            is_note = is_no_reason_to_refuse(adjustment, is_asked="sampler" in asked)
+            (notes if is_note else adjustments).append(adjustment)
         if value is not None and value != "":
             parameters[name] = value
     inputs, changed = fit_inputs(request, model)
     adjustments += changed
-    told = request.provider_options.get(model.provider)
-    if told is None:
-        return Fitted(parameters, tuple(adjustments), inputs=inputs)
-    options, dropped = fit_options(told, model.options, model.provider, model.display_name)
-    return Fitted(parameters, (*adjustments, *dropped), options, inputs)
+    options: Mapping[str, OptionValue] = {}
+    if (told := request.provider_options.get(model.provider)) is not None:
+        options, dropped = fit_options(told, model.options, model.provider, model.display_name)
+        adjustments += dropped
+    return Fitted(parameters, tuple(adjustments), options, inputs, tuple(notes))
 
 
 def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjustment, ...]) -> list[str]:
@@ -96,6 +110,15 @@ def forbidden(request: generation_pb2.GenerateRequest, adjustments: tuple[Adjust
     refuse_all = request.on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
     changed = dict.fromkeys(adjustment.parameter for adjustment in adjustments)
     return [name for name in changed if refuse_all or root_of(name) in request.must_keep]
+
+
+def lack(request: generation_pb2.GenerateRequest, model: Model, fitted: Fitted) -> str:
+    """What the model does not have of what was `fitted` to it, and so cannot be asked for; empty where it has all."""
+    sampler = str(fitted.parameters.get("sampler", ""))
+    if not sampler or not _needs_sampler(request, model) or model.samplers.find(sampler) is not None:
+        return ""
+    names = model.samplers.nearest(sampler)
+    return f"it has no sampler {shown(sampler)}" + (f" (the nearest: {', '.join(names)})" if names else "")
 
 
 def root_of(parameter: str) -> str:
@@ -223,6 +246,11 @@ def _choose(name: str, value: str, parameter: Parameter) -> tuple[Value | None, 
     if isinstance(parameter.default, str):
         return parameter.default, adjusted(name, value, parameter.default, generation_pb2.ACTION_SUBSTITUTED, why)
     return None, adjusted(name, value, "", generation_pb2.ACTION_DROPPED, why)
+
+
+def _needs_sampler(request: generation_pb2.GenerateRequest, model: Model) -> bool:
+    """Whether the model will use one, and tells which it has; finding a pose takes nothing but the photo."""
+    return bool(model.samplers) and not request.HasField("pose_extraction")
 
 
 def _fit_seed(value: int, parameter: Parameter) -> tuple[Value, Adjustment | None]:

@@ -18,7 +18,7 @@ from imagegate.runtime.attempt import Attempt, Attempts
 from imagegate.runtime.deadline import Deadline, kept_back
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
-from imagegate.runtime.fitting import SEEDS, asked_fields, fit, forbidden
+from imagegate.runtime.fitting import SEEDS, asked_fields, fit, forbidden, lack
 from imagegate.runtime.handover import Handover
 from imagegate.runtime.inputs import to_inputs
 from imagegate.runtime.inspection import Inspector
@@ -39,7 +39,7 @@ from imagegate.runtime.provider import Provider, model_called, why_off
 from imagegate.runtime.stream_event import completed
 from imagegate.runtime.streaming import Context as StreamContext
 from imagegate.runtime.streaming import Tell, stream
-from imagegate.runtime.tasks import count_of, inability, unread_words
+from imagegate.runtime.tasks import count_of, inability
 from imagegate.runtime.validation import violations
 from imagegate.v1 import generation_pb2
 
@@ -162,9 +162,9 @@ class GenerationFace:
         model = model_called(request.model, self._provider.catalogue)
         if off := why_off(self._provider, model):
             raise off
-        if why := inability(request, model):
-            raise Failure(Reason.UNSUPPORTED, f"{model.display_name} cannot: {why}", dispatch=Dispatch.NOT_SENT)
         fitted = fit(request, model, self._drawn_seed(context))
+        if why := inability(request, model) or lack(request, model, fitted):
+            raise Failure(Reason.UNSUPPORTED, f"{model.display_name} cannot: {why}", dispatch=Dispatch.NOT_SENT)
         if refused := forbidden(request, fitted.adjustments):
             whys = "; ".join(f"{a.parameter}: {a.why}" for a in fitted.adjustments if a.parameter in refused)
             raise Failure(
@@ -192,7 +192,7 @@ class GenerationFace:
             reject_blank=bool(_metadata(context, REJECT_BLANK)),
             tell_upstream_id=audience.tell_upstream_id,
             watch=audience.watch,
-            adjustments=[*fitted.adjustments, *unread_words(request)],
+            adjustments=list(fitted.told),
         )
 
     def _drawn_seed(self, context: AnyContext) -> int:

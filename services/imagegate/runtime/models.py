@@ -19,6 +19,7 @@ from imagegate.runtime.parameters import (
     shortest,
 )
 from imagegate.runtime.patterns import matches, problem_of
+from imagegate.runtime.samplers import Samplers, samplers_from_proto, samplers_to_proto
 from imagegate.v1 import catalog_pb2, terms_pb2
 
 # What a catalogue may say at most, so that nothing reckoned with it leaves its bounds, whoever wrote it.
@@ -104,6 +105,8 @@ class Model(_Strict):
     max_loras: int = Field(default=0, ge=0, le=MAX_INPUTS)
     max_controls: int = Field(default=0, ge=0, le=MAX_INPUTS)
     max_identity: int = Field(default=0, ge=0, le=MAX_INPUTS)
+    # All that its upstream has, where that was asked.
+    samplers: Samplers = Samplers()
     # What only the provider's own wire module understands; never leaves its process.
     wire: Mapping[str, str] = Field(default_factory=dict)
 
@@ -209,6 +212,8 @@ class Model(_Strict):
             max_loras=self.max_loras,
             max_controls=self.max_controls,
             max_identity=self.max_identity,
+            samplers=samplers_to_proto(self.samplers.samplers),
+            schedulers=samplers_to_proto(self.samplers.schedulers),
         )
         if self.credits is not None:
             message.credits = self.credits
@@ -249,6 +254,7 @@ class Model(_Strict):
                 "recommended_for": message.recommended_for if message.recommended_for in RECOMMENDED_FOR else "",
                 "options": {told.name: option_from_proto(told) for told in message.options if told.kind in KINDS},
                 "sizes": tuple((size.width, size.height) for size in message.sizes),
+                "samplers": samplers_from_proto(message),
                 **{
                     name: min(getattr(message, name), MAX_INPUTS)
                     for name in ("max_loras", "max_controls", "max_identity")

@@ -80,6 +80,8 @@ def _misshapen(content: object) -> Iterator[str]:
         if entry.get("tasks") == []:  # whoever hears of none takes it for a model that makes pictures from words
             yield f"{place}.tasks: names none"
         yield from (f"{place}.{name}: is known from the entry's place" for name in ("key", "provider") if name in entry)
+        if "samplers" in entry:
+            yield f"{place}.samplers: are asked of the upstream, not written in the file"
 
 
 def _named(provider: str, content: Mapping[str, Any]) -> dict[str, Any]:

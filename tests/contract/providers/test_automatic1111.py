@@ -14,6 +14,7 @@ from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit
 from imagegate.runtime.order import Order
+from imagegate.runtime.samplers import Sampling
 from imagegate.runtime.settings import SettingsError
 from imagegate.sandbox.app import Pace, serving
 from imagegate.v1 import generation_pb2
@@ -334,13 +335,47 @@ async def test_a_hostile_name_of_a_sampler_is_told_in_one_short_line(provider, s
 
 
 async def test_a_webui_without_the_usual_sampler_takes_its_own(sandbox, provider):
-    """U3: who names no sampler is not refused for one that the catalogue names, and is told."""
+    """U3, R1: who names no sampler is not refused for one that the catalogue names, whatever is forbidden, and is told;
+    who names that one may forbid it.
+    """
     sandbox.faults([{**EVERYTHING, "path": "*/samplers", "fault": "json_200", "body": [{"name": "Heun"}]}])
     order = an_order(provider)
+    order.kept = None
     await generate(provider, order)
     assert "sampler_name" not in asked(sandbox)[0]["body"]
     told = [(each.parameter, each.requested, each.applied, each.action) for each in order.adjustments]
     assert told == [("sampler", "Euler a", "", generation_pb2.ACTION_DROPPED)]
+    order = an_order(provider, sampler="Euler a")
+    order.kept, order.asked = frozenset({"sampler"}), frozenset({"sampler"})
+    assert (await the_failure(provider, order)).reason is Reason.UNSUPPORTED
+    assert len(asked(sandbox)) == 1
+
+
+async def test_the_catalogue_tells_the_samplers(sandbox):
+    """U3, P1: once the webui answers every model tells its samplers; one that does not tell them is offered all the
+    same, and what it had told is not forgotten.
+    """
+    now = [0.0]
+    not_told = {**EVERYTHING, "path": "*/samplers", **NOT_FOUND}
+    async with a_provider(sandbox.environment, clock=lambda: now[0]) as provider:
+        told = []
+        for faults in ([not_told], [], [not_told]):
+            sandbox.faults(faults)
+            await provider.refresh()
+            told.append([model.samplers.find("DPM++ 2M Karras") for model in provider.catalogue.models])
+            now[0] += 61.0
+    found = Sampling("DPM++ 2M", "karras")
+    assert told == [[None] * 3, [found] * 3, [found] * 3]
+
+
+async def test_what_was_told_already_is_not_told_again(sandbox, provider):
+    """U3, R1: an order in the webui's own words, as its catalogue makes it, changes no more."""
+    await provider.check(provider.catalogue.find(""))
+    order = an_order(provider, sampler="DPM++ 2M Karras")
+    await generate(provider, order)
+    (submission,) = asked(sandbox)
+    assert (submission["body"]["sampler_name"], submission["body"]["scheduler"]) == ("DPM++ 2M", "karras")
+    assert order.adjustments == []
 
 
 async def test_samplers_are_asked_for_once_in_a_minute(sandbox):

@@ -11,9 +11,9 @@ from imagegate.v1 import generation_pb2, terms_pb2
 Request = generation_pb2.GenerateRequest
 
 WORDS = ("a lighthouse", "kucing di pasar", "قطة على السطح", "夜の猫 🐈", 'says "no"', "x < y > z", "two\nlines")
-# The webui has all of these, some by two names.
+# The webui has all of these, some by two names; a catalogue that was not asked for them refuses none.
 SAMPLERS = ("Euler a", "euler", "LMS", "DPM++ 2M Karras", "DPM++ 2M", "Heun", "k_euler_a")
-OTHERS_SAMPLERS = (*SAMPLERS, "no such sampler")
+ANY_SAMPLERS = (*SAMPLERS, "no such sampler")
 
 
 def request_for(dice: random.Random, model: Model, *, largest: int = 4096) -> Request:
@@ -26,7 +26,7 @@ def request_for(dice: random.Random, model: Model, *, largest: int = 4096) -> Re
         "steps": dice.choice((1, 4, 5, 12, 13, 20, 28, 50, 51, 150, dice.randint(1, 150))),
         "guidance_scale": dice.choice((0, 1, 3.5, 7.1, 20, 20.000002, 50, dice.uniform(0, 50))),
         "seed": dice.choice((-1, 0, 7, 2**32 - 1, 2**32, 2**63 - 1, dice.randrange(2**63))),
-        "sampler": dice.choice(SAMPLERS if "sampler" in model.parameters else OTHERS_SAMPLERS),
+        "sampler": dice.choice(ANY_SAMPLERS if model.samplers or "sampler" not in model.parameters else SAMPLERS),
         "quality": dice.choice([each for each in terms_pb2.Quality.values() if each]),
     }.items():
         if dice.random() < 1 / 3:
@@ -36,7 +36,7 @@ def request_for(dice: random.Random, model: Model, *, largest: int = 4096) -> Re
         request.on_unsupported = generation_pb2.ON_UNSUPPORTED_REFUSE
     elif dice.random() < 0.2:
         request.must_keep.append(
-            dice.choice(("width", "height", "steps", "seed", "negative_prompt", "provider_options"))
+            dice.choice(("width", "height", "steps", "seed", "negative_prompt", "sampler", "provider_options"))
         )
     if dice.random() < 0.3:
         _tell_options(dice, model, request)

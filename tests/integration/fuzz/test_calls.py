@@ -10,7 +10,6 @@ from typing import Any
 
 import grpc
 
-from imagegate.runtime.adjustments import Adjustment
 from imagegate.runtime.errors import Reason
 from imagegate.runtime.models import Model
 from imagegate.sandbox.app import Pace, Sandbox, serving
@@ -116,8 +115,8 @@ def by_prompt(sandbox: Sandbox) -> Mapping[str, list[Mapping[str, Any]]]:
 def judged(call: Call, bodies: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is wrong with what came of a call."""
     if call.answer is None:
-        was_foretold = Reason.from_proto(call.explained.skipped.reason) is Reason.UNSUPPORTED
-        if call.refusal is not Reason.UNSUPPORTED or bodies or not (was_foretold or only_the_webui_knows(call)):
+        foretold = Reason.from_proto(call.explained.skipped.reason)
+        if not call.refusal is foretold is Reason.UNSUPPORTED or bodies:
             return [f"it failed with {call.refusal}, {len(bodies)} bodies arrived; explained as {call.explained}"]
         return []
     adjustments = [each for each in call.answer.adjustments if not each.parameter.startswith("output.")]
@@ -138,7 +137,7 @@ def judged(call: Call, bodies: Sequence[Mapping[str, Any]]) -> list[str]:
         size = (sent.get("width"), sent.get("height"))
         if None not in size and any((each.width, each.height) != size for each in pictures):
             found.append(f"a picture of {size} was asked for, and another one came")
-    if foretold(call, adjustments) != foretold(call, call.explained.adjustments):
+    if adjustments != list(call.explained.adjustments):
         found.append(f"explained were {call.explained.adjustments}, and told {adjustments}")
     return found
 
@@ -148,14 +147,3 @@ def without_seed(request: Request) -> Request:
     other.CopyFrom(request)
     other.ClearField("seed")
     return other
-
-
-def only_the_webui_knows(call: Call) -> bool:
-    """Whether it is for a webui's sampler: which it has, and by what name, its provider asks it when it must."""
-    return call.model.provider == "automatic1111" and bool(call.request.sampler)
-
-
-def foretold(call: Call, adjustments: Sequence[Adjustment]) -> list[bytes]:
-    """The adjustments that a router can know of: by what name a webui knows a sampler only its provider finds out."""
-    known = [each for each in adjustments if not (each.parameter == "sampler" and only_the_webui_knows(call))]
-    return [each.SerializeToString() for each in known]

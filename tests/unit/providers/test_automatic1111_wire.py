@@ -11,15 +11,17 @@ from multidict import CIMultiDict
 from imagegate.providers.automatic1111 import installed, wire
 from imagegate.providers.automatic1111 import progress as progress_of
 from imagegate.providers.automatic1111 import prompt as prompt_of
-from imagegate.providers.automatic1111.installed import Checkpoint, Sampling
+from imagegate.providers.automatic1111.installed import Checkpoint
+from imagegate.router.catalogues import MAX_CATALOGUE_BYTES
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import fit
-from imagegate.runtime.models import Catalogue
+from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.models_file import CatalogueError, load_catalogue
 from imagegate.runtime.options import Option
 from imagegate.runtime.order import Order
+from imagegate.runtime.samplers import Named, Samplers, Sampling
 from imagegate.sandbox.webui_request import read_txt2img
 from imagegate.v1 import generation_pb2
 
@@ -282,36 +284,12 @@ SCHEDULERS = answer(
 )
 
 
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        ("Euler a", Sampling("Euler a")),
-        ("eULER A", Sampling("Euler a")),
-        ("k_euler_ancestral", Sampling("Euler a")),
-        ("lms", Sampling("LMS")),
-        ("DPM++ 2M Karras", Sampling("DPM++ 2M", "karras")),
-        ("dpm++ 2m sgm uniform", Sampling("DPM++ 2M", "sgm_uniform")),
-        ("k_dpmpp_2m SGMUniform", Sampling("DPM++ 2M", "sgm_uniform")),
-        ("Karras", None),
-        ("DPM++ 9M Karras", None),
-        ("", None),
-    ],
-)
-def test_a_sampler_is_found_by_any_of_its_spellings(asked, found):
-    """U3: name or alias in any case, or the name of before 1.9; anything else is unknown and is never sent."""
-    assert installed.to_samplers(SAMPLERS, SCHEDULERS).find(asked) == found
-
-
-@pytest.mark.parametrize(
-    ("asked", "names"),
-    [
-        ("Eular A", ["Euler a", "Euler", "LMS"]),
-        ("DPM++ 9M Karras", ["DPM++ 2M", "LMS", "Euler a"]),
-    ],
-)
-def test_the_nearest_samplers_are_told(asked, names):
-    """U3: for a name that it does not have, the three of the webui's own that look most like it."""
-    assert installed.to_samplers(SAMPLERS, SCHEDULERS).nearest(asked) == names
+def test_what_the_webui_lists_is_read_with_every_spelling():
+    """U3: names, aliases and labels, each once in any case; what is no sampler is left out."""
+    euler_a = Named("Euler a", ("k_euler_a", "k_euler_ancestral"))
+    samplers = (Named("DPM++ 2M", ("k_dpmpp_2m",)), euler_a, Named("Euler", ("euler a",)), Named("LMS"))
+    schedulers = (Named("karras"), Named("uniform"), Named("sgm_uniform", ("SGM Uniform", "SGMUniform")))
+    assert installed.to_samplers(SAMPLERS, SCHEDULERS) == Samplers(samplers, schedulers)
 
 
 def test_only_names_that_can_be_told_are_nearest():
@@ -382,6 +360,31 @@ def test_only_what_can_be_told_is_offered():
     assert installed.to_checkpoints(answer(200, told)) == [Checkpoint("good", "good")]
     many = [{"title": f"t{n}", "model_name": f"n{n}"} for n in range(1000)]
     assert len(installed.to_checkpoints(answer(200, many))) == installed.MAX_CHECKPOINTS
+
+
+def telling(samplers: Samplers, checkpoints: int) -> list[Samplers]:
+    """The samplers that each model of a webui with so many checkpoints tells, and that a router takes all of it."""
+    titles = [f"{n:03} {'é' * (installed.MAX_TITLE_CHARACTERS - 4)}" for n in range(checkpoints)]
+    made = installed.to_catalogue(PACKAGED, [Checkpoint(each, each) for each in titles], "", samplers=samplers)
+    assert sum(model.to_proto().ByteSize() for model in made.models) < MAX_CATALOGUE_BYTES * 0.9
+    return [Model.from_proto(model.to_proto()).samplers for model in made.models]
+
+
+def test_every_model_tells_the_samplers():
+    """U3: a router knows of each checkpoint what the webui has."""
+    known = installed.to_samplers(SAMPLERS, SCHEDULERS)
+    assert telling(known, 3) == [known] * 4
+
+
+def test_a_catalogue_stays_what_a_router_takes():
+    """U3, R1: with the most checkpoints of the longest names samplers are told as far as there is room, and others not
+    at all: of a part it would be said that the rest does not exist.
+    """
+    names = [Named(f"{n:03}{'x' * 61}", (f"alias {n:03}",)) for n in range(200)]
+    told = telling(Samplers(tuple(names)), installed.MAX_CHECKPOINTS)
+    assert set(told[:5]) == {Samplers(tuple(names))}
+    assert set(told[-100:]) == {Samplers()}
+    assert set(telling(Samplers((*names, Named("one more"))), 3)) == {Samplers()}
 
 
 def test_a_checkpoint_is_still_found_when_its_title_gains_a_hash():

@@ -103,6 +103,22 @@ def test_a_change_that_is_forbidden_is_unsupported() -> None:
     assert unsupported(UNREAD, request) is None
 
 
+def test_a_sampler_that_the_model_lacks_is_unsupported() -> None:
+    """U3, R1: the message names the three nearest; a known one is taken in any words, whatever is forbidden."""
+    known = {
+        "samplers": [{"name": "Euler a"}, {"name": "LMS"}, {"name": "DPM++ 2M"}],
+        "schedulers": [{"name": "karras"}],
+    }
+    webui = candidate(parameters={"sampler": {}}, samplers=known)
+    obstacle = unsupported(webui, Request(prompt="a fox", sampler="Euler b"))
+    message = "it has no sampler 'Euler b' (the nearest: Euler a, LMS, DPM++ 2M)"
+    assert obstacle == Obstacle(Reason.UNSUPPORTED, message)
+    refuse = generation_pb2.ON_UNSUPPORTED_REFUSE
+    for sampler in ("", "lms", "DPM++ 2M Karras"):
+        assert unsupported(webui, Request(prompt="a fox", sampler=sampler, on_unsupported=refuse)) is None
+    assert unsupported(candidate(parameters={"sampler": {}}), Request(prompt="a fox", sampler="Euler b")) is None
+
+
 def test_the_lists_of_providers_come_first() -> None:
     """A provider that the request excludes is NOT_ALLOWED whatever its tier."""
     for routing in ({"deny_providers": ["a"]}, {"allow_providers": ["b"]}):

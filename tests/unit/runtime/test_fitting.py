@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from imagegate.providers.fal.provider import create as create_fal
 from imagegate.providers.huggingface.provider import create as create_huggingface
-from imagegate.runtime.adjustments import Value, text_of
-from imagegate.runtime.fitting import PLAIN_FIELDS, PRESETS, Fitted, fit, forbidden
+from imagegate.runtime.adjustments import Adjustment, Value, text_of
+from imagegate.runtime.fitting import PLAIN_FIELDS, PRESETS, Fitted, fit, forbidden, lack
 from imagegate.runtime.models import Model
 from imagegate.runtime.parameters import INTEGER_FIELDS, Parameter
+from imagegate.runtime.samplers import Named, Samplers
 from imagegate.runtime.validation import violations
 from imagegate.v1 import generation_pb2, terms_pb2
 
@@ -31,10 +32,11 @@ def fitted(ask: Request, **parameters: Parameter) -> Fitted:
 
 def told(result: Fitted) -> list[tuple[str, str, str, str]]:
     """Each adjustment as (parameter, requested, applied, action)."""
-    return [
-        (a.parameter, a.requested, a.applied, generation_pb2.Action.Name(a.action).removeprefix("ACTION_"))
-        for a in result.adjustments
-    ]
+    return [as_told(each) for each in result.adjustments]
+
+
+def as_told(a: Adjustment) -> tuple[str, str, str, str]:
+    return (a.parameter, a.requested, a.applied, generation_pb2.Action.Name(a.action).removeprefix("ACTION_"))
 
 
 @st.composite
@@ -369,6 +371,84 @@ def test_samplers() -> None:
     assert (unknown.parameters, told(unknown)) == ({}, [("sampler", "Heun", "", "DROPPED")])
     replaced = fitted(Request(prompt="a", sampler="Heun"), sampler=Parameter(choices=SAMPLERS, default="LMS"))
     assert (replaced.parameters, told(replaced)) == ({"sampler": "LMS"}, [("sampler", "Heun", "LMS", "SUBSTITUTED")])
+
+
+KNOWN = Samplers(
+    (Named("Euler a", ("k_euler_a",)), Named("DPM++ 2M"), Named("LMS")), (Named("karras"), Named("exponential"))
+)
+REFUSE = generation_pb2.ON_UNSUPPORTED_REFUSE
+PHOTO = generation_pb2.InputImage(data=b"a photo")
+
+
+def with_samplers(declared: Parameter) -> Model:
+    return model(sampler=declared).model_copy(update={"samplers": KNOWN})
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent", "changed", "noted"),
+    [
+        ("k_EULER_a", {"sampler": "Euler a"}, [], []),
+        ("", {"sampler": "LMS"}, [], []),
+        ("dpm++ 2m karras", {"sampler": "DPM++ 2M", "scheduler": "karras"}, [],
+         [("sampler", "dpm++ 2m karras", "DPM++ 2M, scheduler karras", "TRANSLATED")]),
+        ("Euler b", {"sampler": "Euler b"}, [], []),
+    ],
+)  # fmt: skip
+def test_a_sampler_by_the_models_own_names(
+    asked: str, sent: dict[str, Value], changed: list[tuple[str, ...]], noted: list[tuple[str, ...]]
+) -> None:
+    """U3, R1: another spelling is no change, one that is split in two no reason to refuse; what it lacks stays."""
+    request = Request(prompt="a", sampler=asked, on_unsupported=REFUSE, must_keep=["sampler"])
+    result = fit(request, with_samplers(Parameter(default="LMS")), DRAWN)
+    assert (result.parameters, told(result), [as_told(each) for each in result.notes]) == (sent, changed, noted)
+    assert result.told == result.notes
+    assert forbidden(request, result.adjustments) == []
+
+
+def test_a_sampler_that_the_model_lacks() -> None:
+    """U3, R1: it is named with the three nearest; where nobody knows which there are, it is not said to be missing."""
+    of, request = with_samplers(Parameter()), Request(prompt="a", sampler="Euler b")
+    assert (
+        lack(request, of, fit(request, of, DRAWN))
+        == "it has no sampler 'Euler b' (the nearest: Euler a, LMS, DPM++ 2M)"
+    )
+    request.sampler = "DPM++ 2M Exponential"
+    assert lack(request, of, fit(request, of, DRAWN)) == ""
+    of, request = model(sampler=Parameter()), Request(prompt="a", sampler="Euler b")
+    assert lack(request, of, fit(request, of, DRAWN)) == ""
+
+
+def test_the_usual_sampler_may_be_missing() -> None:
+    """U3, R1: who asked for it may forbid that another one is taken; whoever asked for none is only told."""
+    of = with_samplers(Parameter(default="Heun"))
+    dropped = ("sampler", "Heun", "", "DROPPED")
+    asked, open_ = (Request(prompt="a", sampler=sampler, on_unsupported=REFUSE) for sampler in ("Heun", ""))
+    changed, noted = fit(asked, of, DRAWN), fit(open_, of, DRAWN)
+    assert (told(changed), forbidden(asked, changed.adjustments), changed.notes) == ([dropped], ["sampler"], ())
+    assert ([as_told(each) for each in noted.notes], told(noted)) == ([dropped], [])
+    assert changed.parameters == noted.parameters == {}
+    assert lack(asked, of, changed) == lack(open_, of, noted) == ""
+
+
+def test_what_is_chosen_for_a_sampler_is_told_once() -> None:
+    """R1: an entry's own choices go before; the one change is told from what was asked to what is sent."""
+    of = with_samplers(Parameter(choices=SAMPLERS, default="DPM++ 2M Karras"))
+    result = fit(Request(prompt="a", sampler="Heun"), of, DRAWN)
+    assert result.parameters == {"sampler": "DPM++ 2M", "scheduler": "karras"}
+    assert told(result) == [("sampler", "Heun", "DPM++ 2M, scheduler karras", "SUBSTITUTED")]
+    assert result.notes == ()
+    gone = with_samplers(Parameter(choices=("DDIM",), default="DDIM"))
+    assert told(fit(Request(prompt="a", sampler="Heun"), gone, DRAWN)) == [("sampler", "Heun", "", "DROPPED")]
+
+
+def test_what_finding_a_pose_does_not_read_is_a_note() -> None:
+    """R1, P3: that a prompt goes unread is told and no reason to refuse; no sampler is missing for it."""
+    task = generation_pb2.PoseExtraction(image=PHOTO)
+    request = Request(prompt="a", sampler="Euler b", pose_extraction=task, must_keep=["negative_prompt"])
+    of = with_samplers(Parameter())
+    result = fit(request, of, DRAWN)
+    assert [as_told(each) for each in result.notes] == [("prompt", "a", "", "DROPPED")]
+    assert (lack(request, of, result), forbidden(request, result.adjustments)) == ("", [])
 
 
 def test_long_texts_are_cut_and_shown_short() -> None:

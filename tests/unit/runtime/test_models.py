@@ -10,11 +10,17 @@ from pydantic import ValidationError
 from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.models_file import CatalogueError, load_catalogue
 from imagegate.runtime.parameters import Parameter, shortest
+from imagegate.runtime.samplers import Named, Samplers
 from imagegate.v1 import catalog_pb2
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
 WORDS = st.text("abc é漢:-.0", max_size=30)
 ENTRY = "display_name: D, upstream_model: u/{0}"
+
+
+@st.composite
+def named(draw: st.DrawFn) -> Named:
+    return Named(draw(NAMES), tuple(draw(st.lists(NAMES, max_size=2))))
 
 
 @st.composite
@@ -45,6 +51,7 @@ def models(draw: st.DrawFn) -> Model:
             "seed": Parameter(maximum=draw(st.none() | st.just(2**32 - 1))),
             "sampler": Parameter(choices=("Euler a", "LMS"), default=draw(st.none() | st.just("LMS"))),
         },
+        samplers=Samplers(*(tuple(draw(st.lists(named(), max_size=3))) for _ in ("samplers", "schedulers"))),
     )
 
 
@@ -207,6 +214,7 @@ outside: {tier: silver}
         (f"models: {{a: {{{ENTRY.format(1)}, tier: free, tier: pro}}}}", "written more than once: tier"),
         (f"models: {{1: {{{ENTRY.format(1)}}}}}", "models.1.key: Input should be a valid string"),
         (f"models: {{a: {{{ENTRY.format(1)}, tasks: []}}}}", "models.a.tasks: names none"),
+        (f"models: {{a: {{{ENTRY.format(1)}, samplers: {{}}}}}}", "models.a.samplers: are asked of the upstream"),
         (f"models: {{a: {{{ENTRY.format(1)}, credits: yes}}}}", "models.a.credits: Input should be a valid integer"),
         (f"models: {{a: {{{ENTRY.format(1)}, credits: '5'}}}}", "models.a.credits: Input should be a valid integer"),
     ],
@@ -257,6 +265,12 @@ def test_finding() -> None:
         {"parameters": {"height": {"minimum": 0}}},
         {"parameters": {"guidance_scale": {"multiple_of": 1e-320}}},
         {"parameters": {"sampler": {"choices": list(map(str, range(513)))}}},
+        {"samplers": {"samplers": [{"name": str(number)} for number in range(201)]}},
+        {"samplers": {"schedulers": [{"name": str(number)} for number in range(201)]}},
+        {"samplers": {"samplers": [{"name": ""}]}},
+        {"samplers": {"samplers": [{"name": "x" * 65}]}},
+        {"samplers": {"samplers": [{"name": "x", "spellings": ["y" * 65]}]}},
+        {"samplers": {"samplers": [{"name": "x", "spellings": list(map(str, range(17)))}]}},
     ],
 )
 def test_nothing_reckoned_with_leaves_its_bounds(nonsense: dict[str, object]) -> None:
@@ -288,6 +302,7 @@ def test_outside_the_catalogue() -> None:
         Catalogue(provider="p", models=(model("a", credits=9),)),
         Catalogue(provider="p", models=(model("a", enabled=False, disabled_reason="soon"),)),
         Catalogue(provider="p", models=(model("a", parameters={"steps": {"maximum": 9}}),)),
+        Catalogue(provider="p", models=(model("a", samplers={"samplers": [{"name": "LMS"}]}),)),
         Catalogue(provider="p", models=(model("a"), model("b"))),
         Catalogue(provider="p", models=(model("a"),), outside=model("outside")),
         Catalogue(provider="p", models=(model("a"),), outside=model("outside"), outside_pattern=".*"),

@@ -4,18 +4,18 @@ LoRAs and ControlNet: see `extensions`.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from imagegate.providers.automatic1111.extensions import Extensions
-from imagegate.runtime.adjustments import Value
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.models import MAX_MODELS, Catalogue, Model
-from imagegate.runtime.nearest import nearest
 from imagegate.runtime.redaction import clip
+from imagegate.runtime.samplers import Named, Samplers, samplers_to_proto
+from imagegate.v1 import catalog_pb2
 
 SAMPLERS = "/sdapi/v1/samplers"
 SCHEDULERS = "/sdapi/v1/schedulers"
@@ -25,52 +25,14 @@ OPTIONS = "/sdapi/v1/options"
 # Some keep thousands of them; a catalogue is read by people and goes over the wire whole.
 MAX_CHECKPOINTS = 200
 MAX_TITLE_CHARACTERS = 256
-# Of those that are compared with a name that it does not have, which takes time that grows with both.
-MAX_SAMPLERS = 200
-MAX_SAMPLER_CHARACTERS = 64
+# Of the 1 MiB that a router takes of a catalogue, what samplers may have: every model tells them, as long as they fit.
+SAMPLERS_BYTES = 320 * 1024
 NO_EXTENSIONS = Extensions()
+NO_SAMPLERS = Samplers()
 # Seconds that a checkpoint takes to load before its first picture: several GB from a disk. Ours.
 LOADING_SECONDS = 20.0
 
 # ── Samplers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """A sampler, and the scheduler that an old name had in it; both as the webui spells them."""
-
-    sampler: str
-    scheduler: str = ""
-
-    def as_parameters(self) -> dict[str, Value]:
-        """What an order holds for it."""
-        both: dict[str, Value] = {"sampler": self.sampler, "scheduler": self.scheduler}
-        return {name: value for name, value in both.items() if value}
-
-
-@dataclass(frozen=True, slots=True)
-class Samplers:
-    """Every spelling that the webui knows, case-folded, and the name it stands for."""
-
-    samplers: Mapping[str, str]
-    schedulers: Mapping[str, str]
-
-    def find(self, asked: str) -> Sampling | None:
-        """The sampler called `asked` by name or alias, or by its name of before 1.9 ("DPM++ 2M Karras")."""
-        folded = asked.strip().casefold()
-        if folded in self.samplers:
-            return Sampling(self.samplers[folded])
-        for spelling, scheduler in self.schedulers.items():
-            base = folded.removesuffix(f" {spelling}")
-            if base != folded and base in self.samplers:
-                return Sampling(self.samplers[base], scheduler)
-        return None
-
-    def nearest(self, asked: str) -> list[str]:
-        """The three samplers whose names look most like `asked`, best first, of those that can be told in a line."""
-        names = dict.fromkeys(self.samplers.values())
-        told = [name for name in names if name.isprintable() and len(name) <= MAX_SAMPLER_CHARACTERS]
-        return nearest(asked, told[:MAX_SAMPLERS])
 
 
 def to_samplers(samplers: Answer, schedulers: Answer | None) -> Samplers:
@@ -78,22 +40,24 @@ def to_samplers(samplers: Answer, schedulers: Answer | None) -> Samplers:
 
     Raises Failure: UPSTREAM_ERROR where it lists nothing, BAD_OUTPUT where it answers something else.
     """
-    known = _spellings(samplers)
+    known = _named(samplers)
     if not known:
         raise Failure(Reason.UPSTREAM_ERROR, "the webui lists no sampler", remedy="look at its console")
-    return Samplers(known, _spellings(schedulers) if schedulers else {})
+    return Samplers(known, _named(schedulers) if schedulers else ())
 
 
-def _spellings(answer: Answer) -> dict[str, str]:
-    """Case-folded spelling → name; a name outweighs another one's alias."""
-    items = [item for item in _items(answer) if _text(item, "name")]
-    aliases = {
-        spelling.casefold(): _text(item, "name")
-        for item in items
-        for spelling in (_text(item, "label"), *_texts(item, "aliases"))
-        if spelling
-    }
-    return aliases | {_text(item, "name").casefold(): _text(item, "name") for item in items}
+def _named(answer: Answer) -> tuple[Named, ...]:
+    """What the answer lists, and what else it is called, each spelling once in any case."""
+    return tuple(
+        Named(name, tuple(spelling for spelling in _others(item) if spelling.casefold() != name.casefold()))
+        for item in _items(answer)
+        if (name := _text(item, "name"))
+    )
+
+
+def _others(item: Mapping[str, Any]) -> Collection[str]:
+    spellings = (_text(item, "label"), *_texts(item, "aliases"))
+    return {spelling.casefold(): spelling for spelling in spellings if spelling}.values()
 
 
 # ── Checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -159,10 +123,14 @@ def selecting(packaged: Catalogue) -> Catalogue:
 
 
 def to_catalogue(
-    packaged: Catalogue, checkpoints: Iterable[Checkpoint], loaded: str, extensions: Extensions = NO_EXTENSIONS
+    packaged: Catalogue,
+    checkpoints: Iterable[Checkpoint],
+    loaded: str,
+    extensions: Extensions = NO_EXTENSIONS,
+    samplers: Samplers = NO_SAMPLERS,
 ) -> Catalogue:
     """The packaged catalogue, whose first model is what is loaded, and a model for each checkpoint that has none; each
-    with what the extensions let it do.
+    with what the extensions let it do, and with the samplers, as far as they can be told.
     """
     declared, *others = packaged.models
     local = extensions.offered(declared, loaded)
@@ -180,7 +148,17 @@ def to_catalogue(
         models.append(_model(model, checkpoint, taken, is_loaded=checkpoint.title == loaded))
         taken |= set(models[-1].names)
     entries = (extensions.offered(model, model.upstream_model) for model in others)
-    return packaged.model_copy(update={"models": (local, *entries, *models)})
+    return packaged.model_copy(update={"models": tuple(_telling(samplers, (local, *entries, *models)))})
+
+
+def _telling(samplers: Samplers, models: Iterable[Model]) -> Iterator[Model]:
+    """The models, with the samplers as long as there is room for them; of the others nobody knows."""
+    told = samplers if samplers.can_be_told else NO_SAMPLERS
+    each = catalog_pb2.Model(
+        samplers=samplers_to_proto(told.samplers), schedulers=samplers_to_proto(told.schedulers)
+    ).ByteSize()
+    for number, model in enumerate(models, start=1):
+        yield model.model_copy(update={"samplers": told if number * each <= SAMPLERS_BYTES else NO_SAMPLERS})
 
 
 def _model(local: Model, checkpoint: Checkpoint, taken: set[str], *, is_loaded: bool) -> Model:

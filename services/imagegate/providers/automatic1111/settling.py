@@ -7,31 +7,28 @@ from collections.abc import Sequence
 
 from imagegate.providers.automatic1111 import extensions, prompt, wire
 from imagegate.providers.automatic1111.extensions import ControlNet, Loras
-from imagegate.providers.automatic1111.installed import Samplers
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.options import OPTIONS_FIELD
 from imagegate.runtime.order import Order
-from imagegate.runtime.redaction import clip, one_line
+from imagegate.runtime.samplers import Samplers, is_no_reason_to_refuse, settle, shown
 from imagegate.runtime.tasks import FittedLora
 from imagegate.v1 import generation_pb2
 
 
 def settle_sampler(order: Order, known: Samplers) -> None:
-    """Put the webui's own spelling of the sampler into the order, which has one.
+    """Put the webui's own spelling of the sampler into the order, which has one, as it may have been told already.
 
     Raises Failure(UNSUPPORTED) for one that the webui does not have: it would use another one without a word.
     """
-    asked = order.parameters["sampler"]
-    found = known.find(str(asked))
-    if found is None and asked == order.model.parameters["sampler"].default:
-        why = "the webui has no such sampler, and takes its own usual one"
-        order.adjust("sampler", asked, "", generation_pb2.ACTION_DROPPED, why)
-    elif found is None:
-        raise _lacks(f"sampler {_told(str(asked))}", known.nearest(str(asked)))
-    elif found.scheduler:
-        applied = f"{found.sampler}, scheduler {found.scheduler}"
-        why = "this webui takes sampler and scheduler apart"  # the same sampler: nothing that could be forbidden
-        order.note("sampler", asked, applied, generation_pb2.ACTION_TRANSLATED, why)
+    asked = str(order.parameters["sampler"])
+    usual = order.model.parameters["sampler"].default if "scheduler" not in order.parameters else None
+    found, change = settle(asked, known, usual)
+    if found is None and change is None:
+        raise _lacks(f"sampler {shown(asked)}", known.nearest(asked))
+    if change is not None:
+        is_note = is_no_reason_to_refuse(change, is_asked="sampler" in order.asked)
+        record = order.note if is_note else order.adjust
+        record(change.parameter, change.requested, change.applied, change.action, change.why)
     others = {name: value for name, value in order.parameters.items() if name != "sampler"}
     order.parameters = others | (found.as_parameters() if found else {})
 
@@ -60,7 +57,7 @@ def settled_loras(order: Order, known: Loras | None) -> Sequence[FittedLora]:
             )
         name = known.find(lora.name)
         if name is None:
-            raise _lacks(f"LoRA {_told(lora.name)}", known.nearest(lora.name))
+            raise _lacks(f"LoRA {shown(lora.name)}", known.nearest(lora.name))
         if name != lora.name:
             why = "this is the name of the file that the webui knows by that name, too"
             order.note(f"loras[{number}].name", lora.name, name, generation_pb2.ACTION_TRANSLATED, why)
@@ -84,7 +81,7 @@ def settled_controls(order: Order, has: ControlNet, checkpoint: str) -> Sequence
             raise _lacks(f"preprocessor that finds {kind} in a photo")
         if not extensions.family_of(model) or not extensions.family_of(checkpoint):
             order.warnings.append(
-                f"whether {_told(model)} fits the checkpoint cannot be told by their names; where it does not, the "
+                f"whether {shown(model)} fits the checkpoint cannot be told by their names; where it does not, the "
                 "webui leaves the control out without a word"
             )
         units.append(wire.Unit(control, model, module))
@@ -120,8 +117,3 @@ def _lacks(what: str, names: Sequence[str] = ()) -> Failure:
         remedy=f"one of {', '.join(names)}" if names else "",
         dispatch=Dispatch.NOT_SENT,
     )
-
-
-def _told(name: str) -> str:
-    """A name as a message repeats it: cut, and on one line."""
-    return repr(clip(one_line(name), 128))
