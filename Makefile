@@ -41,6 +41,8 @@ protos: install-dev ## generate the Python code of protos/ (committed)
 	  --python_out=$(OUT) --mypy_out=quiet:$(OUT) $(PROTOS)
 	$(BIN)/python -m grpc_tools.protoc -I protos --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	  --grpc_python_out=$(OUT) --mypy_grpc_out=quiet:$(OUT) $(SERVICES)
+	$(BIN)/python -m grpc_tools.protoc -I protos -I $$($(BIN)/python -c 'import google.rpc; print([*google.rpc.__path__][0])')/../.. \
+	  --include_imports --descriptor_set_out=$(OUT)/imagegate.protoset $(PROTOS) google/rpc/status.proto google/rpc/error_details.proto
 
 protos-baseline: install-dev ## renew protos/baseline.binpb, which breaking changes are measured against (at a release)
 	$(BIN)/buf build protos -o protos/baseline.binpb
@@ -54,7 +56,7 @@ check: install-dev ## ruff, mypy, import-linter, buf, generated code up to date
 	$(BIN)/buf format -d --exit-code protos
 	$(BIN)/buf breaking protos --against protos/baseline.binpb
 	@rm -rf build/protos && mkdir -p build/protos && $(MAKE) -s protos OUT=build/protos
-	@for f in $$(cd build/protos && find . -name '*_pb2*'); do cmp "build/protos/$$f" "protos/$$f" || \
+	@for f in imagegate.protoset $$(cd build/protos && find . -name '*_pb2*'); do cmp "build/protos/$$f" "protos/$$f" || \
 	  { echo "generated code is out of date: run make protos"; exit 1; }; done
 
 test: install-dev ## every test that needs Python only (at most 8 minutes)

@@ -1,6 +1,7 @@
 """`python -m imagegate.providers NAME`: one provider as a gRPC service of its own; `… --check FILE…` looks at overlays.
 
-NAME is a folder beside this file; a folder is the plugin, there is no list of them.
+NAME is a folder beside this file, or in a folder `imagegate/providers` anywhere on PYTHONPATH: the package is a
+namespace. A folder is the plugin, there is no list of them.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
+import imagegate.providers
 from imagegate.runtime import malloc
 from imagegate.runtime.catalogue_source import SUFFIX, VARIABLE, strangers
 from imagegate.runtime.entrance import Entrance
@@ -33,12 +35,12 @@ from imagegate.runtime.uri_inputs import UriInputs
 
 log = structlog.get_logger("imagegate.providers")  # as `python -m` this module has another name
 
-HERE = Path(__file__).parent
-
 
 def names() -> list[str]:
     """The providers there are."""
-    return sorted(path.parent.name for path in HERE.glob("*/provider.py"))
+    return sorted(
+        {path.parent.name for root in imagegate.providers.__path__ for path in Path(root).glob("*/provider.py")}
+    )
 
 
 def create(name: str, environ: Mapping[str, str], redactor: Redactor) -> Provider:
