@@ -11,6 +11,8 @@ from imagegate.edge import database
 from imagegate.edge.admission import Admission
 from imagegate.edge.api import account
 from imagegate.edge.app import Front
+from imagegate.edge.backend.pictures import Pictures
+from imagegate.edge.backend.questions import Questions
 from imagegate.edge.endpoint import Endpoint
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
@@ -36,7 +38,12 @@ class House:
 
     def endpoints(self) -> list[Endpoint]:
         """Every route of the edge."""
-        return [*account.endpoints(), *Uploads(self.gallery, self.links, self.keyring).endpoints()]
+        return [
+            *account.endpoints(),
+            *Uploads(self.gallery, self.links, self.keyring).endpoints(),
+            *Pictures(self.generating, self.links).endpoints(),
+            *Questions(self.client, self.settings.webui_url).endpoints(),
+        ]
 
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
