@@ -25,8 +25,8 @@ def _told(value: str) -> str:
     return value
 
 
-TASKS = [word.lower() for word in get_args(TaskName)]
-QUALITIES = [word.lower() for word in get_args(QualityName)]
+TASKS = tuple(word.lower() for word in get_args(TaskName))
+QUALITIES = tuple(word.lower() for word in get_args(QualityName))
 Side = Annotated[int, Within(256, 2048, "256 to 2048 px")]
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 Prompt = Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)]

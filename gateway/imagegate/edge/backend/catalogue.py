@@ -83,7 +83,7 @@ class CandidateCost(Shape):
     key: str
     provider: Provider
     credits: int | None = None
-    certainty: Low
+    certainty: Low = ""
 
 
 class EstimateAnswer(Shape):
@@ -91,7 +91,7 @@ class EstimateAnswer(Shape):
 
     low: int | None = None
     high: int | None = None
-    certainty: Low
+    certainty: Low = ""
     candidates: list[CandidateCost]
     warnings: list[str]
 

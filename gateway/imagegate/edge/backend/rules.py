@@ -46,7 +46,7 @@ class Within:
 class OneOf:
     """One of these words, in any case and with hyphens as well."""
 
-    words: Sequence[str]
+    words: tuple[str, ...]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._checked, handler(source))

@@ -1,65 +1,22 @@
-"""What web backends are told of how providers and models are doing. Pure.
+"""Whether pictures can be had, and whether one model can be used now: what was seen, and what upstreams say. Pure."""
 
-Where our own processes are, and what they complain of, is for operators (`imagegate status`), not for callers.
-"""
-
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 
 from pydantic import Field
 
-from imagegate.client.plain import bare_name, plain
+from imagegate.client.plain import bare_name
 from imagegate.edge.backend.naming import LOCAL_ENGINE, ROUTE, Shape, shown_provider
+from imagegate.edge.backend.standing import (
+    ModelStanding,
+    ProviderStanding,
+    is_warming,
+    model_standing,
+    provider_standing,
+    why_not,
+)
 from imagegate.v1 import catalog_pb2, error_pb2, router_pb2
 
 HUGGINGFACE = "huggingface"
-
-
-class ErrorShape(Shape):
-    """A failure as it was seen, with the upstream's own words."""
-
-    reason: str
-    message: str
-    at: datetime
-    upstream_status: int
-    upstream_message: str
-
-
-class StandingShape(Shape):
-    """How a provider or a model is doing. `available` is whether it would be tried now, `reason` why not;
-    `failureRate` is failed ÷ all, null where nothing counts.
-    """
-
-    enabled: bool
-    available: bool
-    reason: str | None
-    breaker: str
-    held_back: str | None = None
-    until: datetime | None = None
-    failure_rate: float | None = None
-    last_error: ErrorShape | None = None
-
-
-class ModelStanding(StandingShape):
-    """How a model is doing. `warming`: it is being loaded, ready at `until`. `usual` is in seconds."""
-
-    key: str
-    warming: bool
-    slow: bool
-    rejecting: str
-    succeeded: int
-    failed: int
-    usual: float | None = None
-
-
-class ProviderStanding(StandingShape):
-    """How a provider is doing; `quotaLeft` is null where it has no quota of its own."""
-
-    name: str
-    reachable: bool
-    in_flight: int
-    quota_left: int | None = None
-    models: list[ModelStanding]
 
 
 class HuggingFaceShape(Shape):
@@ -121,7 +78,7 @@ def image_status(
         stable_diffusion=StableDiffusionShape(
             enabled=local_enabled, available=not local_reason, url=url, reason=local_reason
         ),
-        providers=[_provider(provider) for provider in status.providers],
+        providers=[provider_standing(provider) for provider in status.providers],
     )
 
 
@@ -135,23 +92,23 @@ def model_status(check: catalog_pb2.ModelCheck, status: router_pb2.RouterStatus)
     """The answer for the model that was checked."""
     provider = next((each for each in status.providers if each.name == check.provider), None)
     model = next((each for each in provider.models if each.key == check.model), None) if provider else None
-    why_not = _said(check) or (_why_not(provider, model) if provider else None)
+    reason = _said(check) or (why_not(provider, model) if provider else None)
     return ModelStatusAnswer(
         key=f"{check.provider}/{check.model}",
         provider=shown_provider(check.provider),
         upstream_model=check.upstream_model,
-        available=not why_not,
-        reason=why_not,
+        available=not reason,
+        reason=reason,
         message=check.message,
         remedy=check.remedy,
         exists=check.exists if check.HasField("exists") else None,
         loaded=check.loaded if check.HasField("loaded") else None,
-        warming=check.HasField("ready_in") or (model is not None and _is_warming(model)),
+        warming=check.HasField("ready_in") or (model is not None and is_warming(model)),
         ready_in=check.ready_in.ToNanoseconds() / 1e9 if check.HasField("ready_in") else None,
         key_accepted=check.key_accepted if check.HasField("key_accepted") else None,
         upstream_status=check.upstream_status or None,
         upstream_message=check.upstream_message,
-        standing=_model(provider, model) if provider and model else None,
+        standing=model_standing(provider, model) if provider and model else None,
     )
 
 
@@ -175,7 +132,7 @@ def _first(
     check = checks.get(candidate)
     model = next((each for each in provider.models if each.key == key), None)
     upstream_model = check.upstream_model if check is not None else ""
-    return provider.enabled, upstream_model or key, _why_not(provider, model) or _said(check)
+    return provider.enabled, upstream_model or key, why_not(provider, model) or _said(check)
 
 
 def _said(check: catalog_pb2.ModelCheck | None) -> str | None:
@@ -185,51 +142,3 @@ def _said(check: catalog_pb2.ModelCheck | None) -> str | None:
     ready = f"; ready in about {check.ready_in.ToNanoseconds() / 1e9:.0f} s" if check.HasField("ready_in") else ""
     said = f"{bare_name(error_pb2.ErrorReason.DESCRIPTOR, check.reason)}: {check.message}{ready}"
     return f"{said}; try: {check.remedy}" if check.remedy else said
-
-
-def _why_not(provider: router_pb2.ProviderStatus, model: router_pb2.ModelStatus | None) -> str | None:
-    """Why the model (None: any of the provider's) would not be tried now."""
-    if not provider.enabled:
-        return provider.disabled_reason
-    if not provider.reachable:
-        return "its service does not answer"
-    if model is not None and not model.enabled:
-        return model.disabled_reason
-    held: Sequence[router_pb2.ProviderStatus | router_pb2.ModelStatus] = (
-        [provider] if model is None else [provider, model]
-    )
-    return next((_held_back(each) for each in held if each.held_back), None)
-
-
-def _held_back(each: router_pb2.ProviderStatus | router_pb2.ModelStatus) -> str:
-    reason = bare_name(error_pb2.ErrorReason.DESCRIPTOR, each.held_back)
-    until = f" until {each.until.ToDatetime(UTC):%H:%M:%S} UTC" if each.HasField("until") else ""
-    return f"{reason}{until}" + (f": {each.last_error.message}" if each.last_error.message else "")
-
-
-def _is_warming(model: router_pb2.ModelStatus) -> bool:
-    return model.held_back == error_pb2.ERROR_REASON_WARMING
-
-
-def _provider(provider: router_pb2.ProviderStatus) -> ProviderStanding:
-    why_not = _why_not(provider, None)
-    told = {
-        **plain(provider),
-        "name": shown_provider(provider.name),
-        "available": not why_not,
-        "reason": why_not,
-        "models": [_model(provider, model) for model in provider.models],
-    }
-    return ProviderStanding.model_validate(told)
-
-
-def _model(provider: router_pb2.ProviderStatus, model: router_pb2.ModelStatus) -> ModelStanding:
-    why_not = _why_not(provider, model)
-    told = {
-        **plain(model),
-        "key": f"{provider.name}/{model.key}",
-        "available": not why_not,
-        "reason": why_not,
-        "warming": _is_warming(model),
-    }
-    return ModelStanding.model_validate(told)
