@@ -17,6 +17,8 @@ from imagegate.edge.generating import Generating
 from imagegate.edge.keys import Keyring
 from imagegate.edge.links import Links
 from imagegate.edge.objects import Objects
+from imagegate.edge.openai.images import Images
+from imagegate.edge.openai.models import Models
 from imagegate.edge.settings import EdgeSettings
 from imagegate.edge.uploads import Uploads
 from imagegate.runtime.metrics import ProcessMetrics
@@ -36,7 +38,12 @@ class House:
 
     def endpoints(self) -> list[Endpoint]:
         """Every route of the edge."""
-        return [*account.endpoints(), *Uploads(self.gallery, self.links, self.keyring).endpoints()]
+        return [
+            *Images(self.generating, self.links, self.settings.public_url).endpoints(),
+            *Models(self.client).endpoints(),
+            *account.endpoints(),
+            *Uploads(self.gallery, self.links, self.keyring).endpoints(),
+        ]
 
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
