@@ -3,8 +3,7 @@
 import asyncio
 import base64
 import io
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from PIL import Image
 
-from imagegate.edge.caller import Caller
 from imagegate.runtime import images
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.sandbox.app import Pace
@@ -25,6 +23,7 @@ from imagegate.testing.sandboxed import Sandboxed, serving_sandboxed
 from imagegate.testing.serving import serving_router
 from imagegate.v1 import generation_pb2
 
+AS_JSON = {"Content-Type": "application/json"}
 RUNNING = generation_pb2.PHASE_RUNNING
 
 
@@ -59,7 +58,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def test_pictures_come_as_their_client_expects_them(edge: ServedEdge) -> None:
-    """P9: the real client gets its picture in base64 unless it says otherwise, and our block tells how it came about."""
+    """P9: the real client gets its picture in base64 unless it says otherwise, and beside it how it came about."""
     async with a_client(edge) as client:
         answer = await client.images.generate(prompt="a lighthouse", size="512x512", extra_body={"seed": 7})
     [datum] = answer.data or []
@@ -152,11 +151,9 @@ async def test_a_stream_that_fails_later_tells_it_as_an_event(house: House, tmp_
     telling = Telling([{"phase": RUNNING, "step": 1, "steps": 2, "preview": preview}], down)
     async with scripted(house, tmp_path, [telling]) as edge, a_client(edge) as client:
         stream = await client.images.generate(prompt="x", stream=True, partial_images=1)
-        kinds = []
+        assert (await anext(aiter(stream))).type == "image_generation.partial_image"
         with pytest.raises(openai.APIError) as caught:
-            async for event in stream:
-                kinds.append(event.type)
-    assert kinds == ["image_generation.partial_image"]
+            await anext(aiter(stream))
     assert "it broke halfway" in caught.value.message
     assert caught.value.code == "server_error"
 
@@ -179,7 +176,7 @@ async def test_leaving_a_stream_ends_the_work(house: House, tmp_path: Path) -> N
 
 
 async def test_an_edit_repaints_what_is_transparent_in_the_mask(edge: ServedEdge, upstreams: Sandboxed) -> None:
-    """P9: the upstream is sent a mask that is white where theirs is transparent; what lies beside it stays as it was."""
+    """P9: the upstream is sent a mask that is white where theirs is transparent; what lies beside it stays."""
     photo = picture(320, 256)
     async with a_client(edge) as client:
         answer = await client.images.edit(
@@ -203,7 +200,7 @@ async def test_an_edit_repaints_what_is_transparent_in_the_mask(edge: ServedEdge
 
 
 async def test_of_several_pictures_the_first_is_edited(edge: ServedEdge, upstreams: Sandboxed) -> None:
-    """R1: pictures that nobody can be told the meaning of are left out and told of, or the caller would rather refuse."""
+    """R1: pictures that no model could make sense of are left out and told of, or refused where the caller says so."""
     several = [("one.png", picture(320, 256), "image/png"), ("two.png", picture(64, 64), "image/png")]
     async with a_client(edge) as client:
         answer = await client.images.edit(image=several, prompt="a lighthouse")
@@ -349,7 +346,7 @@ async def test_who_is_limited_is_told_when_to_come_back(house: House, tmp_path: 
 
 
 async def test_the_client_comes_back_when_it_was_told_to(house: House, tmp_path: Path) -> None:
-    """P12: whoever asks for more at a time than they may is refused with a small Retry-After, which the client obeys."""
+    """P12: who asks for more at a time than they may is refused with a small Retry-After, which the client obeys."""
     go_on = asyncio.Event()
     seen: list[tuple[float, int]] = []
 
@@ -435,9 +432,6 @@ async def test_the_longest_prompt_in_any_script_arrives(house: House, tmp_path: 
         with pytest.raises(openai.BadRequestError):
             await client.images.generate(prompt=prompt + "台")
     assert [order.prompt for order in house.providers["a"].orders] == [prompt]
-
-
-AS_JSON = {"Content-Type": "application/json"}
 
 
 def a_mask(size: tuple[int, int], transparent: tuple[int, int, int, int]) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -19,15 +19,13 @@ from imagegate.edge.openai.answer import base64_of, format_of, provenance, size_
 from imagegate.edge.openai.error import error_of
 from imagegate.edge.openai.order import Ordered
 from imagegate.edge.openai.schema import AUTO, Asked
-from imagegate.edge.problem import of_error
+from imagegate.edge.problem import Problem, of_error
 
 Kind = Literal["image_generation", "image_edit"]
 
 DONE = sse.Event("", "[DONE]")
 # A comment: their client would take an event for a piece of the picture.
-STILL_HERE = b": still here\n\n"
-# Seconds in which a failure is told by its status, which their client understands best.
-STATUS_SECONDS = 10.0
+STILL_HERE = sse.Heartbeat(b": still here\n\n")
 
 
 class Previews:
@@ -54,19 +52,21 @@ class Previews:
         return self._given - 1
 
 
-async def respond(call: Call, events: AsyncGenerator[sse.Event, None]) -> web.StreamResponse:
+async def respond(
+    call: Call, events: AsyncGenerator[sse.Event, None], heartbeat: sse.Heartbeat = STILL_HERE
+) -> web.StreamResponse:
     """Send the events; they are closed however this ends.
 
-    Raises GenerationError where it fails within STATUS_SECONDS and before there is anything to send; what fails later
-    becomes an event, after which the stream ends.
+    Raises GenerationError or Problem where it fails before there is anything to send, the first heartbeat included: a
+    status is what their client understands best. What fails later becomes an event, after which the stream ends.
     """
     async with aclosing(events):
         first = asyncio.ensure_future(anext(events))
         try:
-            await asyncio.wait({first}, timeout=STATUS_SECONDS)
+            await asyncio.wait({first}, timeout=heartbeat.seconds)
             if first.done():
                 first.result()
-            return await sse.respond(call, _from(first, events, call.request_id), heartbeat=STILL_HERE)
+            return await sse.respond(call, _from(first, events, call.request_id), heartbeat)
         finally:
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
@@ -80,12 +80,13 @@ async def events(
     async with aclosing(stream):
         async for each in stream:
             if isinstance(each, Progress) and previews.takes(each) and each.preview is not None:
-                more = {"partial_image_index": previews.latest}
-                yield await _event(f"{kind}.partial_image", asked, each.preview, asked.size or AUTO, more)
+                beside = {"created_at": int(time.time()), "partial_image_index": previews.latest}
+                yield await _event(f"{kind}.partial_image", asked, each.preview, asked.size or AUTO, beside)
             elif isinstance(each, Made):
-                how = {"imagegate": provenance(each, ordered).model_dump()}
-                for image in each.result.images:
-                    yield await _event(f"{kind}.completed", asked, image, size_of(image), how)
+                how = provenance(each, ordered).model_dump()
+                for image, kept in zip(each.result.images, each.pictures, strict=True):
+                    made = {"created_at": kept.created // 1000, "imagegate": how}
+                    yield await _event(f"{kind}.completed", asked, image, size_of(image), made)
     yield DONE
 
 
@@ -96,19 +97,18 @@ async def _from(
         yield await first
         async for event in events:
             yield event
-    except GenerationError as error:
-        yield sse.Event("error", error_of(of_error(error), request_id))
+    except (GenerationError, Problem) as error:
+        problem = of_error(error) if isinstance(error, GenerationError) else error
+        yield sse.Event("error", error_of(problem, request_id))
 
 
-async def _event(name: str, asked: Asked, image: Image, size: str, more: dict[str, Any]) -> sse.Event:
-    beside = {
+async def _event(name: str, asked: Asked, image: Image, size: str, beside: Mapping[str, Any]) -> sse.Event:
+    told = {
         "type": name,
-        "created_at": int(time.time()),
         "size": size,
         "quality": asked.quality or AUTO,
         "background": asked.background or AUTO,
         "output_format": format_of(image),
-        **more,
+        **beside,
     }
-    text = await asyncio.to_thread(lambda: json.dumps({**beside, "b64_json": base64_of(image.data)}))
-    return sse.Event(name, text)
+    return sse.Event(name, await asyncio.to_thread(lambda: json.dumps({**told, "b64_json": base64_of(image.data)})))
