@@ -13,7 +13,7 @@ from imagegate.edge.endpoint import Call, Endpoint
 from imagegate.edge.openai.error import tell_error
 from imagegate.edge.problem import Problem
 from imagegate.runtime.errors import Reason
-from imagegate.runtime.models import nearest
+from imagegate.runtime.nearest import nearest
 from imagegate.runtime.redaction import clip
 from imagegate.v1 import catalog_pb2, router_pb2
 

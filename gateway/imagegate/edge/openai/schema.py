@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from imagegate.edge.problem import Problem
 from imagegate.runtime.errors import Reason, Violation
-from imagegate.runtime.models import nearest
+from imagegate.runtime.nearest import nearest
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.validation import INPUT_RANGES, MAX_LABEL_CHARACTERS, MAX_NAME_CHARACTERS, RANGES
 from imagegate.runtime.validation import MAX_PROMPT_CHARACTERS as MOST_WORDS
