@@ -83,6 +83,8 @@ async def a_client() -> AsyncIterator[AsyncOpenAI]:
 async def test_a_heartbeat_is_no_event_to_their_client() -> None:
     """While nothing happens something is sent, which the client does not take for a piece of the picture."""
     async with a_client() as client:
+        raw = await client.images.with_raw_response.generate(prompt="x", stream=True)
+        assert STILL_HERE.sent in await raw.http_response.aread()
         stream = await client.images.generate(prompt="x", stream=True)
         assert [event.type async for event in stream] == ["image_generation.completed"]
 
