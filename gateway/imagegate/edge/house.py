@@ -19,6 +19,8 @@ from imagegate.edge.generating import Generating
 from imagegate.edge.keys import Keyring
 from imagegate.edge.links import Links
 from imagegate.edge.objects import Objects
+from imagegate.edge.openai.images import Images
+from imagegate.edge.openai.models import Models
 from imagegate.edge.settings import EdgeSettings
 from imagegate.edge.uploads import Uploads
 from imagegate.runtime.metrics import ProcessMetrics
@@ -43,6 +45,8 @@ class House:
             *Uploads(self.gallery, self.links, self.keyring).endpoints(),
             *Pictures(self.generating, self.links).endpoints(),
             *Questions(self.client, self.settings.webui_url).endpoints(),
+            *Images(self.generating, self.links, self.settings.public_url).endpoints(),
+            *Models(self.client).endpoints(),
         ]
 
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
