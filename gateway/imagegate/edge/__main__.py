@@ -9,7 +9,7 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from imagegate.edge import house, keys
+from imagegate.edge import database, house, keys
 from imagegate.edge.keys import Keyring
 from imagegate.edge.serving import serving_http
 from imagegate.edge.settings import KEYS_VARIABLE, LINK_KEYS_VARIABLE, EdgeSettings
@@ -31,6 +31,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     settings = EdgeSettings.of(environ)
     redactor = Redactor()
     configure_logging(process, redactor, service="edge")
+    _hide_passwords(environ, settings, redactor)
     keyring = _keyring(environ, process.bind, redactor)
     metrics = ProcessMetrics(CollectorRegistry())
     async with house.opened(settings, environ.get("IMAGEGATE_ROUTER"), keyring, _link_keys(environ, redactor)) as parts:
@@ -67,6 +68,15 @@ def _keyring(environ: Mapping[str, str], bind: str, redactor: Redactor) -> Keyri
     print(f"no keys are configured; this one holds until the edge stops: {key}", file=sys.stderr)  # noqa: T201
     redactor.add(key)
     return Keyring(lambda: f"keys: [{{user: development, role: operator, sha256: {keys.hashed(key)}}}]")
+
+
+def _hide_passwords(environ: Mapping[str, str], settings: EdgeSettings, redactor: Redactor) -> None:
+    """What lets the edge into its database and its bucket stays out of the log."""
+    secrets = [environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    if settings.database:
+        secrets.append(database.password_of(settings.database))
+    for secret in filter(None, secrets):
+        redactor.add(secret)
 
 
 def _link_keys(environ: Mapping[str, str], redactor: Redactor) -> Callable[[], str]:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from imagegate.client import AsyncClient
-from imagegate.edge import database
+from imagegate.edge import database, janitor
 from imagegate.edge.admission import Admission
 from imagegate.edge.api import account
 from imagegate.edge.app import Front
@@ -16,11 +16,13 @@ from imagegate.edge.backend.questions import Questions
 from imagegate.edge.endpoint import Endpoint
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
+from imagegate.edge.janitor import Janitor
 from imagegate.edge.keys import Keyring
 from imagegate.edge.links import Links
 from imagegate.edge.objects import Objects
 from imagegate.edge.openai.images import Images
 from imagegate.edge.openai.models import Models
+from imagegate.edge.room import Room
 from imagegate.edge.settings import EdgeSettings
 from imagegate.edge.uploads import Uploads
 from imagegate.runtime.metrics import ProcessMetrics
@@ -63,13 +65,17 @@ async def opened(
 
     Raises SettingsError where one of them cannot be used.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts are nobody else's business
     url = settings.database or database.sqlite_in(settings.data)
     objects = Objects.at(settings.pictures or (settings.data / "pictures").resolve().as_uri())
+    await objects.check()
+    room = Room([each for each in (database.folder_of(url), objects.folder) if each], settings.min_free_mib)
     links = Links(link_keys, settings.link_seconds, time.time)
-    async with database.opened(url) as engine, AsyncClient(router, timeout=settings.timeout) as client:
-        gallery = Gallery(engine, objects, time.time)
-        yield House(settings, client, keyring, gallery, links, Generating(client, gallery))
+    async with database.opened(url) as opened_database, AsyncClient(router, timeout=settings.timeout) as client:
+        gallery = Gallery(opened_database, objects, room, time.time)
+        cleaner = Janitor(opened_database, objects, settings.retention_days, time.time)
+        async with janitor.at_work(cleaner):
+            yield House(settings, client, keyring, gallery, links, Generating(client, gallery))
 
 
 def some_link_key() -> Callable[[], str]:
