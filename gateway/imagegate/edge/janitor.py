@@ -57,7 +57,7 @@ class Janitor:
             while forgotten := await self._forget(int(oldest * 1000)):
                 removed.pictures += forgotten
         before = self._now() - HOUR
-        removed.leftovers = await self._objects.tidy(before)
+        removed.leftovers = await self._objects.tidy(self._now() - DAY)
         if not await self._objects.belongs_to(await self._database.identity()):
             # A new database in front of old pictures has no row for any of them.
             log.error("pictures_of_another_database", remedy="give the database that they belong to, or another place")

@@ -172,12 +172,12 @@ class Objects:
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Say in one way what is wrong with the storage."""
+    """Say in one way what is wrong with the storage; of what is read it may also be that it is not there."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except (OSError, BaseError) as error:
+        if what == "read" and isinstance(error, FileNotFoundError):
+            raise
         # Its own words may hold addresses, so they are for the log only.
         log.warning("storage_failed", what=what, error=_first_line(error))
         if getattr(error, "errno", None) in FULL or any(f"os error {number}" in str(error) for number in FULL):
