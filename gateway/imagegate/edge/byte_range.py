@@ -35,7 +35,8 @@ def asked(header: str, size: int) -> ByteRange | None:
         return None
     if not found[1]:
         return ByteRange(max(size - int(found[2]), 0), size, size) if int(found[2]) else ByteRange(size, size, size)
-    start, last = int(found[1]), int(found[2] or size)
+    start = int(found[1])
+    last = int(found[2]) if found[2] else max(start, size)
     if last < start:
         return None
     return ByteRange(min(start, size), min(last + 1, size), size)
