@@ -133,7 +133,7 @@ def first_line(error: Exception) -> str:
 def _address(url: str) -> URL:
     try:
         address = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise SettingsError(f"{VARIABLE}: must be a URL such as postgresql://host/name") from error
     name = address.get_backend_name()
     if name not in DRIVERS:
