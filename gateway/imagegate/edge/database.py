@@ -1,5 +1,6 @@
 """The edge's database: SQLite in a file by default, PostgreSQL by its URL, brought up to date when it is opened."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -94,6 +95,9 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
     Raises SettingsError for an address that is none, and for a database that cannot be used.
     """
+    folder = folder_of(url)
+    if folder is not None and not await asyncio.to_thread(folder.is_dir):
+        raise SettingsError(f"{VARIABLE}: unable to open a database in {folder}, which is no folder")
     engine = _engine(url)
     try:
         try:
