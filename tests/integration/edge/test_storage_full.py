@@ -118,6 +118,18 @@ async def test_what_was_made_comes_with_the_answer_and_again_without_being_paid(
     assert len(upstreams.sandbox.billing()) == 1
 
 
+@pytest.mark.parametrize("path", ["/v1/images/generations", "/api/ai/generate-image"])
+async def test_every_family_brings_along_what_could_not_be_kept(edge: ServedEdge, tmp_path: Path, path: str) -> None:
+    """F38: whichever shape an error has, the pictures that were made are in it, and no client orders them again."""
+    with spoilt(tmp_path / "pictures", "broken"):
+        async with edge.session() as alice, alice.post(path, json={"prompt": "a lighthouse"}) as told:
+            assert told.status == 507
+            assert told.headers["X-Should-Retry"] == "false"
+            shown = await told.json()
+    [image] = shown["error"]["imagegate"]["images"] if path.startswith("/v1/") else shown["images"]
+    assert images.inspect(base64.b64decode(image["data"])).width
+
+
 async def test_a_stream_ends_with_what_was_made_too(edge: ServedEdge, tmp_path: Path) -> None:
     """F38: who watches a picture being made gets it in the problem that the stream ends with."""
     caller = edge.house.keyring.caller(ALICE)
