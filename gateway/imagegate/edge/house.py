@@ -86,7 +86,7 @@ async def opened(
     *,
     routers: Routers | None = None,
     pace: sse.Pace = sse.PACE,
-    board_pace: BoardPace = BoardPace(),
+    board_pace: BoardPace = board.PACE,
 ) -> AsyncIterator[House]:
     """The house with its database, its pictures and its way to the router open, until the block is left.
 

@@ -32,6 +32,9 @@ class BoardPace:
     sample: float = SAMPLE_SECONDS
 
 
+PACE = BoardPace()
+
+
 class Board:
     """What the routers say of themselves, kept up to date in the background. `now` is the wall clock in seconds."""
 
@@ -132,7 +135,7 @@ class Board:
 
 
 @asynccontextmanager
-async def watching(find: FindReplicas, now: Callable[[], float], pace: BoardPace = BoardPace()) -> AsyncIterator[Board]:
+async def watching(find: FindReplicas, now: Callable[[], float], pace: BoardPace = PACE) -> AsyncIterator[Board]:
     """A board that is kept up to date until the block is left."""
     board = Board(find, now, pace)
     tasks = [

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from imagegate.client import AsyncAdminClient, GenerationError
 from imagegate.client.replicas import ask_each
 from imagegate.edge.api.answering import as_json
-from imagegate.edge.api.strict import Query, Strict
+from imagegate.edge.api.strict import Query, Strict, Text
 from imagegate.edge.body import Body, parsed
 from imagegate.edge.caller import Access
 from imagegate.edge.endpoint import JSON_BYTES, Call, Endpoint, tell_problem
@@ -29,18 +29,18 @@ Question = Callable[[AsyncAdminClient], Awaitable[object]]
 class Scope(Query):
     """Whose breaker: a provider's, or that of one of its models."""
 
-    provider: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
-    model: str = Field("", max_length=MAX_NAME_CHARACTERS, description="Empty for the whole provider.")
+    provider: Text = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
+    model: Text = Field("", max_length=MAX_NAME_CHARACTERS, description="Empty for the whole provider.")
 
 
 class Decision(Strict):
     """What is decided, for how long and why."""
 
-    provider: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
-    model: str = Field("", max_length=MAX_NAME_CHARACTERS, description="Empty for the whole provider.")
+    provider: Text = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
+    model: Text = Field("", max_length=MAX_NAME_CHARACTERS, description="Empty for the whole provider.")
     mode: Literal["OPEN", "CLOSED", "OBSERVE_ONLY"]
     minutes: float = Field(60, gt=0, le=MAX_MINUTES)
-    reason: str = Field(min_length=1, max_length=200, description="For whoever looks at the status.")
+    reason: Text = Field(min_length=1, max_length=200, description="For whoever looks at the status.")
 
 
 class Outcome(BaseModel):
@@ -94,8 +94,8 @@ class Breakers:
         """Take a decision back before its end."""
         scope = parsed(Scope, dict(call.request.query))
 
-        async def question(admin: AsyncAdminClient) -> object:
-            return await admin.clear_override(scope.provider, scope.model)
+        async def question(admin: AsyncAdminClient) -> None:
+            await admin.clear_override(scope.provider, scope.model)
 
         return await self._ask(call, "CLEAR", scope.provider, scope.model, question)
 

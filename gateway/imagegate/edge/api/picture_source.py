@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
-from imagegate.edge.api.strict import Strict
+from imagegate.edge.api.strict import Strict, Text
 from imagegate.runtime.validation import MAX_INPUT_BYTES, MAX_URI_CHARACTERS
 
 MAX_BASE64_CHARACTERS = -(-MAX_INPUT_BYTES // 3) * 4
@@ -16,7 +16,7 @@ def _decoded(value: Any) -> bytes | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise ValueError("takes a text in base64")
+        raise ValueError("takes a text in base64")  # noqa: TRY004 - pydantic tells of a ValueError only
     if len(value) > MAX_BASE64_CHARACTERS:
         raise ValueError(f"is longer than {MAX_INPUT_BYTES // 1024**2} MiB")
     try:
@@ -48,11 +48,9 @@ class InputImage(Strict):
     """A picture that comes along: exactly one of these. All of a request have at most 24 MiB together."""
 
     data: Base64 = Field(None, repr=False, description="The picture itself: PNG, JPEG or WEBP, in base64.")
-    template: str | None = Field(
-        None, min_length=1, max_length=MAX_URI_CHARACTERS, description="A pose template's name."
-    )
-    picture: str | None = Field(None, min_length=1, max_length=64, description="The id of a picture of your gallery.")
-    uri: str | None = Field(
+    template: Text | None = Field(None, min_length=1, max_length=MAX_URI_CHARACTERS, description="The name of a pose.")
+    picture: Text | None = Field(None, min_length=1, max_length=64, description="The id of a picture of your gallery.")
+    uri: Text | None = Field(
         None,
         pattern="^https://",
         max_length=MAX_URI_CHARACTERS,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from imagegate.edge.api.answering import as_json
 from imagegate.edge.api.record import Record, Sign, moment
-from imagegate.edge.api.strict import Query
+from imagegate.edge.api.strict import Query, Text
 from imagegate.edge.body import parsed
 from imagegate.edge.caller import Caller
 from imagegate.edge.endpoint import Call, Endpoint, tell_problem
@@ -26,9 +26,7 @@ PAGE = 50
 class Which(Query):
     """Which pictures are listed."""
 
-    project: str | None = Field(
-        None, max_length=MAX_LABEL_CHARACTERS, pattern=r"^[^\x00]*$", description="Only those of this one."
-    )
+    project: Text | None = Field(None, max_length=MAX_LABEL_CHARACTERS, description="Only those of this one.")
     # Up to the year 2286: what does not fit into a column is refused.
     before: Annotated[str, Field(pattern=r"^[0-9]{0,13}$")] | None = Field(
         None, description="What the page before gave as next."

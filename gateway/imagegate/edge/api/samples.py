@@ -14,7 +14,7 @@ MAX_ROUNDS = 240
 # In one round; of models only those of which there is something to tell, the busiest first.
 MAX_ROWS = 64
 
-# (replica, provider, model)
+# Replica, provider, model.
 Place = tuple[str, str, str]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from imagegate.edge.api.picture_source import InputImage
-from imagegate.edge.api.strict import Strict
+from imagegate.edge.api.strict import Strict, Text
 from imagegate.runtime.options import MAX_OPTIONS
 from imagegate.runtime.validation import (
     INPUT_RANGES,
@@ -28,12 +28,6 @@ MAX_PROVIDERS = 64
 MAX_CREDITS = 2**31 - 1
 # A struct of the protocol holds numbers as floats.
 MAX_NUMBER = 1e308
-
-
-def _storable(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("has a character NUL, which nothing can draw or keep")
-    return value
 
 
 def _keepable(value: str) -> str:
@@ -80,7 +74,6 @@ def _share(name: str, told: str) -> Any:
     return Field(None, ge=low, le=high, description=told)
 
 
-Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 
 
@@ -161,7 +154,7 @@ class Generation(Strict):
         validate_default=True,
         description="What to draw; only the extraction of a pose needs no words.",
     )
-    model: str = Field(
+    model: Text = Field(
         "",
         max_length=MAX_NAME_CHARACTERS,
         description="A route, provider/key, a key or an upstream's id; empty: default.",
@@ -172,7 +165,7 @@ class Generation(Strict):
     steps: int | None = _whole("steps", "Denoising steps.")
     guidance_scale: float | None = _whole("guidance_scale", "How closely to follow the prompt.")
     seed: int | None = _whole("seed", "Absent or -1 draws one, which the answer tells.")
-    sampler: str | None = Field(None, max_length=MAX_NAME_CHARACTERS, description="Such as Euler a.")
+    sampler: Text | None = Field(None, max_length=MAX_NAME_CHARACTERS, description="Such as Euler a.")
     count: int | None = _whole("count", "How many pictures; picture i uses seed + i.")
     quality: Literal["SD", "HD", "ULTRA", "PREMIUM"] | None = Field(
         None, description="Chooses among a route's candidates, and fills size and steps that are absent."

@@ -2,14 +2,28 @@
 
 import difflib
 from collections.abc import Collection
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 # Of names that are not known so many are told: a body may have a million.
 MAX_UNKNOWN = 16
 MAX_NAME_CHARACTERS = 64
+
+
+def _writable(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("has half of a character") from None
+    if "\x00" in value:
+        raise ValueError("has a character NUL, which nothing can draw or keep")
+    return value
+
+
+# What can be sent on and kept in a database.
+Text = Annotated[str, AfterValidator(_writable)]
 
 
 class Strict(BaseModel):
