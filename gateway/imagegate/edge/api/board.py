@@ -76,11 +76,13 @@ class Board:
             self._nowhere = error.message.partition(";")[0]
             self._changed()
             return
-        await self.forget(*self._replicas.keys() - found)
-        for address in sorted(found - self._replicas.keys()):
+        known = set(self._replicas)
+        await self.forget(*known - found)
+        for address in sorted(found - known):
             self._replicas[address] = Replica(address)
             self._watching[address] = asyncio.create_task(self._watch(address))
-        self._changed()
+        if found != known:
+            self._changed()
 
     async def sample(self) -> None:
         """Take one sample."""
@@ -122,8 +124,10 @@ class Board:
         self._note(address, None, problem)
 
     def _note(self, address: str, status: router_pb2.RouterStatus | None, problem: str = "") -> None:
-        self._replicas[address] = Replica(address, status, problem)
-        self._changed()
+        replica = Replica(address, status, problem)
+        if replica != self._replicas.get(address):  # a router repeats itself to show that it is there
+            self._replicas[address] = replica
+            self._changed()
 
     def _changed(self) -> None:
         self.version += 1

@@ -34,7 +34,8 @@ def _for_operator(replica: Replica) -> dict[str, Any]:
 
 
 def _for_user(number: int, replica: Replica) -> dict[str, Any]:
-    problem = "" if replica.status else "this router does not answer"
+    is_away = replica.status is None and replica.problem != UNKNOWN
+    problem = "this router does not answer" if is_away else replica.problem
     told = {**_for_operator(replica), "address": f"router {number}", "problem": problem}
     if told["status"]:
         told["status"] = _without_addresses(told["status"])
