@@ -102,5 +102,10 @@ def _fields(caller: Caller, request_id: str, order: Order) -> dict[str, Any]:
         fields["tier"] = caller.tier
     if order.idempotency_key:
         # Another user's key of the same name is another key.
-        fields["idempotency_key"] = sha256(f"{caller.user}\n{order.idempotency_key}".encode()).hexdigest()
+        fields["idempotency_key"] = _hashed(f"{caller.user}\n{order.idempotency_key}")
     return fields
+
+
+def _hashed(text: str) -> str:
+    """A header's bytes that are no UTF-8 are in its text as what Python takes for halves of characters."""
+    return sha256(text.encode(errors="surrogateescape")).hexdigest()

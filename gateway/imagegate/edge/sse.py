@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -82,13 +82,11 @@ async def respond(
     heartbeat: Heartbeat = HEARTBEAT,
     *,
     stalled: float = STALLED_SECONDS,
-    on_problem: Callable[[Problem], Event] | None = None,
 ) -> web.StreamResponse:
     """Send `events` as they come, and heartbeats in between.
 
     `events` is closed however this ends; who leaves, or does not read, ends it. What goes wrong before the first event
-    is raised: it is told like every other problem. Afterwards the last event is what `on_problem` makes of it, by
-    default `error` with the problem as this family tells it.
+    is raised: it is told like every other problem. Afterwards the problem is the last event, `error`.
     """
     response = web.StreamResponse(headers={**HEADERS, "X-Request-Id": call.request_id})
     async with aclosing(events), aclosing(with_heartbeats(events, heartbeat.seconds)) as told:
@@ -98,8 +96,7 @@ async def respond(
         except Exception as error:
             if not response.prepared or isinstance(error, ConnectionError):
                 raise
-            problem = _problem(error)
-            last = on_problem(problem) if on_problem else Event("error", problem.to_dict(call.request_id))
+            last = Event("error", _problem(error).to_dict(call.request_id))
             await _write(call.request, response, encoded(last), stalled)
     await response.prepare(call.request)
     await response.write_eof()

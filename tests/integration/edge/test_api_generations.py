@@ -145,6 +145,15 @@ async def test_the_same_key_is_made_once(edge: ServedEdge, upstreams: Sandboxed)
     assert len(upstreams.sandbox.billing()) == 2
 
 
+@pytest.mark.parametrize("key", ["schlüssel", "x" * 256])
+async def test_a_key_that_is_none_is_refused(edge: ServedEdge, key: str) -> None:
+    """P12: a key that no header should carry is told of like every other field."""
+    async with edge.session() as alice:
+        headers = {"Idempotency-Key": key}
+        async with alice.post("/api/generations", json={"prompt": "a fox"}, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["errors"][0]["field"]) == (400, "Idempotency-Key")
+
+
 # ── What is refused ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -250,7 +259,7 @@ async def test_steps_and_previews_are_told(tmp_path: Path) -> None:
 async def test_silence_is_broken_by_heartbeats(house: House, tmp_path: Path) -> None:
     """R9: whenever nothing happens for a while the stream says that it is alive."""
     await house.build([Hang()])
-    pace = sse.Pace(heartbeat=0.05)
+    pace = sse.Pace(sse.Heartbeat(sse.HEARTBEAT.sent, seconds=0.05))
     async with (
         serving_edge(house.router.target, tmp_path, pace=pace) as edge,
         stream(edge, prompt="a fox") as events,

@@ -19,9 +19,7 @@ def test_a_text_never_tears_an_event_apart(sign: str) -> None:
 
 
 def test_a_text_of_several_lines_stays_one() -> None:
-    """A text is sent as it is, each of its lines as one of data, and none of them can begin another event; without a name it
-    is a plain message.
-    """
+    """A text is sent line by line, and none of its lines can begin another event; without a name it is a message."""
     assert encoded(Event("", "[DONE]")) == b"data: [DONE]\n\n"
     assert encoded(Event("", "one\r\nevent: two\r\r")) == b"data: one\ndata: event: two\ndata: \ndata: \n\n"
 

@@ -2,6 +2,7 @@
 become of the same body.
 """
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -29,6 +30,7 @@ from imagegate.runtime.validation import MAX_INPUT_BYTES
 # All pictures in base64, and a megabyte for the words.
 MAX_BYTES = MAX_INPUT_BYTES * 4 // 3 + MIB
 IDEMPOTENCY_KEY = "Idempotency-Key"
+LEGAL_KEY = re.compile(r"[\x20-\x7e]{0,255}")
 
 
 class Explained(BaseModel, extra="allow"):
@@ -96,7 +98,7 @@ class Generations:
             body.prompt,
             body.model,
             fields,
-            idempotency_key=call.request.headers.get(IDEMPOTENCY_KEY, ""),
+            idempotency_key=_key_of(call),
             parameters=parameters_of(body),
         )
 
@@ -142,6 +144,13 @@ class Generations:
 
     def _answer(self, made: Made) -> Answer:
         return Answer.of(made.result, [Record.of(picture, self._sign) for picture in made.pictures])
+
+
+def _key_of(call: Call) -> str:
+    key = call.request.headers.get(IDEMPOTENCY_KEY, "")
+    if not LEGAL_KEY.fullmatch(key):
+        raise invalid(Violation(IDEMPOTENCY_KEY, "takes up to 255 characters of ASCII"))
+    return key
 
 
 def _progress(event: Progress) -> dict[str, Any]:
