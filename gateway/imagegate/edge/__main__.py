@@ -9,6 +9,7 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from imagegate.client.address import ADMIN_VARIABLE, ROUTER_VARIABLE
 from imagegate.edge import database, house, keys
 from imagegate.edge.keys import Keyring
 from imagegate.edge.serving import serving_http
@@ -34,8 +35,10 @@ async def serve(environ: Mapping[str, str]) -> None:
     _hide_passwords(environ, settings, redactor)
     keyring = _keyring(environ, process.bind, redactor)
     metrics = ProcessMetrics(CollectorRegistry())
-    async with house.opened(settings, environ.get("IMAGEGATE_ROUTER"), keyring, _link_keys(environ, redactor)) as parts:
+    router, admin = environ.get(ROUTER_VARIABLE), environ.get(ADMIN_VARIABLE, "")
+    async with house.opened(settings, router, keyring, _link_keys(environ, redactor), admin) as parts:
         app = parts.front(metrics, redactor).app()
+        app.on_shutdown.append(parts.stop_telling)
         async with serving_http(app, process.bind, settings.port, process.grace_seconds) as port:
             log.info("edge_listening", http=port)
             async with serving([], process, metrics, redactor):

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from imagegate.client import AsyncClient
-from imagegate.edge import database, janitor
+from imagegate.edge import database, janitor, sse
 from imagegate.edge.admission import Admission
-from imagegate.edge.api import account
+from imagegate.edge.api import board, family
+from imagegate.edge.api.board import Board, BoardPace
 from imagegate.edge.app import Front
 from imagegate.edge.backend.pictures import Pictures
 from imagegate.edge.backend.questions import Questions
@@ -23,6 +24,7 @@ from imagegate.edge.objects import Objects
 from imagegate.edge.openai.images import Images
 from imagegate.edge.openai.models import Models
 from imagegate.edge.room import Room
+from imagegate.edge.routers import Routers
 from imagegate.edge.settings import EdgeSettings
 from imagegate.edge.uploads import Uploads
 from imagegate.runtime.metrics import ProcessMetrics
@@ -39,17 +41,36 @@ class House:
     gallery: Gallery
     links: Links
     generating: Generating
+    routers: Routers
+    board: Board
+    pace: sse.Pace
 
     def endpoints(self) -> list[Endpoint]:
         """Every route of the edge."""
         return [
-            *account.endpoints(),
+            *self._api(),
             *Uploads(self.gallery, self.links, self.keyring).endpoints(),
             *Pictures(self.generating, self.links).endpoints(),
             *Questions(self.client, self.settings.webui_url).endpoints(),
             *Images(self.generating, self.links, self.settings.public_url).endpoints(),
             *Models(self.client).endpoints(),
         ]
+
+    def _api(self) -> list[Endpoint]:
+        return family.endpoints(
+            self.client,
+            self.generating,
+            self.gallery,
+            self.links.sign,
+            self.board,
+            self.routers.admins,
+            time.monotonic,
+            self.pace,
+        )
+
+    async def stop_telling(self, _app: object = None) -> None:
+        """Have everybody leave who looks on for ever; they would keep the edge from stopping."""
+        self.board.close()
 
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
@@ -59,11 +80,20 @@ class House:
 
 @asynccontextmanager
 async def opened(
-    settings: EdgeSettings, router: str | None, keyring: Keyring, link_keys: Callable[[], str]
+    settings: EdgeSettings,
+    router: str | None,
+    keyring: Keyring,
+    link_keys: Callable[[], str],
+    admin: str = "",
+    *,
+    routers: Routers | None = None,
+    pace: sse.Pace = sse.PACE,
+    board_pace: BoardPace = board.PACE,
 ) -> AsyncIterator[House]:
     """The house with its database, its pictures and its way to the router open, until the block is left.
 
-    Raises SettingsError where one of them cannot be used.
+    `admin` is the routers' admin port as HOST:PORT, by default 50052 of the router's host; `routers` finds the replicas
+    in another way than by these names. Raises SettingsError where one of them cannot be used.
     """
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts are nobody else's business
     url = settings.database or database.sqlite_in(settings.data)
@@ -71,11 +101,16 @@ async def opened(
     await objects.check()
     room = Room([each for each in (database.folder_of(url), objects.folder) if each], settings.min_free_mib)
     links = Links(link_keys, settings.link_seconds, time.time)
-    async with database.opened(url) as opened_database, AsyncClient(router, timeout=settings.timeout) as client:
-        gallery = Gallery(opened_database, objects, room, time.time)
-        cleaner = Janitor(opened_database, objects, settings.retention_days, time.time)
-        async with janitor.at_work(cleaner):
-            yield House(settings, client, keyring, gallery, links, Generating(client, gallery))
+    async with database.opened(url) as records, AsyncClient(router, timeout=settings.timeout) as client:
+        gallery = Gallery(records, objects, room, time.time)
+        cleaner = Janitor(records, objects, settings.retention_days, time.time)
+        routers = routers or Routers.behind(client.router, admin)
+        async with (
+            janitor.at_work(cleaner),
+            board.watching(routers.replicas, time.time, board_pace) as watched,
+        ):
+            generating = Generating(client, gallery)
+            yield House(settings, client, keyring, gallery, links, generating, routers, watched, pace)
 
 
 def some_link_key() -> Callable[[], str]:
