@@ -79,8 +79,8 @@ export class Board {
   }
 
   #sample(told) {
-    this.history.add(Array.isArray(told) ? told : (told.samples ?? [told]));
-    for (const [name, card] of this.#cards) card.drawn(this.history.of(name));
+    this.history.add(told.history);
+    for (const card of this.#cards.values()) card.drawn(this.history);
   }
 
   #choices(replicas) {
@@ -126,7 +126,7 @@ export class Board {
       }
       const card = this.#cards.get(provider.name);
       card.show(provider);
-      card.drawn(this.history.of(provider.name));
+      card.drawn(this.history);
     }
   }
 }

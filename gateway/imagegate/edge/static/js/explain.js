@@ -4,10 +4,9 @@ import { debounced, fill, h } from "./dom.js";
 import { countdown } from "./clock.js";
 import { icon } from "./icons.js";
 import { nameOf } from "./catalogue.js";
+import { toAsk } from "./request.js";
 import { adjustmentWords, creditWords, durationWords, reasonWords } from "./words.js";
 
-// Longer pictures are not sent only to be explained: a pose stands in for them.
-const LONGEST = 300_000;
 const QUIET_MILLISECONDS = 350;
 
 /** Asks as one writes, the last question only. `choose` is called with a model's name that was suggested. */
@@ -22,6 +21,7 @@ export class Explainer {
     this.list = h("div", { class: "explained" });
     this.element = h("section", { class: "explain", "aria-label": "What would happen" }, this.list);
     this.cost = h("span", { class: "cost" });
+    this.short = h("span", { class: "clip" });
     this.ask = debounced(() => this.#ask(), QUIET_MILLISECONDS);
   }
 
@@ -29,12 +29,12 @@ export class Explainer {
     this.#underWay?.abort();
     this.#underWay = new AbortController();
     const { signal } = this.#underWay;
-    const { body, tasks } = this.question();
+    const { raw, tasks } = this.question();
     try {
-      this.#show(await this.api.post("/api/explain", asked(body), signal), tasks);
+      this.#show(await this.api.post("/api/explain", toAsk(raw), signal), tasks);
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.cost.textContent = "";
+      this.cost.textContent = this.short.textContent = "";
       fill(this.list, h("p", { class: "line warn" }, icon("warn", 16), h("span", {}, said(error))));
     }
   }
@@ -43,6 +43,7 @@ export class Explainer {
     const tried = candidates.filter(({ turn }) => turn > 0);
     const passed = candidates.filter(({ turn }) => !turn);
     this.cost.textContent = tried.length ? creditWords(tried[0].cost) : "";
+    this.short.textContent = tried.length ? shortly(tried) : "nobody could be asked";
     fill(
       this.list,
       reason && !tried.length ? this.#nobody(message, tasks) : null,
@@ -66,6 +67,11 @@ export class Explainer {
       h("div", {}, h("p", {}, message), buttons.length ? [h("p", {}, "These can do it:"), h("div", { class: "row" }, buttons)] : null),
     );
   }
+}
+
+function shortly([first, ...others]) {
+  const changed = first.adjustments.length ? `, ${first.adjustments.length} changed` : "";
+  return `${first.provider}/${first.model}${changed}${others.length ? `, else ${others.length} more` : ", nobody else"}`;
 }
 
 function prospect({ provider, model, message, adjustments, cost, usual, probe }) {
@@ -96,14 +102,3 @@ export function changes(adjustments) {
 }
 
 const said = (error) => (error.errors?.length ? error.errors.map(({ field, detail }) => `${field}: ${detail}`).join("; ") : error.message);
-
-/** The request with small stand-ins for large pictures, and some words where there are none yet. */
-export function asked(body) {
-  const shrunk = (value) => {
-    if (Array.isArray(value)) return value.map(shrunk);
-    if (value === null || typeof value !== "object") return value;
-    if (typeof value.data === "string" && value.data.length > LONGEST) return { template: "standing" };
-    return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, shrunk(each)]));
-  };
-  return shrunk({ ...body, prompt: body.prompt || "a picture" });
-}

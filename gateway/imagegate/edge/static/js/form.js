@@ -6,13 +6,14 @@ import { choices, rangeWords } from "./catalogue.js";
 import { Loras } from "./loras.js";
 import { ModelChoice } from "./models.js";
 import { SizeChoice } from "./size.js";
+import { tidied } from "./request.js";
 import { panels, taskOf, taskOptions } from "./tasks.js";
 import { fieldWords } from "./words.js";
 
 const PRESETS = [
   { value: "", label: "None" },
-  { value: "SD", label: "SD", note: "512 px" },
-  { value: "HD", label: "HD", note: "1024 px" },
+  { value: "SD", label: "SD" },
+  { value: "HD", label: "HD" },
   { value: "ULTRA", label: "ULTRA" },
   { value: "PREMIUM", label: "PREMIUM" },
 ];
@@ -31,7 +32,7 @@ export class Form {
     this.prompt = h("textarea", { id: "prompt", rows: 4, maxlength: 32000, placeholder: "A lighthouse on a cliff at dusk, long exposure, soft fog" });
     this.prompt.addEventListener("keydown", (event) => event.key === "Enter" && !event.ctrlKey && !event.metaKey && event.stopPropagation());
     this.model = new ModelChoice(catalogue, changed);
-    this.quality = new Chips({ legend: "Preset", options: PRESETS, value: "", onchange: changed });
+    this.quality = new Chips({ legend: "Preset", options: PRESETS, value: "", kind: "joined", onchange: changed });
     this.size = new SizeChoice(changed);
     this.count = new NumberField({ label: "How many", low: 1, high: 8, placeholder: "1" });
     this.#more();
@@ -44,8 +45,12 @@ export class Form {
 
   /** The request; what is empty is left out. */
   body() {
-    const options = this.#providerOptions();
-    return tidied({
+    return tidied(this.raw(this.#providerOptions()));
+  }
+
+  /** The request with everything that is empty still in it. */
+  raw(options = null) {
+    return {
       prompt: this.prompt.value.trim(),
       model: this.model.value,
       quality: this.quality.value,
@@ -66,7 +71,7 @@ export class Form {
       loras: this.loras.value,
       provider_options: options,
       ...this.panel.fields(),
-    });
+    };
   }
 
   /** What still has to be given, in words; "" where nothing. */
@@ -76,11 +81,12 @@ export class Form {
     } catch {
       return "write the upstream’s own options as JSON";
     }
-    const wordless = ["extraction"].includes(this.task.value);
-    return this.panel.missing() || (this.prompt.value.trim() || wordless ? "" : "say what to make");
+    const isWordless = this.task.value === "extraction";
+    return this.prompt.value.trim() || isWordless ? this.panel.missing() : "say what to make";
   }
 
-  /** Fill in what a picture was made of, with its seed, so that it is made again by the same model. */
+  /** Fill in what a picture was made of, with its seed, so that it is made again by the same model. What is returned is
+   * there once its input pictures are. */
   again(record) {
     const asked = record.parameters ?? {};
     this.task.value = taskOf(asked);
@@ -104,8 +110,9 @@ export class Form {
     this.noFallback.input.checked = false;
     this.allow.value = this.deny.value = [];
     this.maxCredits.value = null;
-    this.panel.load(asked);
+    const restored = this.panel.load(asked);
     this.describe();
+    return restored;
   }
 
   /** Take a picture as the input of the task, or of image to image where the task takes none. */
@@ -183,8 +190,8 @@ export class Form {
       "div",
       { class: "stack form-parts" },
       this.task.element,
-      this.place,
       h("div", { class: "field" }, h("label", { for: "prompt" }, "What it should show"), this.prompt),
+      this.place,
       this.model.element,
       this.quality.element,
       this.size.element,
@@ -217,11 +224,4 @@ export class Form {
   #providerOptions() {
     return this.options.value.trim() ? JSON.parse(this.options.value) : null;
   }
-}
-
-function tidied(value) {
-  if (Array.isArray(value)) return value.map(tidied);
-  if (value === null || typeof value !== "object") return value;
-  const kept = Object.entries(value).filter(([, each]) => each !== null && each !== undefined && each !== "" && !(Array.isArray(each) && !each.length));
-  return Object.fromEntries(kept.map(([name, each]) => [name, tidied(each)]));
 }

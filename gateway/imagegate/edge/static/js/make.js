@@ -49,7 +49,7 @@ class Maker {
     Object.assign(this, { api, go, made });
     this.form = new Form(api, catalogue, () => this.explainer?.ask());
     this.explainer = new Explainer(api, catalogue, {
-      question: () => ({ body: this.form.body(), tasks: this.form.panel.tasks() }),
+      question: () => ({ raw: this.form.raw(), tasks: this.form.panel.tasks() }),
       choose: (name) => {
         this.form.model.value = name;
         this.form.describe();
@@ -58,12 +58,12 @@ class Maker {
     });
     this.told = h("div", { id: "make-problem" });
     this.button = h("button", { class: "primary wide", "aria-describedby": "make-problem" }, icon("spark"), h("span", {}, "Make"), this.explainer.cost);
-    const foot = h("div", { class: "make-foot" }, this.told, this.button, h("p", { class: "hint keys" }, h("kbd", {}, "Ctrl"), " + ", h("kbd", {}, "Enter")));
+    const foot = h("div", { class: "make-foot" }, this.told, this.button, h("p", { class: "hint keys" }, this.explainer.short, h("span", { class: "shortcut" }, h("kbd", {}, "Ctrl"), " + ", h("kbd", {}, "Enter"))));
     const submit = (event) => (event.preventDefault(), this.submit());
-    const element = h("form", { class: "make-form", novalidate: true, "aria-label": "What to make", on: { submit } }, this.form.element, this.explainer.element, foot);
+    const element = h("form", { class: "make-form", novalidate: true, "aria-label": "What to make", on: { submit } }, this.form.element, foot);
     element.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit(event));
     this.stage = h("div", { class: "stage" }, this.#idle());
-    this.elements = [element, h("section", { class: "stage-column", "aria-label": "Progress and result" }, this.stage)];
+    this.elements = [element, h("section", { class: "stage-column", "aria-label": "Progress and result" }, this.stage, this.explainer.element)];
     this.explainer.ask();
   }
 
@@ -91,8 +91,8 @@ class Maker {
   }
 
   /** Fill in what a picture was made of. */
-  again(record) {
-    this.form.again(record);
+  async again(record) {
+    await this.form.again(record);
     this.explainer.ask();
     const lost = this.form.missing();
     if (lost) note(`Filled in. Input pictures are not kept: ${lost}.`, { bad: true });

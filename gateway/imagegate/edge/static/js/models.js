@@ -68,7 +68,8 @@ export class ModelChoice {
 
   #groups(name, words) {
     const matches = (text) => words.every((word) => text.toLowerCase().includes(word));
-    const routes = this.catalogue.routes.filter((route) => matches(`${route.name} ${route.candidates.join(" ")}`));
+    const found = this.catalogue.routes.filter((route) => matches(`${route.name} ${route.candidates.join(" ")}`));
+    const routes = [...found.filter(isDefault), ...found.filter((route) => !isDefault(route))];
     const models = this.catalogue.models.filter((model) => matches(`${nameOf(model)} ${model.display_name} ${model.use_case} ${model.tier}`));
     const able = (model) => model.tasks.some((task) => this.tasks.includes(task));
     const groups = [
@@ -83,9 +84,10 @@ export class ModelChoice {
   }
 
   #route(name, route) {
-    const value = route.name === "default" ? "" : route.name;
+    const value = isDefault(route) ? "" : route.name;
     const badges = [route.available ? null : h("span", { class: "badge bad" }, "nobody available now")];
-    const more = [h("p", {}, ROUTE_WORDS[route.name] ?? ""), h("p", { class: "mono" }, route.candidates.join(" → "))];
+    const words = ROUTE_WORDS[route.name];
+    const more = [words ? h("p", {}, words) : null, h("p", { class: "mono" }, route.candidates.join(" → "))];
     return this.#card({ name, value, title: routeTitle(route), badges, more });
   }
 
@@ -116,6 +118,8 @@ export class ModelChoice {
   }
 }
 
-const routeTitle = (route) => (route.name === "default" ? "Automatic" : `Route ${route.name}`);
+const isDefault = (route) => route.name === "default";
+
+const routeTitle = (route) => (isDefault(route) ? "Automatic" : `Route ${route.name}`);
 
 const badge = (text, sign) => (text ? h("span", { class: "badge" }, sign ? icon(sign, 14) : null, text) : null);

@@ -42,6 +42,13 @@ export class PictureInput {
     this.set({ picture: record.id }, record.url, record.prompt);
   }
 
+  /** Take what an earlier request had, where that is still there: a picture of the gallery or a template's name. */
+  async restore(image) {
+    if (!image?.picture) return;
+    const record = await this.api.get(`/api/pictures/${encodeURIComponent(image.picture)}`).catch(() => null);
+    if (record) this.use(record);
+  }
+
   set(value, source, name) {
     Object.assign(this, { value, source, name });
     this.#show();

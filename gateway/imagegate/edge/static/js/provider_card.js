@@ -28,11 +28,13 @@ export class ProviderCard {
   }
 
   /** Show the samples of the last hour. */
-  drawn(samples) {
+  drawn(history) {
+    const samples = history.of(this.name);
     const last = samples.at(-1)?.at ?? "nothing";
     if (last === this.#drawn) return;
     this.#drawn = last;
     fill(this.chart, chart(samples));
+    for (const [key, row] of this.#rows) row.drawn(history.of(this.name, key));
   }
 
   /** Show how it is doing. */
@@ -97,6 +99,12 @@ class ModelRow {
   constructor(api, provider, key, isOperator) {
     Object.assign(this, { api, provider, key, isOperator });
     this.element = h("li", { class: "model-row" });
+    this.chart = h("div", {});
+  }
+
+  /** Show the samples of the last hour, where there are any. */
+  drawn(samples) {
+    fill(this.chart, samples.some(({ failure_rate: rate }) => rate !== null) ? chart(samples) : null);
   }
 
   show(model) {
@@ -115,10 +123,11 @@ class ModelRow {
         { class: "model-head" },
         h("span", { class: `dot ${found.kind}`, "aria-hidden": "true" }),
         h("strong", { class: "mono" }, this.key),
-        stateBadge(h("span", { class: "badge" }), found),
+        found.kind === "good" && !found.until ? h("span", { class: "unseen" }, found.words) : stateBadge(h("span", { class: "badge" }), found),
         h("span", { class: "hint counts" }, [counts, rate, model.usual ? `usually ${durationWords(model.usual)}` : ""].filter(Boolean).join(" · ")),
         this.isOperator ? operatorTools(this.api, this.provider, this.key, model.override) : null,
       ),
+      this.chart,
       model.rejecting ? h("blockquote", {}, `“${model.rejecting}”`) : null,
       decision(model.override),
       lastError(model.last_error),
@@ -145,6 +154,7 @@ function lastError(error) {
 
 function operatorTools(api, provider, model, override) {
   const named = model ? `${provider}/${model}` : provider;
-  const button = (text, run) => h("button", { type: "button", class: "plainly small", "aria-label": `${text} ${named}`, on: { click: run } }, text.replace(" for", "").replace(" of", ""));
-  return h("span", { class: "row tools" }, button("Breaker of", () => decide(api, provider, model)), override ? button("Take back for", () => clear(api, provider, model)) : null);
+  const button = (text, run) => h("button", { type: "button", class: "quiet small", "aria-label": `${text} ${named}`, on: { click: run } }, text);
+  const back = override ? button("Take back", () => clear(api, provider, model)) : null;
+  return h("span", { class: "row tools" }, button("Breaker…", () => decide(api, provider, model)), back);
 }

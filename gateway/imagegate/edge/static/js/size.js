@@ -28,7 +28,7 @@ export class SizeChoice {
       this.#pick(value);
       onchange();
     };
-    this.shapes = new Chips({ legend: "Size", options, value: "", onchange: pick });
+    this.shapes = new Chips({ legend: "Size", options, value: "", kind: "three", onchange: pick });
     this.width = new NumberField({ label: "Width", parameter: "width", low: 64, high: 4096, slider: false, placeholder: "px" });
     this.height = new NumberField({ label: "Height", parameter: "height", low: 64, high: 4096, slider: false, placeholder: "px" });
     for (const side of [this.width, this.height]) side.input.addEventListener("input", () => this.#match());

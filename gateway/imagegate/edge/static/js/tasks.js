@@ -19,7 +19,8 @@ export const TASKS = [
 const strengthField = (label) => new NumberField({ label, parameter: "strength", low: 0, high: 1, step: 0.05 });
 
 /** Each panel has `element`, `tasks()` (what a model must be able to do), `fields()` (its part of a request), `missing()`
- * (what still has to be given, in words), `numbers` (what the catalogue describes) and `load(parameters)`. */
+ * (what still has to be given, in words), `numbers` (what the catalogue describes) and `load(parameters)`, which fills in
+ * what a picture was made of. */
 export function panels(api, onchange) {
   return {
     text: plainPanel(),
@@ -46,7 +47,11 @@ function imagePanel(api, onchange) {
     tasks: () => ["IMAGE_TO_IMAGE"],
     fields: () => ({ image_to_image: { image: picture.value, strength: strength.value }, ...pose.fields() }),
     missing: () => (picture.value ? pose.missing() : "choose the picture to start from"),
-    load: ({ image_to_image: asked }) => (strength.value = asked?.strength),
+    load({ image_to_image: asked, controls }) {
+      strength.value = asked?.strength;
+      pose.load(controls);
+      return picture.restore(asked?.image);
+    },
   };
 }
 
@@ -71,6 +76,7 @@ function inpaintingPanel(api, onchange) {
     load({ inpainting: asked }) {
       strength.value = asked?.strength;
       blur.value = asked?.mask_blur;
+      return picture.restore(asked?.image);
     },
   };
 }
@@ -122,10 +128,12 @@ class ControlPanel {
     if (!asked) return;
     this.kind.value = asked.type;
     [this.scale.value, this.start.value, this.end.value] = [asked.conditioning_scale, asked.start, asked.end];
-    const template = /^template:(.+)$/.exec(asked.image?.template ? `template:${asked.image.template}` : asked.image);
+    const template = asked.image?.template ?? "";
     this.source.value = template ? "template" : "own";
-    if (template) this.poses.value = template[1];
+    this.poses.value = template;
+    this.preprocess.input.checked = asked.preprocess ?? false;
     this.#changed(() => {});
+    return this.picture.restore(asked.image);
   }
 
   #image = () => (this.#isTemplate() ? this.poses.value && { template: this.poses.value } : this.picture.value) || null;
@@ -153,6 +161,11 @@ function optionalPose(api, onchange) {
     numbers: control.numbers,
     fields: () => (wanted.input.checked ? control.fields() : {}),
     missing: () => (wanted.input.checked ? control.missing() : ""),
+    load(controls) {
+      wanted.input.checked = Boolean(controls?.length);
+      control.element.hidden = !wanted.input.checked;
+      return control.load({ controls });
+    },
   };
 }
 
@@ -161,10 +174,9 @@ function identityPanel(api, onchange) {
   const strength = strengthField("How alike");
   const pose = optionalPose(api, onchange);
   const list = h("div", { class: "two" });
-  const show = () => {
-    const given = inputs.filter((input) => input.value).length;
-    inputs.forEach((input, index) => (input.element.hidden = index > given && !input.value));
-  };
+  const chosen = () => inputs.map((input) => input.value).filter(Boolean);
+  const given = () => (chosen().length ? chosen() : [null]);
+  const show = () => inputs.forEach((input, index) => (input.element.hidden = index > chosen().length && !input.value));
   fill(list, inputs.map((input) => input.element));
   show();
   return {
@@ -173,11 +185,15 @@ function identityPanel(api, onchange) {
     picture: inputs[0],
     tasks: () => ["IDENTITY"],
     fields: () => ({
-      identity: inputs.filter((input) => input.value).map((input) => ({ image: input.value, strength: strength.value })),
+      identity: given().map((value) => ({ image: value, strength: strength.value })),
       ...pose.fields(),
     }),
-    missing: () => (inputs.some((input) => input.value) ? pose.missing() : "choose a photo of the person"),
-    load: ({ identity = [] }) => (strength.value = identity[0]?.strength),
+    missing: () => (chosen().length ? pose.missing() : "choose a photo of the person"),
+    load({ identity = [], controls }) {
+      strength.value = identity[0]?.strength;
+      pose.load(controls);
+      return Promise.all(inputs.map((input, index) => input.restore(identity[index]?.image)));
+    },
   };
 }
 
@@ -194,7 +210,7 @@ function extractionPanel(api, onchange) {
       pose_extraction: { image: picture.value, detect_hands: hands.input.checked, detect_face: face.input.checked },
     }),
     missing: () => (picture.value ? "" : "choose the photo with the pose"),
-    load() {},
+    load: ({ pose_extraction: asked }) => picture.restore(asked?.image),
   };
 }
 
