@@ -22,9 +22,9 @@ export class ProviderCard {
     this.chart = h("div", {});
     this.models = h("ul", { class: "model-rows" });
     this.off = h("details", { class: "more", hidden: true });
-    this.tools = h("div", { class: "row" });
-    const head = h("header", { class: "row spread" }, h("h2", {}, name), this.state);
-    this.element = h("article", { class: "panel provider", "aria-label": name }, head, this.chart, this.facts, this.more, this.tools, this.models, this.off);
+    this.tools = h("div", { class: "head-tools" });
+    const head = h("header", { class: "row" }, h("h2", {}, name), this.state, this.tools);
+    this.element = h("article", { class: "panel provider", "aria-label": name }, head, this.chart, this.facts, this.more, this.models, this.off);
   }
 
   /** Show the samples of the last hour. */
