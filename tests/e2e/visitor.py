@@ -50,7 +50,7 @@ class Visitor:
 
     async def made(self) -> None:
         """Wait for the picture that was asked for."""
-        image = self.page.get_by_role("region", name="Result").get_by_role("img").first
+        image = self.page.get_by_role("region", name="Result", exact=True).get_by_role("img").first
         await expect(image).to_be_visible(timeout=WITHIN_MILLISECONDS)
         assert await image.evaluate("async (image) => { await image.decode(); return image.naturalWidth > 0; }")
 

@@ -63,7 +63,7 @@ class Maker {
     const element = h("form", { class: "make-form", novalidate: true, "aria-label": "What to make", on: { submit } }, this.form.element, foot);
     element.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit(event));
     this.stage = h("div", { class: "stage" }, this.#idle());
-    this.elements = [element, h("section", { class: "stage-column", "aria-label": "Progress and result" }, this.stage, this.explainer.element)];
+    this.elements = [element, h("div", { class: "stage-column" }, this.stage, this.explainer.element)];
     this.explainer.ask();
   }
 

@@ -55,7 +55,7 @@ function told(record) {
     ]),
     record.warnings.map((warning) => h("div", { class: "box warn" }, icon("warn"), h("div", {}, warning))),
     section("What was changed", changes(record.adjustments)),
-    section("What was asked", facts(Object.entries(record.parameters).map(([name, value]) => [fieldWords(name), plainly(value)]))),
+    section("What was asked", facts(Object.entries(record.parameters).filter(([name]) => name !== "project").map(([name, value]) => [fieldWords(name), plainly(value)]))),
     section(record.attempts.length === 1 ? "One attempt" : `${record.attempts.length} attempts`, attemptList(record.attempts)),
     section("Marks", facts([["Request", code(record.request_id)], ["Picture", code(record.id)], ["SHA-256", code(record.sha256)]])),
   );
