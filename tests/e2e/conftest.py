@@ -52,7 +52,7 @@ async def stage(tmp_path: Path, pace: Pace) -> AsyncIterator[Stage]:
     """The sandbox, the providers, a router and an edge."""
     clock = LeapingClock()
     async with (
-        serving_sandboxed(pace=pace) as sandboxed,
+        serving_sandboxed(pace=pace, environ={"SD_EXCLUSIVE": "true"}) as sandboxed,
         serving_router(sandboxed.targets, ROUTES, clock=clock) as router,
         serving_edge(router.target, tmp_path, admin=f"127.0.0.1:{router.admin_port}") as edge,
     ):

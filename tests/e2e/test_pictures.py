@@ -44,7 +44,7 @@ async def test_what_a_model_does_not_take_is_said_before_and_after(visitor: Visi
     page = visitor.page
     await visitor.enter(ALICE)
     await page.get_by_text("Steps, guidance, seed and more").click()
-    await expect(page.get_by_text("flux-schnell: 1 to 4")).to_be_visible()
+    await expect(page.get_by_text("huggingface/flux-schnell: 1 to 4")).to_be_visible()
     await page.get_by_role("spinbutton", name="Steps").fill("99")
     await expect(page.get_by_role("region", name="What would happen")).to_contain_text("Steps 99 became 4")
     await visitor.make("a fox")

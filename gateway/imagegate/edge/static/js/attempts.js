@@ -10,7 +10,7 @@ export class AttemptRow {
   constructor({ provider, model, timeout = null }) {
     Object.assign(this, { provider, model });
     this.watch = stopwatch(Date.now());
-    this.element = h("li", { class: "attempt live" });
+    this.element = h("li", { class: "attempt under-way" });
     const most = timeout ? ` of at most ${durationWords(timeout)}` : "";
     this.#show("spinner", "under way", h("span", { class: "hint" }, this.watch.element, most), null);
   }
@@ -22,7 +22,7 @@ export class AttemptRow {
     return row;
   }
 
-  isOf = ({ provider, model }) => this.element.classList.contains("live") && provider === this.provider && model === this.model;
+  isOf = ({ provider, model }) => this.element.classList.contains("under-way") && provider === this.provider && model === this.model;
 
   finish(attempt) {
     this.watch.stop();

@@ -15,7 +15,7 @@ export function countdown(until, over = "any moment now") {
 
 /** A text with the time since `start` (milliseconds since the epoch), until `stop` is called on it. */
 export function stopwatch(start) {
-  const element = started(h("span", { class: "counting" }), () => durationWords(Math.floor((Date.now() - start) / 1000)));
+  const element = started(h("span", { class: "counting" }), () => `${Math.floor((Date.now() - start) / 1000)} s`);
   return { element, stop: () => moving.delete(element.tick) };
 }
 

@@ -46,11 +46,11 @@ export class Explainer {
     this.short.textContent = tried.length ? shortly(tried) : "nobody could be asked";
     fill(
       this.list,
-      reason && !tried.length ? this.#nobody(message, tasks) : null,
+      reason && !tried.length ? this.#nobody(passed.length ? "Nobody could be asked for this." : message, tasks) : null,
       tried.length ? h("p", { class: "explain-title" }, "Would be tried") : null,
       tried.length ? h("ol", { class: "explain-list" }, tried.map(prospect)) : null,
       passed.length
-        ? h("details", {}, h("summary", {}, `${passed.length} would be passed over`), h("ul", { class: "explain-list" }, passed.map(passedOver)))
+        ? h("details", { open: !tried.length }, h("summary", {}, `${passed.length} would be passed over`), h("ul", { class: "explain-list" }, passed.map(passedOver)))
         : null,
     );
   }

@@ -22,8 +22,8 @@ export class Progress {
       { class: "panel progress", "aria-label": "Progress" },
       h("div", { class: "row spread" }, h("div", {}, this.phase, h("p", { class: "hint clip" }, prompt)), h("span", { class: "hint" }, this.watch.element)),
       this.bar,
-      this.preview,
       this.attempts,
+      this.preview,
       h("div", { class: "row end" }, this.button),
     );
   }
@@ -52,7 +52,7 @@ export class Progress {
   /** Whoever asked has given it up. */
   cancelled() {
     this.#over();
-    for (const row of this.#rows) if (row.element.classList.contains("live")) row.cancel();
+    for (const row of this.#rows) if (row.element.classList.contains("under-way")) row.cancel();
     fill(this.phase, "Cancelled");
     announce("Cancelled");
     this.preview.remove();

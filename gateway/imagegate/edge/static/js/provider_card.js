@@ -30,10 +30,10 @@ export class ProviderCard {
   /** Show the samples of the last hour. */
   drawn(history) {
     const samples = history.of(this.name);
-    const last = samples.at(-1)?.at ?? "nothing";
+    const last = `${samples.at(-1)?.at} ${this.rate} ${[...this.#rows.values()].map((row) => row.rate)}`;
     if (last === this.#drawn) return;
     this.#drawn = last;
-    fill(this.chart, chart(samples));
+    fill(this.chart, chart(withNow(samples, this.rate)));
     for (const [key, row] of this.#rows) row.drawn(history.of(this.name, key));
   }
 
@@ -48,6 +48,7 @@ export class ProviderCard {
 
   #show(provider) {
     const found = stateOf(provider);
+    this.rate = provider.failure_rate;
     this.element.dataset.state = found.kind;
     stateBadge(this.state, found);
     const quota = provider.quota_left;
@@ -104,13 +105,15 @@ class ModelRow {
 
   /** Show the samples of the last hour, where there are any. */
   drawn(samples) {
-    fill(this.chart, samples.some(({ failure_rate: rate }) => rate !== null) ? chart(samples) : null);
+    const known = withNow(samples, this.rate);
+    fill(this.chart, known.some(({ failure_rate: rate }) => rate !== null) ? chart(known) : null);
   }
 
   show(model) {
     const seen = JSON.stringify(model);
     if (seen === this.#seen) return;
     this.#seen = seen;
+    this.rate = model.failure_rate;
     const found = stateOf(model);
     this.element.dataset.state = found.kind;
     const focused = this.element.contains(document.activeElement) ? [...this.element.querySelectorAll("button")].indexOf(document.activeElement) : -1;
@@ -134,6 +137,11 @@ class ModelRow {
     );
     if (focused >= 0) this.element.querySelectorAll("button")[focused]?.focus();
   }
+}
+
+/** The samples and how it is now, which the next sample will say. */
+function withNow(samples, rate) {
+  return rate === undefined ? samples : [...samples, { at: new Date().toISOString(), failure_rate: rate }];
 }
 
 function stateBadge(element, { kind, words, until }) {

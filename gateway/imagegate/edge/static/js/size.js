@@ -32,9 +32,10 @@ export class SizeChoice {
     this.width = new NumberField({ label: "Width", parameter: "width", low: 64, high: 4096, slider: false, placeholder: "px" });
     this.height = new NumberField({ label: "Height", parameter: "height", low: 64, high: 4096, slider: false, placeholder: "px" });
     for (const side of [this.width, this.height]) side.input.addEventListener("input", () => this.#match());
+    this.hint = h("p", { class: "hint" });
     this.fixed = h("p", { class: "hint" });
     const sides = h("div", { class: "two" }, this.width.element, this.height.element);
-    this.element = h("div", { class: "stack tight" }, this.shapes.element, sides, this.fixed);
+    this.element = h("div", { class: "stack tight" }, this.shapes.element, sides, this.hint, this.fixed);
   }
 
   fields = () => ({ width: this.width.value, height: this.height.value });
@@ -52,6 +53,9 @@ export class SizeChoice {
     this.side = SIDES[quality] ?? usual;
     this.width.describe(models);
     this.height.describe(models);
+    const [wide, high] = [this.width, this.height].map(({ hint }) => hint.textContent);
+    this.width.hint.textContent = this.height.hint.textContent = "";
+    this.hint.textContent = wide === high || !high ? wide : `Width: ${wide} Height: ${high}`;
     const bound = models.filter((model) => model.sizes.length);
     fill(this.fixed, bound.map((model) => h("span", { class: "line" }, `${model.key} makes ${model.sizes.map(({ width, height }) => `${width} × ${height}`).join(", ")}; the nearest is taken.`)));
     if (this.shapes.value) this.#pick(this.shapes.value);
