@@ -37,7 +37,7 @@ async def test_steps_and_an_unfinished_picture_are_shown_as_they_come(visitor: V
 async def test_a_model_that_is_warming_up_says_how_long(visitor: Visitor, stage: Stage) -> None:
     """R8: a cold model is shown as warming, with its estimate counting down, and then makes the picture."""
     loading = {"upstream": "huggingface", "method": "POST", "fault": "loading", "seconds": 3, "times": 1}
-    silent_hub = {"upstream": "huggingface-hub", "fault": "hang"}  # else it says at once that the model is ready
+    silent_hub = {"upstream": "huggingface-hub", "fault": "status", "code": 503}  # then the estimate is all there is
     stage.sandbox.faults([loading, silent_hub])
     page = visitor.page
     await visitor.enter(ALICE)

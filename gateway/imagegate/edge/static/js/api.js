@@ -71,7 +71,12 @@ export class Api {
 async function problemOf(response) {
   const shown = await response.json().catch(() => ({}));
   const waits = Number(response.headers.get("Retry-After")) || null;
-  return new Problem({ retry_after: waits, detail: `the edge answered ${response.status}`, ...shown, status: response.status });
+  return new Problem({
+    retry_after: waits,
+    detail: `the edge answered ${response.status}`,
+    ...shown,
+    status: response.status,
+  });
 }
 
 function told(error) {

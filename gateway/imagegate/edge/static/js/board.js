@@ -87,8 +87,13 @@ export class Board {
     const known = replicas.map(({ address, reachable }) => `${address} ${reachable}`).join("\n");
     if (known === this.known) return;
     this.known = known;
-    if (!replicas.some(({ address }) => address === this.#replica)) this.#replica = (replicas.find(({ reachable }) => reachable) ?? replicas[0])?.address ?? "";
-    const options = replicas.map(({ address, reachable }) => ({ value: address, label: address, note: reachable ? "" : "does not answer" }));
+    if (!replicas.some(({ address }) => address === this.#replica))
+      this.#replica = (replicas.find(({ reachable }) => reachable) ?? replicas[0])?.address ?? "";
+    const options = replicas.map(({ address, reachable }) => ({
+      value: address,
+      label: address,
+      note: reachable ? "" : "does not answer",
+    }));
     const choose = (address) => {
       this.#replica = address;
       this.#status(this.latest);
@@ -137,7 +142,13 @@ const route = ({ name, candidates, available }) =>
   h(
     "li",
     {},
-    h("span", { class: "who-line" }, icon(available ? "check" : "cross", 16), h("strong", {}, name), h("span", { class: available ? "hint" : "outcome" }, available ? "available" : "nobody available now")),
+    h(
+      "span",
+      { class: "who-line" },
+      icon(available ? "check" : "cross", 16),
+      h("strong", {}, name),
+      h("span", { class: available ? "hint" : "outcome" }, available ? "available" : "nobody available now"),
+    ),
     h("span", { class: "mono hint" }, candidates.join(" → ")),
   );
 

@@ -13,12 +13,31 @@ const MODES = [
 /** Ask what to do with the breaker of a provider, or of one of its models, and do it. */
 export function decide(api, provider, model = "") {
   const mode = new Chips({ legend: "What to do", options: MODES, value: "OPEN", kind: "tall" });
-  const minutes = field("For how many minutes", h("input", { type: "number", min: 1, max: 10080, value: 60, required: true }));
-  const reason = field("Why", h("input", { type: "text", maxlength: 200, required: true, placeholder: "maintenance at the upstream" }), "Everybody sees it on this board.");
+  const minutes = field(
+    "For how many minutes",
+    h("input", { type: "number", min: 1, max: 10080, value: 60, required: true }),
+  );
+  const reason = field(
+    "Why",
+    h("input", { type: "text", maxlength: 200, required: true, placeholder: "maintenance at the upstream" }),
+    "Everybody sees it on this board.",
+  );
   const told = h("div");
   const yes = h("button", { class: "primary", form: "decide" }, "Decide");
-  const form = h("form", { id: "decide", class: "stack", novalidate: true }, mode.element, minutes.element, reason.element, told);
-  const dialog = openDialog({ title: `Breaker of ${named(provider, model)}`, body: [form], footer: [yes], kind: "small" });
+  const form = h(
+    "form",
+    { id: "decide", class: "stack", novalidate: true },
+    mode.element,
+    minutes.element,
+    reason.element,
+    told,
+  );
+  const dialog = openDialog({
+    title: `Breaker of ${named(provider, model)}`,
+    body: [form],
+    footer: [yes],
+    kind: "small",
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (!reason.input.value.trim()) {
@@ -26,7 +45,13 @@ export function decide(api, provider, model = "") {
       return reason.input.focus();
     }
     yes.disabled = true;
-    const body = { provider, model, mode: mode.value, minutes: Number(minutes.input.value), reason: reason.input.value.trim() };
+    const body = {
+      provider,
+      model,
+      mode: mode.value,
+      minutes: Number(minutes.input.value),
+      reason: reason.input.value.trim(),
+    };
     try {
       tell((await api.post("/api/breakers", body)).replicas, "Decided");
       dialog.close();
@@ -53,6 +78,10 @@ const named = (provider, model) => (model ? `${provider}/${model}` : provider);
 
 function tell(replicas, said) {
   const failed = replicas.filter(({ done }) => !done);
-  if (!failed.length) return note(`${said} on ${replicas.length === 1 ? "the router" : `all ${replicas.length} routers`}.`);
-  note(`${said} on ${replicas.length - failed.length} of ${replicas.length} routers: ${failed.map(({ address, problem }) => `${address}: ${problem}`).join("; ")}`, { bad: true });
+  if (!failed.length)
+    return note(`${said} on ${replicas.length === 1 ? "the router" : `all ${replicas.length} routers`}.`);
+  note(
+    `${said} on ${replicas.length - failed.length} of ${replicas.length} routers: ${failed.map(({ address, problem }) => `${address}: ${problem}`).join("; ")}`,
+    { bad: true },
+  );
 }

@@ -63,13 +63,16 @@ export function rangeWords(models, name) {
     said.set(words, [...(said.get(words) ?? []), shortName(models, model)]);
   }
   said.delete("taken"); // that says nothing by itself
-  const parts = [...said].map(([words, keys]) => (said.size === 1 && takers.length === models.length ? words : `${keys.join(", ")}: ${words}`));
+  const parts = [...said].map(([words, keys]) =>
+    said.size === 1 && takers.length === models.length ? words : `${keys.join(", ")}: ${words}`,
+  );
   if (others.length) parts.push(`not taken by ${others.map((model) => shortName(models, model)).join(", ")}`);
   return parts.length ? `${parts.join(" · ")}.` : "";
 }
 
 /** The key, with its provider where another one of these has the same. */
-const shortName = (models, model) => (models.some((other) => other !== model && other.key === model.key) ? nameOf(model) : model.key);
+const shortName = (models, model) =>
+  models.some((other) => other !== model && other.key === model.key) ? nameOf(model) : model.key;
 
 function parameterWords({ minimum, maximum, multiple_of: grid, default: usual, choices }) {
   const parts = [];

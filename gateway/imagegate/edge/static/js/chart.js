@@ -36,11 +36,23 @@ export function chart(samples, now = Date.now()) {
     return [svg("path", { d: area, class: "chart-area" }), svg("path", { d: line, class: "chart-line" })];
   });
   const rule = (y) => svg("path", { d: `M0 ${y}H${WIDTH}`, class: "chart-rule" });
-  const look = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "img", "aria-label": words, preserveAspectRatio: "none" };
+  const look = {
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    class: "chart",
+    role: "img",
+    "aria-label": words,
+    preserveAspectRatio: "none",
+  };
   return h(
     "figure",
     { class: "chart-box" },
     svg("svg", look, rule(3), rule(HEIGHT / 2), rule(HEIGHT - 3), drawn),
-    h("figcaption", { class: "hint", "aria-hidden": "true" }, h("span", {}, "1 h ago"), h("span", {}, rates.length ? `${percentWords(rates.at(-1))} fail` : "nothing asked"), h("span", {}, "now")),
+    h(
+      "figcaption",
+      { class: "hint", "aria-hidden": "true" },
+      h("span", {}, "1 h ago"),
+      h("span", {}, rates.length ? `${percentWords(rates.at(-1))} fail` : "nothing asked"),
+      h("span", {}, "now"),
+    ),
   );
 }

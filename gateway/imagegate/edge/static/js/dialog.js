@@ -44,7 +44,11 @@ export function note(text, { bad = false } = {}) {
 /** What went wrong, as a box that stays. */
 export function problemBox(problem, ...more) {
   const listed = problem.errors?.length
-    ? h("ul", {}, problem.errors.map(({ field, detail }) => h("li", {}, field ? `${field}: ${detail}` : detail)))
+    ? h(
+        "ul",
+        {},
+        problem.errors.map(({ field, detail }) => h("li", {}, field ? `${field}: ${detail}` : detail)),
+      )
     : null;
   const text = listed ? "Some of this does not fit:" : problem.message;
   return h("div", { class: "box bad", role: "alert" }, icon("warn"), h("div", {}, h("p", {}, text), listed, more));

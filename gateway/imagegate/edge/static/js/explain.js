@@ -50,7 +50,12 @@ export class Explainer {
       tried.length ? h("p", { class: "explain-title" }, "Would be tried") : null,
       tried.length ? h("ol", { class: "explain-list" }, tried.map(prospect)) : null,
       passed.length
-        ? h("details", { open: !tried.length }, h("summary", {}, `${passed.length} would be passed over`), h("ul", { class: "explain-list" }, passed.map(passedOver)))
+        ? h(
+            "details",
+            { open: !tried.length },
+            h("summary", {}, `${passed.length} would be passed over`),
+            h("ul", { class: "explain-list" }, passed.map(passedOver)),
+          )
         : null,
     );
   }
@@ -58,13 +63,22 @@ export class Explainer {
   #nobody(message, tasks) {
     const able = this.catalogue.able(tasks).slice(0, 5);
     const buttons = able.map((model) =>
-      h("button", { type: "button", class: "plainly small", on: { click: () => this.choose(nameOf(model)) } }, model.display_name || model.key),
+      h(
+        "button",
+        { type: "button", class: "plainly small", on: { click: () => this.choose(nameOf(model)) } },
+        model.display_name || model.key,
+      ),
     );
     return h(
       "div",
       { class: "box warn" },
       icon("warn"),
-      h("div", {}, h("p", {}, message), buttons.length ? [h("p", {}, "These can do it:"), h("div", { class: "row" }, buttons)] : null),
+      h(
+        "div",
+        {},
+        h("p", {}, message),
+        buttons.length ? [h("p", {}, "These can do it:"), h("div", { class: "row" }, buttons)] : null,
+      ),
     );
   }
 }
@@ -75,11 +89,20 @@ function shortly([first, ...others]) {
 }
 
 function prospect({ provider, model, message, adjustments, cost, usual, probe }) {
-  const facts = [creditWords(cost), usual ? `usually ${durationWords(usual)}` : "", probe ? "finds out whether it works again" : ""];
+  const facts = [
+    creditWords(cost),
+    usual ? `usually ${durationWords(usual)}` : "",
+    probe ? "finds out whether it works again" : "",
+  ];
   return h(
     "li",
     {},
-    h("span", { class: "who-line" }, h("strong", {}, `${provider}/${model}`), h("span", { class: "hint" }, facts.filter(Boolean).join(" · "))),
+    h(
+      "span",
+      { class: "who-line" },
+      h("strong", {}, `${provider}/${model}`),
+      h("span", { class: "hint" }, facts.filter(Boolean).join(" · ")),
+    ),
     message ? h("p", { class: "hint" }, message) : null,
     changes(adjustments),
   );
@@ -90,7 +113,12 @@ function passedOver({ provider, model, skipped, message }) {
   return h(
     "li",
     {},
-    h("span", { class: "who-line" }, h("strong", {}, `${provider}/${model}`), h("span", { class: "hint" }, reasonWords(skipped?.reason ?? ""), until)),
+    h(
+      "span",
+      { class: "who-line" },
+      h("strong", {}, `${provider}/${model}`),
+      h("span", { class: "hint" }, reasonWords(skipped?.reason ?? ""), until),
+    ),
     message ? h("p", { class: "hint" }, message) : null,
   );
 }
@@ -98,7 +126,12 @@ function passedOver({ provider, model, skipped, message }) {
 /** What would be or was changed, as a list; null where nothing. */
 export function changes(adjustments) {
   if (!adjustments?.length) return null;
-  return h("ul", { class: "changes" }, adjustments.map((each) => h("li", {}, adjustmentWords(each))));
+  return h(
+    "ul",
+    { class: "changes" },
+    adjustments.map((each) => h("li", {}, adjustmentWords(each))),
+  );
 }
 
-const said = (error) => (error.errors?.length ? error.errors.map(({ field, detail }) => `${field}: ${detail}`).join("; ") : error.message);
+const said = (error) =>
+  error.errors?.length ? error.errors.map(({ field, detail }) => `${field}: ${detail}`).join("; ") : error.message;

@@ -18,7 +18,14 @@ export class NumberField {
   constructor({ label, parameter = "", low, high, step = 1, placeholder = "model’s own", slider = true }) {
     this.parameter = parameter;
     this.bounds = { low, high };
-    const kind = { type: "number", inputmode: step < 1 ? "decimal" : "numeric", min: low, max: high, step, placeholder };
+    const kind = {
+      type: "number",
+      inputmode: step < 1 ? "decimal" : "numeric",
+      min: low,
+      max: high,
+      step,
+      placeholder,
+    };
     this.input = h("input", { ...kind, id: uniqueId("number"), on: { input: () => this.#slide() } });
     this.hint = h("p", { class: "hint", id: `${this.input.id}-hint` });
     this.input.setAttribute("aria-describedby", this.hint.id);
@@ -70,7 +77,12 @@ export class Chips {
     this.name = uniqueId("choice");
     this.inputs = new Map();
     const chips = options.map((option) => this.#chip(option, onchange));
-    this.element = h("fieldset", { class: `chips ${kind}` }, h("legend", {}, legend), h("div", { class: "chip-row" }, chips));
+    this.element = h(
+      "fieldset",
+      { class: `chips ${kind}` },
+      h("legend", {}, legend),
+      h("div", { class: "chip-row" }, chips),
+    );
     this.value = value;
   }
 
@@ -107,7 +119,10 @@ export class Ticks {
 
   show(options) {
     this.inputs = new Map(options.map(({ value }) => [value, h("input", { type: "checkbox" })]));
-    fill(this.row, options.map(({ value, label }) => h("label", { class: "chip" }, this.inputs.get(value), h("span", {}, label))));
+    fill(
+      this.row,
+      options.map(({ value, label }) => h("label", { class: "chip" }, this.inputs.get(value), h("span", {}, label))),
+    );
   }
 
   get value() {

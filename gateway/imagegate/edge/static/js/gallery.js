@@ -26,9 +26,23 @@ class Gallery {
     this.filter = h("div", { class: "gallery-filter" });
     this.grid = h("ul", { class: "tiles" });
     this.told = h("div", { class: "gallery-told" });
-    this.more = h("button", { type: "button", class: "plainly", hidden: true, on: { click: () => this.#next() } }, "More");
-    this.element = h("div", { class: "gallery" }, h("h1", {}, "Gallery"), this.filter, this.grid, this.told, h("div", { class: "row centred" }, this.more));
-    new IntersectionObserver(([seen]) => seen.isIntersecting && this.#next(), { rootMargin: "600px" }).observe(this.more);
+    this.more = h(
+      "button",
+      { type: "button", class: "plainly", hidden: true, on: { click: () => this.#next() } },
+      "More",
+    );
+    this.element = h(
+      "div",
+      { class: "gallery" },
+      h("h1", {}, "Gallery"),
+      this.filter,
+      this.grid,
+      this.told,
+      h("div", { class: "row centred" }, this.more),
+    );
+    new IntersectionObserver(([seen]) => seen.isIntersecting && this.#next(), { rootMargin: "600px" }).observe(
+      this.more,
+    );
   }
 
   enter() {
@@ -62,7 +76,11 @@ class Gallery {
     const total = projects.reduce((sum, { pictures }) => sum + pictures, 0);
     const options = [
       { value: EVERY, label: "All", note: total },
-      ...projects.map(({ name, pictures }) => ({ value: `=${name}`, label: name || "Without a project", note: pictures })),
+      ...projects.map(({ name, pictures }) => ({
+        value: `=${name}`,
+        label: name || "Without a project",
+        note: pictures,
+      })),
     ];
     if (!options.some(({ value }) => value === this.project)) this.project = EVERY;
     const choose = (value) => {
@@ -108,13 +126,32 @@ class Gallery {
       if (!this.grid.children.length) fill(this.told, empty());
     };
     const open = () => openRecord(this.api, record, this.go, removed);
-    const caption = h("span", { class: "tile-caption", "aria-hidden": "true" }, h("span", { class: "clip" }, record.prompt), h("small", {}, `${record.provider}/${record.model}`));
-    tile.append(h("button", { type: "button", class: "tile", on: { click: open }, title: record.prompt }, picture(record, { lazy: true }), caption));
+    const caption = h(
+      "span",
+      { class: "tile-caption", "aria-hidden": "true" },
+      h("span", { class: "clip" }, record.prompt),
+      h("small", {}, `${record.provider}/${record.model}`),
+    );
+    tile.append(
+      h(
+        "button",
+        { type: "button", class: "tile", on: { click: open }, title: record.prompt },
+        picture(record, { lazy: true }),
+        caption,
+      ),
+    );
     return tile;
   }
 }
 
 function empty() {
   const link = h("a", { class: "button primary", href: "#/make" }, icon("spark"), "Make the first one");
-  return h("div", { class: "idle" }, h("div", { class: "idle-mark", "aria-hidden": "true" }, icon("gallery", 40)), h("h2", {}, "Nothing here yet"), h("p", { class: "lead" }, "Every picture that you make is kept here with its whole record."), link);
+  return h(
+    "div",
+    { class: "idle" },
+    h("div", { class: "idle-mark", "aria-hidden": "true" }, icon("gallery", 40)),
+    h("h2", {}, "Nothing here yet"),
+    h("p", { class: "lead" }, "Every picture that you make is kept here with its whole record."),
+    link,
+  );
 }

@@ -22,7 +22,8 @@ export function gate({ problem = "", enter }) {
   remember.checked = isRemembered();
   const told = h("div", { id: "key-problem", role: "alert" });
   const button = h("button", { class: "primary wide" }, icon("key"), "Enter");
-  const show = (text) => fill(told, text ? h("div", { class: "box bad" }, icon("warn"), h("div", {}, refusal(text))) : null);
+  const show = (text) =>
+    fill(told, text ? h("div", { class: "box bad" }, icon("warn"), h("div", {}, refusal(text))) : null);
   const submit = async (event) => {
     event.preventDefault();
     const key = input.value.trim();

@@ -8,7 +8,12 @@ export class Loras {
     this.onchange = onchange;
     this.rows = h("div", { class: "stack tight" });
     this.hint = h("p", { class: "hint" });
-    const add = h("button", { type: "button", class: "plainly small", on: { click: () => this.#add() } }, icon("plus", 16), "Add a LoRA");
+    const add = h(
+      "button",
+      { type: "button", class: "plainly small", on: { click: () => this.#add() } },
+      icon("plus", 16),
+      "Add a LoRA",
+    );
     this.element = h("fieldset", { class: "chips" }, h("legend", {}, "LoRAs"), this.rows, add, this.hint);
   }
 
@@ -30,11 +35,21 @@ export class Loras {
   }
 
   #add(name = "", weight = null) {
-    const away = h("button", { type: "button", class: "quiet round", "aria-label": "Take this LoRA away" }, icon("trash"));
+    const away = h(
+      "button",
+      { type: "button", class: "quiet round", "aria-label": "Take this LoRA away" },
+      icon("trash"),
+    );
     const row = h(
       "div",
       { class: "row lora" },
-      h("input", { type: "text", value: name, placeholder: "name or address", "aria-label": "LoRA", spellcheck: "false" }),
+      h("input", {
+        type: "text",
+        value: name,
+        placeholder: "name or address",
+        "aria-label": "LoRA",
+        spellcheck: "false",
+      }),
       h("input", { type: "number", value: weight, step: 0.05, placeholder: "1.0", "aria-label": "Weight" }),
       away,
     );

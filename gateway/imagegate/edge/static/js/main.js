@@ -57,15 +57,23 @@ function enter(key, me) {
     refused = true;
     leave("The key is refused now; it may have been taken back.");
   });
-  const go = { again: (record) => goTo("make", () => maker.again(record)), use: (record) => goTo("make", () => maker.use(record)) };
+  const go = {
+    again: (record) => goTo("make", () => maker.again(record)),
+    use: (record) => goTo("make", () => maker.use(record)),
+  };
   const maker = make(api, go);
   const pictures = gallery(api, go);
   const board = new Board(api, me);
   maker.onMade = () => pictures.outdated();
   const views = [maker, pictures, board];
-  const sections = VIEWS.map(({ name }, index) => h("div", { class: `view view-${name}`, hidden: true }, views[index].element));
+  const sections = VIEWS.map(({ name }, index) =>
+    h("div", { class: `view view-${name}`, hidden: true }, views[index].element),
+  );
   const show = () => {
-    const chosen = Math.max(0, VIEWS.findIndex(({ name }) => location.hash.startsWith(`#/${name}`)));
+    const chosen = Math.max(
+      0,
+      VIEWS.findIndex(({ name }) => location.hash.startsWith(`#/${name}`)),
+    );
     sections.forEach((section, index) => {
       const was = !section.hidden;
       section.hidden = index !== chosen;
@@ -80,9 +88,16 @@ function enter(key, me) {
     show();
     then();
   };
-  fill(tabs, VIEWS.map(({ name, title, icon: sign }) => h("a", { href: `#/${name}` }, icon(sign), h("span", {}, title))));
+  fill(
+    tabs,
+    VIEWS.map(({ name, title, icon: sign }) => h("a", { href: `#/${name}` }, icon(sign), h("span", {}, title))),
+  );
   tabs.hidden = false;
-  fill(barEnd, schemeSwitch(), account(me, () => (forget(), leave())));
+  fill(
+    barEnd,
+    schemeSwitch(),
+    account(me, () => (forget(), leave())),
+  );
   fill(main, sections);
   const moved = () => {
     scrollTo(0, 0);
@@ -103,7 +118,12 @@ function account(me, leave) {
       ["Key", isRemembered() ? "remembered on this device" : "kept for this tab only"],
     ];
     const list = facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
-    const dialog = openDialog({ title: "Whose key this is", body: [h("dl", { class: "facts" }, list)], footer: [away], kind: "small" });
+    const dialog = openDialog({
+      title: "Whose key this is",
+      body: [h("dl", { class: "facts" }, list)],
+      footer: [away],
+      kind: "small",
+    });
     away.addEventListener("click", () => {
       dialog.close();
       leave();

@@ -18,7 +18,10 @@ const IDEAS = [
 
 /** The view. `again` and `use` take a record; `onMade` is called after a picture was made. */
 export function make(api, go) {
-  const view = { element: h("div", { class: "make" }, h("h1", { class: "unseen" }, "Make a picture")), onMade: () => {} };
+  const view = {
+    element: h("div", { class: "make" }, h("h1", { class: "unseen" }, "Make a picture")),
+    onMade: () => {},
+  };
   const place = h("div", { class: "make-columns" }, h("p", { class: "hint pad" }, "Reading the catalogue…"));
   view.element.append(place);
   const ready = load();
@@ -31,7 +34,11 @@ export function make(api, go) {
       fill(place, maker.elements);
       return maker;
     } catch (problem) {
-      const again = h("button", { type: "button", class: "plainly", on: { click: () => location.reload() } }, "Try again");
+      const again = h(
+        "button",
+        { type: "button", class: "plainly", on: { click: () => location.reload() } },
+        "Try again",
+      );
       fill(place, problemBox(problem, again));
       return null;
     }
@@ -57,11 +64,36 @@ class Maker {
       },
     });
     this.told = h("div", { id: "make-problem" });
-    this.button = h("button", { class: "primary wide", "aria-describedby": "make-problem" }, icon("spark"), h("span", {}, "Make"), this.explainer.cost);
-    const foot = h("div", { class: "make-foot" }, this.told, this.button, h("p", { class: "hint keys" }, this.explainer.short, h("span", { class: "shortcut" }, h("kbd", {}, "Ctrl"), " + ", h("kbd", {}, "Enter"))));
+    this.button = h(
+      "button",
+      { class: "primary wide", "aria-describedby": "make-problem" },
+      icon("spark"),
+      h("span", {}, "Make"),
+      this.explainer.cost,
+    );
+    const foot = h(
+      "div",
+      { class: "make-foot" },
+      this.told,
+      this.button,
+      h(
+        "p",
+        { class: "hint keys" },
+        this.explainer.short,
+        h("span", { class: "shortcut" }, h("kbd", {}, "Ctrl"), " + ", h("kbd", {}, "Enter")),
+      ),
+    );
     const submit = (event) => (event.preventDefault(), this.submit());
-    const element = h("form", { class: "make-form", novalidate: true, "aria-label": "What to make", on: { submit } }, this.form.element, foot);
-    element.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit(event));
+    const element = h(
+      "form",
+      { class: "make-form", novalidate: true, "aria-label": "What to make", on: { submit } },
+      this.form.element,
+      foot,
+    );
+    element.addEventListener(
+      "keydown",
+      (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit(event),
+    );
     this.stage = h("div", { class: "stage" }, this.#idle());
     this.elements = [element, h("div", { class: "stage-column" }, this.stage, this.explainer.element)];
     this.explainer.ask();
@@ -70,7 +102,10 @@ class Maker {
   /** Make what the form says. */
   async submit() {
     const missing = this.form.missing();
-    fill(this.told, missing ? h("p", { class: "line warn", role: "alert" }, icon("warn", 16), `First ${missing}.`) : null);
+    fill(
+      this.told,
+      missing ? h("p", { class: "line warn", role: "alert" }, icon("warn", 16), `First ${missing}.`) : null,
+    );
     if (missing) return this.#focusMissing(missing);
     this.#underWay?.abort();
     const controller = (this.#underWay = new AbortController());
@@ -96,7 +131,8 @@ class Maker {
     this.explainer.ask();
     const lost = this.form.missing();
     if (lost) note(`Filled in. Input pictures are not kept: ${lost}.`, { bad: true });
-    else note(record.seed === null ? "Filled in; this model takes no seed." : `Filled in with the seed ${record.seed}.`);
+    else
+      note(record.seed === null ? "Filled in; this model takes no seed." : `Filled in with the seed ${record.seed}.`);
     this.button.focus();
   }
 
@@ -122,7 +158,10 @@ class Maker {
     fill(this.stage, shown);
     const made = answer.pictures.length === 1 ? "A picture is there" : `${answer.pictures.length} pictures are there`;
     announce(`${made}, made by ${answer.provider}`);
-    this.api.get("/api/projects").then(({ projects }) => this.form.suggest(projects)).catch(() => {});
+    this.api
+      .get("/api/projects")
+      .then(({ projects }) => this.form.suggest(projects))
+      .catch(() => {});
     this.made();
   }
 
@@ -137,7 +176,16 @@ class Maker {
       this.form.prompt.focus();
       this.explainer.ask();
     };
-    const ideas = IDEAS.map((idea) => h("button", { type: "button", class: "idea", on: { click: () => take(idea) } }, idea));
-    return h("div", { class: "idle" }, h("div", { class: "idle-mark", "aria-hidden": "true" }, icon("image", 40)), h("h2", {}, "What should it be?"), h("p", { class: "lead" }, "Write a few words and press Make. What happens on the way is shown here."), h("div", { class: "ideas" }, ideas));
+    const ideas = IDEAS.map((idea) =>
+      h("button", { type: "button", class: "idea", on: { click: () => take(idea) } }, idea),
+    );
+    return h(
+      "div",
+      { class: "idle" },
+      h("div", { class: "idle-mark", "aria-hidden": "true" }, icon("image", 40)),
+      h("h2", {}, "What should it be?"),
+      h("p", { class: "lead" }, "Write a few words and press Make. What happens on the way is shown here."),
+      h("div", { class: "ideas" }, ideas),
+    );
   }
 }

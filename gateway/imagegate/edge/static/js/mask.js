@@ -22,7 +22,8 @@ export class MaskPainter {
     });
     this.size = h("input", { type: "range", min: 4, max: 200, value: 60, id: uniqueId("brush") });
     this.erase = h("input", { type: "checkbox" });
-    const tool = (name, text, run) => h("button", { type: "button", class: "plainly small", on: { click: run } }, icon(name, 16), text);
+    const tool = (name, text, run) =>
+      h("button", { type: "button", class: "plainly small", on: { click: run } }, icon(name, 16), text);
     this.tools = h(
       "div",
       { class: "mask-tools" },
@@ -32,14 +33,19 @@ export class MaskPainter {
       tool("plus", "Everything", () => this.#add({ whole: true, erase: false })),
       tool("trash", "Clear", () => this.clear()),
     );
-    this.element = h("div", { class: "mask", hidden: true }, h("div", { class: "mask-stage" }, this.image, this.canvas), this.tools);
+    this.element = h(
+      "div",
+      { class: "mask", hidden: true },
+      h("div", { class: "mask-stage" }, this.image, this.canvas),
+      this.tools,
+    );
     this.image.addEventListener("load", () => this.#fit());
     this.#listen();
   }
 
   /** Paint over this picture; "" for none. */
   over(source) {
-    this.element.hidden = !source;
+    this.element.hidden = true; // until the picture is there, and its size known
     this.#strokes = [];
     if (source) this.image.src = source;
     else this.image.removeAttribute("src");
@@ -70,6 +76,7 @@ export class MaskPainter {
   }
 
   #fit() {
+    this.element.hidden = false;
     [this.canvas.width, this.canvas.height] = [this.image.naturalWidth, this.image.naturalHeight];
     this.#cursor = { x: this.canvas.width / 2, y: this.canvas.height / 2 };
     this.size.max = Math.max(40, Math.round(this.canvas.width / 4));
@@ -82,7 +89,10 @@ export class MaskPainter {
       this.canvas.setPointerCapture(event.pointerId);
       this.#begin(this.#at(event));
     });
-    this.canvas.addEventListener("pointermove", (event) => this.#stroke && !this.#keyPaints && this.#move(this.#at(event)));
+    this.canvas.addEventListener(
+      "pointermove",
+      (event) => this.#stroke && !this.#keyPaints && this.#move(this.#at(event)),
+    );
     for (const name of ["pointerup", "pointercancel"]) this.canvas.addEventListener(name, () => this.#end());
     this.canvas.addEventListener("keydown", (event) => this.#key(event));
     this.canvas.addEventListener("focus", () => this.#redraw());
@@ -136,7 +146,10 @@ export class MaskPainter {
     } else if (way) {
       event.preventDefault();
       const within = (value, most) => Math.min(Math.max(value, 0), most);
-      this.#cursor = { x: within(this.#cursor.x + way[0], this.canvas.width), y: within(this.#cursor.y + way[1], this.canvas.height) };
+      this.#cursor = {
+        x: within(this.#cursor.x + way[0], this.canvas.width),
+        y: within(this.#cursor.y + way[1], this.canvas.height),
+      };
       if (this.#keyPaints) this.#move({ ...this.#cursor });
       else this.#redraw();
     } else if (event.key === "z" && (event.ctrlKey || event.metaKey)) {
@@ -172,10 +185,19 @@ export class MaskPainter {
 
   #drawCursor(context) {
     context.lineWidth = Math.max(2, this.canvas.width / 300);
-    for (const [colour, more] of [["#000", 1], ["#fff", 0]]) {
+    for (const [colour, more] of [
+      ["#000", 1],
+      ["#fff", 0],
+    ]) {
       context.strokeStyle = colour;
       context.beginPath();
-      context.arc(this.#cursor.x, this.#cursor.y, Number(this.size.value) / 2 + more * context.lineWidth, 0, 2 * Math.PI);
+      context.arc(
+        this.#cursor.x,
+        this.#cursor.y,
+        Number(this.size.value) / 2 + more * context.lineWidth,
+        0,
+        2 * Math.PI,
+      );
       context.stroke();
     }
   }

@@ -16,7 +16,12 @@ export class ModelChoice {
     this.catalogue = catalogue;
     this.onchange = onchange;
     this.tasks = ["TEXT_TO_IMAGE"];
-    this.button = h("button", { type: "button", class: "model-button", "aria-haspopup": "dialog", on: { click: () => this.#open() } });
+    this.button = h("button", {
+      type: "button",
+      class: "model-button",
+      "aria-haspopup": "dialog",
+      on: { click: () => this.#open() },
+    });
     this.element = h("div", { class: "field" }, h("span", { class: "label" }, "Model"), this.button);
     this.show();
   }
@@ -35,7 +40,15 @@ export class ModelChoice {
     const route = this.catalogue.route(this.#value);
     const model = route ? null : this.catalogue.behind(this.#value)[0];
     const title = route ? routeTitle(route) : (model?.display_name ?? this.#value);
-    const facts = route ? route.candidates.join(" → ") : [this.#value, model && priceWords(model), model && usualWords(model.typical_seconds_low, model.typical_seconds_high)].filter(Boolean).join(" · ");
+    const facts = route
+      ? route.candidates.join(" → ")
+      : [
+          this.#value,
+          model && priceWords(model),
+          model && usualWords(model.typical_seconds_low, model.typical_seconds_high),
+        ]
+          .filter(Boolean)
+          .join(" · ");
     const shown = [h("span", { class: "unseen" }, "Model: "), h("strong", {}, title), h("small", {}, facts)];
     fill(this.button, h("span", { class: "model-said" }, shown), icon("chevron"));
   }
@@ -44,9 +57,18 @@ export class ModelChoice {
     const name = uniqueId("model");
     const search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search the models" });
     const list = h("div", { class: "model-list" });
-    const other = h("input", { type: "text", id: uniqueId("other"), placeholder: "huggingface:owner/model", spellcheck: "false" });
+    const other = h("input", {
+      type: "text",
+      id: uniqueId("other"),
+      placeholder: "huggingface:owner/model",
+      spellcheck: "false",
+    });
     const use = h("button", { type: "button", class: "primary" }, "Use it");
-    const body = [search, list, h("div", { class: "field other" }, h("label", { for: other.id }, "Or any other name"), other)];
+    const body = [
+      search,
+      list,
+      h("div", { class: "field other" }, h("label", { for: other.id }, "Or any other name"), other),
+    ];
     const dialog = openDialog({ title: "Model", body, footer: [use], kind: "wide tall" });
     const choose = (value) => {
       this.value = value;
@@ -56,7 +78,11 @@ export class ModelChoice {
     };
     const chosen = () => other.value.trim() || list.querySelector("input:checked")?.value || "";
     use.addEventListener("click", () => choose(chosen()));
-    const clicked = (event) => event.detail > 0 && event.target.matches("input") === false && event.target.closest("label:not(.off)") && choose(event.target.closest("label").querySelector("input").value);
+    const clicked = (event) =>
+      event.detail > 0 &&
+      event.target.matches("input") === false &&
+      event.target.closest("label:not(.off)") &&
+      choose(event.target.closest("label").querySelector("input").value);
     list.addEventListener("click", clicked);
     list.addEventListener("keydown", (event) => event.key === "Enter" && (event.preventDefault(), choose(chosen())));
     other.addEventListener("keydown", (event) => event.key === "Enter" && choose(chosen()));
@@ -70,17 +96,30 @@ export class ModelChoice {
     const matches = (text) => words.every((word) => text.toLowerCase().includes(word));
     const found = this.catalogue.routes.filter((route) => matches(`${route.name} ${route.candidates.join(" ")}`));
     const routes = [...found.filter(isDefault), ...found.filter((route) => !isDefault(route))];
-    const models = this.catalogue.models.filter((model) => matches(`${nameOf(model)} ${model.display_name} ${model.use_case} ${model.tier}`));
+    const models = this.catalogue.models.filter((model) =>
+      matches(`${nameOf(model)} ${model.display_name} ${model.use_case} ${model.tier}`),
+    );
     const able = (model) => model.tasks.some((task) => this.tasks.includes(task));
     const groups = [
       ["Routes: the next one steps in when one fails", routes.map((route) => this.#route(name, route))],
-      ["Models for this task", models.filter((model) => model.enabled && able(model)).map((model) => this.#model(name, model))],
-      ["Models for other tasks", models.filter((model) => model.enabled && !able(model)).map((model) => this.#model(name, model))],
-      ["Coming soon or switched off", models.filter((model) => !model.enabled).map((model) => this.#model(name, model))],
+      [
+        "Models for this task",
+        models.filter((model) => model.enabled && able(model)).map((model) => this.#model(name, model)),
+      ],
+      [
+        "Models for other tasks",
+        models.filter((model) => model.enabled && !able(model)).map((model) => this.#model(name, model)),
+      ],
+      [
+        "Coming soon or switched off",
+        models.filter((model) => !model.enabled).map((model) => this.#model(name, model)),
+      ],
     ];
     const shown = groups.filter(([, cards]) => cards.length);
     if (!shown.length) return h("p", { class: "hint" }, "Nothing of this name.");
-    return shown.map(([title, cards]) => h("section", {}, h("h3", {}, title), h("div", { class: "model-cards" }, cards)));
+    return shown.map(([title, cards]) =>
+      h("section", {}, h("h3", {}, title), h("div", { class: "model-cards" }, cards)),
+    );
   }
 
   #route(name, route) {
@@ -107,14 +146,26 @@ export class ModelChoice {
       model.licence_note ? h("p", { class: "hint" }, `Licence: ${model.licence_note}`) : null,
       model.disabled_reason ? h("p", { class: "off-reason" }, model.disabled_reason) : null,
     ];
-    return this.#card({ name, value: nameOf(model), title: model.display_name || model.key, badges, more, off: !model.enabled });
+    return this.#card({
+      name,
+      value: nameOf(model),
+      title: model.display_name || model.key,
+      badges,
+      more,
+      off: !model.enabled,
+    });
   }
 
   #card({ name, value, title, badges, more, off = false }) {
     const input = h("input", { type: "radio", name, value, disabled: off });
     input.checked = value === this.#value;
     const head = h("div", { class: "row" }, h("strong", {}, title), badges);
-    return h("label", { class: off ? "model-card off" : "model-card" }, input, h("div", { class: "model-told" }, head, more));
+    return h(
+      "label",
+      { class: off ? "model-card off" : "model-card" },
+      input,
+      h("div", { class: "model-told" }, head, more),
+    );
   }
 }
 

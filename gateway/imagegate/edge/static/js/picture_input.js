@@ -66,14 +66,29 @@ export class PictureInput {
 
   #empty() {
     const choose = h("label", { class: "button plainly", for: this.file.id }, icon("plus"), "Choose a file");
-    const gallery = h("button", { type: "button", class: "plainly", on: { click: () => this.#fromGallery() } }, icon("gallery"), "From the gallery");
+    const gallery = h(
+      "button",
+      { type: "button", class: "plainly", on: { click: () => this.#fromGallery() } },
+      icon("gallery"),
+      "From the gallery",
+    );
     this.file.setAttribute("aria-label", `${this.label}: choose a file`);
-    return [icon("image", 28), h("p", {}, this.label), h("div", { class: "row centred" }, this.file, choose, gallery), h("p", { class: "hint" }, "or drop or paste it here · PNG, JPEG, WebP")];
+    return [
+      icon("image", 28),
+      h("p", {}, this.label),
+      h("div", { class: "row centred" }, this.file, choose, gallery),
+      h("p", { class: "hint" }, "or drop or paste it here · PNG, JPEG, WebP"),
+    ];
   }
 
   #chosen() {
     const image = h("img", { src: this.source, alt: `${this.label}: ${this.name}` });
-    const away = h("button", { type: "button", class: "plainly small", on: { click: () => this.clear() } }, icon("close", 16), "Take away");
+    const away = h(
+      "button",
+      { type: "button", class: "plainly small", on: { click: () => this.clear() } },
+      icon("close", 16),
+      "Take away",
+    );
     return [image, h("div", { class: "row spread" }, h("span", { class: "clip" }, this.name), away)];
   }
 
@@ -83,7 +98,11 @@ export class PictureInput {
     const { pictures } = await this.api.get("/api/pictures", { limit: 40 }).catch(() => ({ pictures: [] }));
     const choose = (record) => (this.use(record), dialog.close());
     const tiles = pictures.map((record) =>
-      h("button", { type: "button", class: "tile", on: { click: () => choose(record) } }, h("img", { src: record.url, alt: record.prompt, loading: "lazy" })),
+      h(
+        "button",
+        { type: "button", class: "tile", on: { click: () => choose(record) } },
+        h("img", { src: record.url, alt: record.prompt, loading: "lazy" }),
+      ),
     );
     fill(grid, tiles.length ? tiles : h("p", {}, "There is nothing in it yet."));
   }

@@ -13,10 +13,12 @@ export class PoseChoice {
     this.grid = h("div", { class: "poses" });
     this.element = h("fieldset", { class: "chips" }, h("legend", {}, "Pose"), this.grid);
     loading ??= api.get("/api/poses");
-    loading.then((told) => this.#show(told)).catch((error) => {
-      loading = null;
-      fill(this.grid, h("p", { class: "hint" }, `The poses cannot be shown: ${error.message}`));
-    });
+    loading
+      .then((told) => this.#show(told))
+      .catch((error) => {
+        loading = null;
+        fill(this.grid, h("p", { class: "hint" }, `The poses cannot be shown: ${error.message}`));
+      });
   }
 
   get value() {

@@ -20,7 +20,12 @@ export class Progress {
     this.element = h(
       "section",
       { class: "panel progress", "aria-label": "Progress" },
-      h("div", { class: "row spread" }, h("div", {}, this.phase, h("p", { class: "hint clip" }, prompt)), h("span", { class: "hint" }, this.watch.element)),
+      h(
+        "div",
+        { class: "row spread" },
+        h("div", {}, this.phase, h("p", { class: "hint clip" }, prompt)),
+        h("span", { class: "hint" }, this.watch.element),
+      ),
       this.bar,
       this.attempts,
       this.preview,
@@ -40,9 +45,19 @@ export class Progress {
     this.#over();
     if (problem.attempts.length) {
       this.#rows = problem.attempts.map((attempt) => AttemptRow.of(attempt));
-      fill(this.attempts, this.#rows.map((row) => row.element));
+      fill(
+        this.attempts,
+        this.#rows.map((row) => row.element),
+      );
     }
-    const wait = problem.retryAfter ? h("p", { class: "hint" }, "Worth another try: ", countdown(new Date(Date.now() + problem.retryAfter * 1000).toISOString(), "now")) : null;
+    const wait = problem.retryAfter
+      ? h(
+          "p",
+          { class: "hint" },
+          "Worth another try: ",
+          countdown(new Date(Date.now() + problem.retryAfter * 1000).toISOString(), "now"),
+        )
+      : null;
     fill(this.phase, problem.status ? "No picture came of it" : "The connection broke");
     const button = h("button", { type: "button", class: "primary", on: { click: again } }, icon("again"), "Try again");
     fill(this.preview, problemBox(problem, wait));

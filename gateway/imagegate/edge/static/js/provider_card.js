@@ -24,7 +24,16 @@ export class ProviderCard {
     this.off = h("details", { class: "more", hidden: true });
     this.tools = h("div", { class: "head-tools" });
     const head = h("header", { class: "row" }, h("h2", {}, name), this.state, this.tools);
-    this.element = h("article", { class: "panel provider", "aria-label": name }, head, this.chart, this.facts, this.more, this.models, this.off);
+    this.element = h(
+      "article",
+      { class: "panel provider", "aria-label": name },
+      head,
+      this.chart,
+      this.facts,
+      this.more,
+      this.models,
+      this.off,
+    );
   }
 
   /** Show the samples of the last hour. */
@@ -57,7 +66,10 @@ export class ProviderCard {
       provider.failure_rate === undefined ? "" : `${percentWords(provider.failure_rate)} failed lately`,
       quota === undefined ? "" : `${quota} left today`,
     ];
-    fill(this.facts, facts.filter(Boolean).map((fact) => h("span", {}, fact)));
+    fill(
+      this.facts,
+      facts.filter(Boolean).map((fact) => h("span", {}, fact)),
+    );
     fill(
       this.more,
       provider.disabled_reason ? h("p", { class: "hint" }, provider.disabled_reason) : null,
@@ -65,7 +77,10 @@ export class ProviderCard {
       decision(provider.override),
       lastError(provider.last_error),
     );
-    fill(this.tools, this.isOperator && provider.enabled ? operatorTools(this.api, this.name, "", provider.override) : null);
+    fill(
+      this.tools,
+      this.isOperator && provider.enabled ? operatorTools(this.api, this.name, "", provider.override) : null,
+    );
   }
 
   #models(models) {
@@ -89,8 +104,14 @@ export class ProviderCard {
     if (this.off.dataset.seen === seen) return;
     this.off.dataset.seen = seen;
     this.off.hidden = !models.length;
-    const list = models.map(({ key, disabled_reason: why }) => h("li", {}, h("strong", {}, key), h("p", { class: "hint" }, why)));
-    fill(this.off, h("summary", {}, `${models.length} switched off or coming soon`), h("ul", { class: "plain-list" }, list));
+    const list = models.map(({ key, disabled_reason: why }) =>
+      h("li", {}, h("strong", {}, key), h("p", { class: "hint" }, why)),
+    );
+    fill(
+      this.off,
+      h("summary", {}, `${models.length} switched off or coming soon`),
+      h("ul", { class: "plain-list" }, list),
+    );
   }
 }
 
@@ -116,8 +137,11 @@ class ModelRow {
     this.rate = model.failure_rate;
     const found = stateOf(model);
     this.element.dataset.state = found.kind;
-    const focused = this.element.contains(document.activeElement) ? [...this.element.querySelectorAll("button")].indexOf(document.activeElement) : -1;
-    const counts = model.succeeded || model.failed ? `${model.succeeded} delivered, ${model.failed} failed` : "not asked yet";
+    const focused = this.element.contains(document.activeElement)
+      ? [...this.element.querySelectorAll("button")].indexOf(document.activeElement)
+      : -1;
+    const counts =
+      model.succeeded || model.failed ? `${model.succeeded} delivered, ${model.failed} failed` : "not asked yet";
     const rate = model.failure_rate === undefined ? "" : `${percentWords(model.failure_rate)} failed lately`;
     fill(
       this.element,
@@ -126,8 +150,14 @@ class ModelRow {
         { class: "model-head" },
         h("span", { class: `dot ${found.kind}`, "aria-hidden": "true" }),
         h("strong", { class: "mono" }, this.key),
-        found.kind === "good" && !found.until ? h("span", { class: "unseen" }, found.words) : stateBadge(h("span", { class: "badge" }), found),
-        h("span", { class: "hint counts" }, [counts, rate, model.usual ? `usually ${durationWords(model.usual)}` : ""].filter(Boolean).join(" · ")),
+        found.kind === "good" && !found.until
+          ? h("span", { class: "unseen" }, found.words)
+          : stateBadge(h("span", { class: "badge" }), found),
+        h(
+          "span",
+          { class: "hint counts" },
+          [counts, rate, model.usual ? `usually ${durationWords(model.usual)}` : ""].filter(Boolean).join(" · "),
+        ),
         this.isOperator ? operatorTools(this.api, this.provider, this.key, model.override) : null,
       ),
       this.chart,
@@ -151,18 +181,36 @@ function stateBadge(element, { kind, words, until }) {
 
 function decision(override) {
   if (!override) return null;
-  return h("p", { class: "line" }, icon("person", 16), h("span", {}, `${override.actor}: “${override.reason}”, `, countdown(override.until)));
+  return h(
+    "p",
+    { class: "line" },
+    icon("person", 16),
+    h("span", {}, `${override.actor}: “${override.reason}”, `, countdown(override.until)),
+  );
 }
 
 function lastError(error) {
   if (!error) return null;
-  const said = error.upstream_message ? h("blockquote", {}, error.upstream_status ? `${error.upstream_status}: ` : "", `“${error.upstream_message}”`) : h("p", { class: "hint" }, error.message);
-  return h("div", { class: "last-error" }, h("p", { class: "hint" }, `Last error: ${reasonWords(error.reason)}, ${timeWords(error.at)}`), said);
+  const said = error.upstream_message
+    ? h("blockquote", {}, error.upstream_status ? `${error.upstream_status}: ` : "", `“${error.upstream_message}”`)
+    : h("p", { class: "hint" }, error.message);
+  return h(
+    "div",
+    { class: "last-error" },
+    h("p", { class: "hint" }, `Last error: ${reasonWords(error.reason)}, ${timeWords(error.at)}`),
+    said,
+  );
 }
 
 function operatorTools(api, provider, model, override) {
   const named = model ? `${provider}/${model}` : provider;
-  const button = (text, run) => h("button", { type: "button", class: "quiet small", "aria-label": `${text} ${named}`, on: { click: run } }, text);
+  const button = (text, run) =>
+    h("button", { type: "button", class: "quiet small", "aria-label": `${text} ${named}`, on: { click: run } }, text);
   const back = override ? button("Take back", () => clear(api, provider, model)) : null;
-  return h("span", { class: "row tools" }, button("Breaker…", () => decide(api, provider, model)), back);
+  return h(
+    "span",
+    { class: "row tools" },
+    button("Breaker…", () => decide(api, provider, model)),
+    back,
+  );
 }

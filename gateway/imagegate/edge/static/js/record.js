@@ -11,17 +11,32 @@ import { byteWords, creditWords, durationWords, fieldWords, timeWords } from "./
 
 /** Show a record. `removed` is called once it was deleted. */
 export function openRecord(api, record, go, removed) {
-  const tool = (name, text, run, kind = "plainly") => h("button", { type: "button", class: `${kind} small`, on: { click: run } }, icon(name, 16), text);
+  const tool = (name, text, run, kind = "plainly") =>
+    h("button", { type: "button", class: `${kind} small`, on: { click: run } }, icon(name, 16), text);
   const tools = [
-    tool("again", record.seed === null ? "Make again" : "Again with this seed", () => (dialog.close(), go.again(record)), "primary"),
+    tool(
+      "again",
+      record.seed === null ? "Make again" : "Again with this seed",
+      () => (dialog.close(), go.again(record)),
+      "primary",
+    ),
     tool("image", "Use as input", () => (dialog.close(), go.use(record))),
     downloadLink(record),
     tool("link", "Copy link", () => copyLink(record)),
     tool("trash", "Delete", () => remove(), "danger"),
   ];
-  const dialog = openDialog({ title: "Picture", body: [h("div", { class: "record" }, shown(record), told(record))], footer: tools, kind: "full" });
+  const dialog = openDialog({
+    title: "Picture",
+    body: [h("div", { class: "record" }, shown(record), told(record))],
+    footer: tools,
+    kind: "full",
+  });
   const remove = async () => {
-    const sure = await confirmed({ title: "Delete this picture?", text: "It is gone for good, and its links with it.", action: "Delete" });
+    const sure = await confirmed({
+      title: "Delete this picture?",
+      text: "It is gone for good, and its links with it.",
+      action: "Delete",
+    });
     if (!sure) return;
     try {
       await api.delete(`/api/pictures/${encodeURIComponent(record.id)}`);
@@ -35,7 +50,8 @@ export function openRecord(api, record, go, removed) {
   return dialog;
 }
 
-const shown = (record) => h("a", { class: "record-picture", href: record.url, target: "_blank", rel: "noopener" }, picture(record));
+const shown = (record) =>
+  h("a", { class: "record-picture", href: record.url, target: "_blank", rel: "noopener" }, picture(record));
 
 function told(record) {
   return h(
@@ -50,14 +66,34 @@ function told(record) {
       ["Took", durationWords(record.seconds)],
       ["Cost", creditWords(record.cost)],
       ["Seed", record.seed ?? "the model takes none"],
-      ["Size", `${record.width} × ${record.height}, ${byteWords(record.size_bytes)}, ${record.mime_type.replace("image/", "").toUpperCase()}`],
+      [
+        "Size",
+        `${record.width} × ${record.height}, ${byteWords(record.size_bytes)}, ${record.mime_type.replace("image/", "").toUpperCase()}`,
+      ],
       ["Project", record.project],
     ]),
     record.warnings.map((warning) => h("div", { class: "box warn" }, icon("warn"), h("div", {}, warning))),
     section("What was changed", changes(record.adjustments)),
-    section("What was asked", facts(Object.entries(record.parameters).filter(([name]) => name !== "project").map(([name, value]) => [fieldWords(name), plainly(value)]))),
-    section(record.attempts.length === 1 ? "One attempt" : `${record.attempts.length} attempts`, attemptList(record.attempts)),
-    section("Marks", facts([["Request", code(record.request_id)], ["Picture", code(record.id)], ["SHA-256", code(record.sha256)]])),
+    section(
+      "What was asked",
+      facts(
+        Object.entries(record.parameters)
+          .filter(([name]) => name !== "project")
+          .map(([name, value]) => [fieldWords(name), plainly(value)]),
+      ),
+    ),
+    section(
+      record.attempts.length === 1 ? "One attempt" : `${record.attempts.length} attempts`,
+      attemptList(record.attempts),
+    ),
+    section(
+      "Marks",
+      facts([
+        ["Request", code(record.request_id)],
+        ["Picture", code(record.id)],
+        ["SHA-256", code(record.sha256)],
+      ]),
+    ),
   );
 }
 
@@ -67,7 +103,13 @@ const code = (text) => h("code", { class: "mark" }, text);
 
 function facts(pairs) {
   const known = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return known.length ? h("dl", { class: "facts" }, known.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])) : null;
+  return known.length
+    ? h(
+        "dl",
+        { class: "facts" },
+        known.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+      )
+    : null;
 }
 
 const plainly = (value) => (typeof value === "object" && value !== null ? code(JSON.stringify(value)) : String(value));

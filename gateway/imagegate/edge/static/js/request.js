@@ -9,10 +9,15 @@ const PICTURES = ["image", "mask"];
 export function tidied(value) {
   if (Array.isArray(value)) return value.map(tidied);
   if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).filter(([, each]) => !isEmpty(each)).map(([name, each]) => [name, tidied(each)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, each]) => !isEmpty(each))
+      .map(([name, each]) => [name, tidied(each)]),
+  );
 }
 
-const isEmpty = (value) => value === null || value === undefined || value === "" || (Array.isArray(value) && !value.length);
+const isEmpty = (value) =>
+  value === null || value === undefined || value === "" || (Array.isArray(value) && !value.length);
 
 /** A request to ask about: a pose stands in for pictures that are large or not chosen yet, a few words for none. */
 export function toAsk(raw) {
@@ -22,7 +27,9 @@ export function toAsk(raw) {
 function withStandIns(value) {
   if (Array.isArray(value)) return value.map(withStandIns);
   if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, PICTURES.includes(name) ? picture(each) : withStandIns(each)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [name, PICTURES.includes(name) ? picture(each) : withStandIns(each)]),
+  );
 }
 
 const picture = (image) => (!image || image.data?.length > LONGEST ? STAND_IN : image);

@@ -14,12 +14,25 @@ export function result(answer, go) {
   return h(
     "section",
     { class: "panel result", "aria-label": "Result" },
-    h("div", { class: several ? "result-pictures several" : "result-pictures" }, pictures.map((record) => shown(record, go))),
-    h("p", { class: "facts-line" }, factsOf(answer).map((fact) => h("span", {}, fact))),
+    h(
+      "div",
+      { class: several ? "result-pictures several" : "result-pictures" },
+      pictures.map((record) => shown(record, go)),
+    ),
+    h(
+      "p",
+      { class: "facts-line" },
+      factsOf(answer).map((fact) => h("span", {}, fact)),
+    ),
     sandbox ? h("p", { class: "badge warn" }, "made by a stand-in, not by the real model") : null,
     warnings.map((warning) => h("div", { class: "box warn" }, icon("warn"), h("div", {}, warning))),
     adjustments.length ? h("div", {}, h("h3", {}, "What was changed"), changes(adjustments)) : null,
-    h("details", { class: "more", open: attempts.length > 1 }, h("summary", {}, attempts.length === 1 ? "One attempt" : `${attempts.length} attempts`), attemptList(attempts)),
+    h(
+      "details",
+      { class: "more", open: attempts.length > 1 },
+      h("summary", {}, attempts.length === 1 ? "One attempt" : `${attempts.length} attempts`),
+      attemptList(attempts),
+    ),
   );
 }
 
@@ -31,7 +44,8 @@ function factsOf({ provider, model, upstream_provider: through, cost, seconds, p
 
 function shown(record, go) {
   const again = record.seed === null ? "Make again" : "Again with this seed";
-  const tool = (name, text, run) => h("button", { type: "button", class: "plainly small", on: { click: run } }, icon(name, 16), text);
+  const tool = (name, text, run) =>
+    h("button", { type: "button", class: "plainly small", on: { click: run } }, icon(name, 16), text);
   return h(
     "figure",
     {},
@@ -49,4 +63,9 @@ function shown(record, go) {
 
 /** A link that saves the picture under its name. */
 export const downloadLink = (record) =>
-  h("a", { class: "button plainly small", href: record.url, download: record.filename }, icon("download", 16), "Download");
+  h(
+    "a",
+    { class: "button plainly small", href: record.url, download: record.filename },
+    icon("download", 16),
+    "Download",
+  );

@@ -4,7 +4,7 @@ import { Chips, NumberField } from "./fields.js";
 import { fill, h, svg } from "./dom.js";
 
 const SHAPES = [
-  { value: "", label: "Model’s own", ratio: null },
+  { value: "", label: "Its own", ratio: null },
   { value: "1:1", label: "Square", ratio: 1 },
   { value: "4:3", label: "Landscape", ratio: 4 / 3 },
   { value: "3:4", label: "Portrait", ratio: 3 / 4 },
@@ -29,8 +29,22 @@ export class SizeChoice {
       onchange();
     };
     this.shapes = new Chips({ legend: "Size", options, value: "", kind: "three", onchange: pick });
-    this.width = new NumberField({ label: "Width", parameter: "width", low: 64, high: 4096, slider: false, placeholder: "px" });
-    this.height = new NumberField({ label: "Height", parameter: "height", low: 64, high: 4096, slider: false, placeholder: "px" });
+    this.width = new NumberField({
+      label: "Width",
+      parameter: "width",
+      low: 64,
+      high: 4096,
+      slider: false,
+      placeholder: "px",
+    });
+    this.height = new NumberField({
+      label: "Height",
+      parameter: "height",
+      low: 64,
+      high: 4096,
+      slider: false,
+      placeholder: "px",
+    });
     for (const side of [this.width, this.height]) side.input.addEventListener("input", () => this.#match());
     this.hint = h("p", { class: "hint" });
     this.fixed = h("p", { class: "hint" });
@@ -57,7 +71,16 @@ export class SizeChoice {
     this.width.hint.textContent = this.height.hint.textContent = "";
     this.hint.textContent = wide === high || !high ? wide : `Width: ${wide} Height: ${high}`;
     const bound = models.filter((model) => model.sizes.length);
-    fill(this.fixed, bound.map((model) => h("span", { class: "line" }, `${model.key} makes ${model.sizes.map(({ width, height }) => `${width} × ${height}`).join(", ")}; the nearest is taken.`)));
+    fill(
+      this.fixed,
+      bound.map((model) =>
+        h(
+          "span",
+          { class: "line" },
+          `${model.key} makes ${model.sizes.map(({ width, height }) => `${width} × ${height}`).join(", ")}; the nearest is taken.`,
+        ),
+      ),
+    );
     if (this.shapes.value) this.#pick(this.shapes.value);
   }
 
@@ -71,7 +94,9 @@ export class SizeChoice {
   #match() {
     const { width, height } = this.fields();
     if (width === null && height === null) this.shapes.value = "";
-    else this.shapes.value = SHAPES.find(({ ratio }) => ratio && isSame(sizeOf(ratio, this.side), width, height))?.value ?? null;
+    else
+      this.shapes.value =
+        SHAPES.find(({ ratio }) => ratio && isSame(sizeOf(ratio, this.side), width, height))?.value ?? null;
   }
 }
 
@@ -79,7 +104,17 @@ const isSame = (size, width, height) => size.width === width && size.height === 
 
 function glyph(ratio) {
   const place = { viewBox: "0 0 20 20", width: 18, height: 18, "aria-hidden": "true", class: "icon" };
-  if (!ratio) return svg("svg", place, svg("path", { d: "M4 8V4h4M12 4h4v4M16 12v4h-4M8 16H4v-4", fill: "none", stroke: "currentColor", "stroke-width": 1.6 }));
+  if (!ratio)
+    return svg(
+      "svg",
+      place,
+      svg("path", {
+        d: "M4 8V4h4M12 4h4v4M16 12v4h-4M8 16H4v-4",
+        fill: "none",
+        stroke: "currentColor",
+        "stroke-width": 1.6,
+      }),
+    );
   const width = ratio > 1 ? 16 : 16 * ratio;
   const height = ratio > 1 ? 16 / ratio : 16;
   const look = { fill: "none", stroke: "currentColor", "stroke-width": 1.6, rx: 1.5 };

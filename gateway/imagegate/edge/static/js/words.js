@@ -42,7 +42,9 @@ export function creditWords(credits) {
 
 /** A model's price with what it is for. */
 export const priceWords = (model) =>
-  model.priced_by === "MEGAPIXEL" && model.credits ? `${creditWords(model.credits)} a megapixel` : creditWords(model.credits);
+  model.priced_by === "MEGAPIXEL" && model.credits
+    ? `${creditWords(model.credits)} a megapixel`
+    : creditWords(model.credits);
 
 /** A length of time in seconds. */
 export function durationWords(seconds) {
@@ -51,7 +53,11 @@ export function durationWords(seconds) {
   if (seconds < 9.95) return `${tidy(Number(seconds.toFixed(1)))} s`;
   if (seconds < 120) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);
-  return minutes < 120 ? `${minutes} min` : minutes < 2880 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} days`;
+  return minutes < 120
+    ? `${minutes} min`
+    : minutes < 2880
+      ? `${Math.round(minutes / 60)} h`
+      : `${Math.round(minutes / 1440)} days`;
 }
 
 /** A model's usual time. */
@@ -99,7 +105,8 @@ export function fieldWords(name) {
 export function adjustmentWords({ parameter, requested, applied, action, why }) {
   const field = fieldWords(parameter);
   const because = why ? `: ${why}` : "";
-  if (action === "DROPPED" || !applied) return `${field} ${clipped(requested)} was left out${because}`.replace("  ", " ");
+  if (action === "DROPPED" || !applied)
+    return `${field} ${clipped(requested)} was left out${because}`.replace("  ", " ");
   const asked = requested ? ` ${clipped(requested)}` : "";
   return `${field}${asked} became ${clipped(applied)}${because}`;
 }
