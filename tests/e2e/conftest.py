@@ -59,13 +59,19 @@ async def stage(tmp_path: Path, pace: Pace) -> AsyncIterator[Stage]:
         yield Stage(sandboxed.sandbox, router, edge, clock)
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium, without a window."""
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """Where Debian's Chromium is."""
     if not CHROMIUM.exists():
         pytest.fail(f"there is no {CHROMIUM}: install Debian's chromium (apt-get install chromium)", pytrace=False)
+    return CHROMIUM
+
+
+@pytest.fixture
+async def browser(chromium: Path) -> AsyncIterator[Browser]:
+    """Chromium, without a window."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         await browser.close()
 

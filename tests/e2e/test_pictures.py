@@ -4,6 +4,8 @@ import hashlib
 
 from playwright.async_api import Page, expect
 
+from imagegate.edge.caller import Caller
+from imagegate.edge.generating import Order
 from imagegate.testing.fronted import ALICE
 
 from .conftest import Stage
@@ -27,7 +29,14 @@ async def test_from_the_first_visit_to_the_same_picture_again(visitor: Visitor) 
     await visitor.go("gallery")
     await page.get_by_role("button", name="a lighthouse").click()
     record = page.get_by_role("dialog", name="Picture")
-    for told in ("huggingface/flux-schnell", "black-forest-labs/FLUX.1-schnell", "3 credits", "lights", first, "delivered"):
+    for told in (
+        "huggingface/flux-schnell",
+        "black-forest-labs/FLUX.1-schnell",
+        "3 credits",
+        "lights",
+        first,
+        "delivered",
+    ):
         await expect(record).to_contain_text(told)
     await record.get_by_role("button", name="Again with this seed").click()
     await expect(page.get_by_label("What it should show")).to_have_value("a lighthouse")
@@ -129,4 +138,24 @@ async def test_a_picture_is_deleted_after_a_question(visitor: Visitor, stage: St
     await page.get_by_role("dialog", name="Delete this picture?").get_by_role("button", name="Delete").click()
     await expect(page.get_by_text("Nothing here yet")).to_be_visible()
     assert await stage.edge.house.gallery.page("alice") == []
+    visitor.check_calm()
+
+
+async def test_a_long_gallery_comes_as_one_scrolls(visitor: Visitor, stage: Stage) -> None:
+    """P10: the latest pictures come first, the others as they are scrolled to, and a project shows only its own."""
+    for number in range(33):
+        order = Order(
+            f"tile {number}", "automatic1111/local", {"width": 256, "height": 256, "project": "p" * (number == 0)}
+        )
+        await stage.edge.house.generating.generate(Caller("alice"), f"request-{number}", order)
+    page = visitor.page
+    await visitor.enter(ALICE, "gallery")
+    tiles = page.get_by_role("list").get_by_role("img")
+    await expect(tiles.first).to_have_attribute("alt", "tile 32")
+    await page.keyboard.press("End")
+    await expect(tiles).to_have_count(33)
+    await visitor.shoot("gallery-long-light")
+    await page.get_by_role("radio", name="p 1", exact=True).check()
+    await expect(tiles).to_have_count(1)
+    await expect(page.get_by_role("button", name="tile 0")).to_be_visible()
     visitor.check_calm()

@@ -1,11 +1,16 @@
 """The status board."""
 
-from playwright.async_api import expect
+from pathlib import Path
 
-from imagegate.testing.fronted import ALICE, OPERATOR
+from playwright.async_api import Browser, expect
 
-from .conftest import Stage
-from .visitor import Visitor
+from imagegate.edge.routers import Routers
+from imagegate.testing.fronted import ALICE, OPERATOR, serving_edge
+from imagegate.testing.sandboxed import serving_sandboxed
+from imagegate.testing.serving import serving_router
+
+from .conftest import ROUTES, Stage
+from .visitor import Visitor, visiting
 
 SICK = {"upstream": "huggingface", "fault": "status", "code": 500, "body": {"error": "the lamp is out"}}
 
@@ -65,3 +70,33 @@ async def test_who_is_no_operator_cannot_decide(visitor: Visitor) -> None:
     await visitor.enter(ALICE, "status")
     await expect(visitor.page.get_by_role("article", name="fal")).to_be_visible()
     await expect(visitor.page.get_by_role("button", name="Breaker")).to_have_count(0)
+
+
+async def test_each_router_is_looked_at_by_itself_and_decisions_reach_all(browser: Browser, tmp_path: Path) -> None:
+    """R11: with several routers one chooses whose view to see; what an operator decides reaches every one of them."""
+    async with (
+        serving_sandboxed() as sandboxed,
+        serving_router(sandboxed.targets, ROUTES) as first,
+        serving_router(sandboxed.targets, ROUTES) as second,
+    ):
+
+        async def replicas() -> list[str]:
+            return [first.target, second.target]
+
+        async def admins() -> list[str]:
+            return [f"127.0.0.1:{router.admin_port}" for router in (first, second)]
+
+        async with (
+            serving_edge(first.target, tmp_path, routers=Routers(replicas, admins)) as edge,
+            visiting(browser, edge.url) as visitor,
+        ):
+            page = visitor.page
+            await visitor.enter(OPERATOR, "status")
+            await page.get_by_role("button", name="Breaker… fal", exact=True).click()
+            await page.get_by_label("Why").fill("a drill")
+            await page.get_by_role("button", name="Decide").click()
+            await expect(page.get_by_text("Decided on all 2 routers.")).to_be_visible()
+            for target in (first.target, second.target):
+                await page.get_by_role("radio", name=target).check()
+                await expect(page.get_by_role("article", name="fal")).to_contain_text("held open")
+            visitor.check_calm()

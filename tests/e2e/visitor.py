@@ -21,7 +21,7 @@ REPORT_OF_A_REFUSAL = "Failed to load resource: the server responded with a stat
 
 @dataclass(slots=True)
 class Visitor:
-    """A page at the edge `url`. `complaints` has the console's errors and warnings, exceptions and breaches of the CSP."""
+    """A page at the edge `url`. `complaints` has exceptions, and what the console says is wrong, CSP included."""
 
     page: Page
     url: str
@@ -61,14 +61,20 @@ class Visitor:
 
     async def check_access(self) -> None:
         """Fail where axe-core finds something that keeps people out."""
-        await self.page.evaluate("Promise.all(document.getAnimations().map((each) => { try { each.finish() } catch {} }))")
+        await self.page.evaluate(
+            "Promise.all(document.getAnimations().map((each) => { try { each.finish() } catch {} }))"
+        )
         found = (await Axe().run(self.page)).response["violations"]
-        grave = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found if each["impact"] in GRAVE]
+        grave = [
+            (each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found if each["impact"] in GRAVE
+        ]
         assert not grave
 
     async def check_width(self) -> None:
         """Fail where one would have to scroll sideways."""
-        overhang = await self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        overhang = await self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         assert overhang <= 0
 
     def check_calm(self) -> None:

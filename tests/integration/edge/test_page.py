@@ -33,7 +33,15 @@ async def test_what_a_browser_has_already_is_not_sent_again(edge: ServedEdge) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/", "/static/js", "/static/../page.py", "/static/%2e%2e/page.py", "/static/js/nothing.js", "/static//etc/passwd"]
+    "path",
+    [
+        "/static/",
+        "/static/js",
+        "/static/../page.py",
+        "/static/%2e%2e/page.py",
+        "/static/js/nothing.js",
+        "/static//etc/passwd",
+    ],
 )
 async def test_only_the_files_of_the_page_are_there(edge: ServedEdge, path: str) -> None:
     """What is named is looked up among the page's own files and never on a disk."""

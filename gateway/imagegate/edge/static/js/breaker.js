@@ -80,8 +80,6 @@ function tell(replicas, said) {
   const failed = replicas.filter(({ done }) => !done);
   if (!failed.length)
     return note(`${said} on ${replicas.length === 1 ? "the router" : `all ${replicas.length} routers`}.`);
-  note(
-    `${said} on ${replicas.length - failed.length} of ${replicas.length} routers: ${failed.map(({ address, problem }) => `${address}: ${problem}`).join("; ")}`,
-    { bad: true },
-  );
+  const why = failed.map(({ address, problem }) => `${address}: ${problem}`).join("; ");
+  note(`${said} on ${replicas.length - failed.length} of ${replicas.length} routers: ${why}`, { bad: true });
 }

@@ -40,7 +40,7 @@ export class Catalogue {
   }
 }
 
-/** What of `models` one may set by the parameter `name`: `takers` with their ranges, and `others` that do not take it. */
+/** Which of `models` take the parameter `name`: `takers` with their ranges, and the `others`. */
 export function ranges(models, name) {
   const takers = [];
   const others = [];

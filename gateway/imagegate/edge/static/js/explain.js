@@ -85,7 +85,8 @@ export class Explainer {
 
 function shortly([first, ...others]) {
   const changed = first.adjustments.length ? `, ${first.adjustments.length} changed` : "";
-  return `${first.provider}/${first.model}${changed}${others.length ? `, else ${others.length} more` : ", nobody else"}`;
+  const more = others.length ? `, else ${others.length} more` : ", nobody else";
+  return `${first.provider}/${first.model}${changed}${more}`;
 }
 
 function prospect({ provider, model, message, adjustments, cost, usual, probe }) {

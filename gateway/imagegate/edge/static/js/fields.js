@@ -97,7 +97,7 @@ export class Chips {
   #chip({ value, label, sign = null, note = "" }, onchange) {
     const input = h("input", { type: "radio", name: this.name, on: { change: () => onchange(value) } });
     this.inputs.set(value, input);
-    const text = h("span", { class: "chip-text" }, label, note ? h("small", {}, note) : null);
+    const text = h("span", { class: "chip-text" }, label, note || note === 0 ? [" ", h("small", {}, note)] : null);
     return h("label", { class: "chip" }, input, sign, text);
   }
 }

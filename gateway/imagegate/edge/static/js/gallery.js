@@ -8,6 +8,7 @@ import { openRecord } from "./record.js";
 import { picture } from "./picture.js";
 
 const PAGE = 30;
+const FRESH_MILLISECONDS = 3600e3; // the links of pictures expire
 const EVERY = "every"; // no project's name: those begin with "="
 
 /** The view; `outdated` makes it read everything again when it is next looked at. */
@@ -18,7 +19,7 @@ export function gallery(api, go) {
 class Gallery {
   #before = null;
   #loading = false;
-  #fresh = false;
+  #readAt = -Infinity;
   #turn = 0; // answers to an earlier question are dropped
 
   constructor(api, go) {
@@ -40,22 +41,21 @@ class Gallery {
       this.told,
       h("div", { class: "row centred" }, this.more),
     );
-    new IntersectionObserver(([seen]) => seen.isIntersecting && this.#next(), { rootMargin: "600px" }).observe(
-      this.more,
-    );
+    const reached = ([seen]) => seen.isIntersecting && this.#next();
+    this.observer = new IntersectionObserver(reached, { rootMargin: "600px" });
   }
 
   enter() {
-    if (!this.#fresh) this.#again();
+    if (Date.now() - this.#readAt > FRESH_MILLISECONDS) this.#again();
   }
 
   outdated() {
-    this.#fresh = false;
+    this.#readAt = -Infinity;
     if (!this.element.parentNode?.hidden) this.#again();
   }
 
   async #again() {
-    this.#fresh = true;
+    this.#readAt = Date.now();
     this.#turn += 1;
     this.#before = null;
     this.#loading = false;
@@ -111,8 +111,14 @@ class Gallery {
       fill(this.told, problemBox(problem, again));
       this.more.hidden = true;
     } finally {
-      if (turn === this.#turn) this.#loading = false;
+      if (turn === this.#turn) this.#loaded();
     }
+  }
+
+  #loaded() {
+    this.#loading = false;
+    this.observer.disconnect();
+    this.observer.observe(this.more); // told anew, also where it is still in sight
   }
 
   #tile(record) {

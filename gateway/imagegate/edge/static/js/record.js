@@ -66,10 +66,8 @@ function told(record) {
       ["Took", durationWords(record.seconds)],
       ["Cost", creditWords(record.cost)],
       ["Seed", record.seed ?? "the model takes none"],
-      [
-        "Size",
-        `${record.width} × ${record.height}, ${byteWords(record.size_bytes)}, ${record.mime_type.replace("image/", "").toUpperCase()}`,
-      ],
+      ["Size", `${record.width} × ${record.height}, ${byteWords(record.size_bytes)}`],
+      ["Format", record.mime_type.replace("image/", "").toUpperCase()],
       ["Project", record.project],
     ]),
     record.warnings.map((warning) => h("div", { class: "box warn" }, icon("warn"), h("div", {}, warning))),

@@ -77,7 +77,7 @@ export class SizeChoice {
         h(
           "span",
           { class: "line" },
-          `${model.key} makes ${model.sizes.map(({ width, height }) => `${width} × ${height}`).join(", ")}; the nearest is taken.`,
+          `${model.key} makes ${sizeWords(model.sizes)}; the nearest is taken.`,
         ),
       ),
     );
@@ -99,6 +99,8 @@ export class SizeChoice {
         SHAPES.find(({ ratio }) => ratio && isSame(sizeOf(ratio, this.side), width, height))?.value ?? null;
   }
 }
+
+const sizeWords = (sizes) => sizes.map(({ width, height }) => `${width} × ${height}`).join(", ");
 
 const isSame = (size, width, height) => size.width === width && size.height === height;
 

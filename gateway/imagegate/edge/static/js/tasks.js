@@ -18,9 +18,9 @@ const TASKS = [
 
 const strengthField = (label) => new NumberField({ label, parameter: "strength", low: 0, high: 1, step: 0.05 });
 
-/** Each panel has `element`, `tasks()` (what a model must be able to do), `fields()` (its part of a request), `missing()`
- * (what still has to be given, in words), `numbers` (what the catalogue describes) and `load(parameters)`, which fills in
- * what a picture was made of. */
+/** Each panel has `element`, `tasks()` (what a model must be able to do), `fields()` (its part of a request),
+ * `missing()` (what still has to be given, in words), `numbers` (what the catalogue describes) and `load(parameters)`,
+ * which fills in what a picture was made of. */
 export function panels(api, onchange) {
   return {
     text: plainPanel(),
