@@ -39,7 +39,7 @@ async def test_nothing_keeps_anybody_out_of_any_view(browser: Browser, stage: St
         await page.get_by_text("Cost, fallback and what may change").click()
         for task in ("Image to image", "Inpainting", "Pose & control", "Identity", "Pose extraction", "Text to image"):
             await page.get_by_role("radio", name=task).check()
-            await _seen(visitor, f"task-{task.lower().replace(' ', '-')}-{look}", whole=True)
+            await _seen(visitor, f"task-{task.lower().replace('&', 'and').replace(' ', '-')}-{look}", whole=True)
         await page.get_by_role("button", name="Model:").click()
         await _seen(visitor, f"models-{look}")
         await page.keyboard.press("Escape")

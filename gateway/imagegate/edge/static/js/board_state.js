@@ -33,6 +33,6 @@ export function summary(providers) {
   const kind = troubled.length === on.length ? "bad" : "warn";
   return {
     kind,
-    words: `${troubled.join(", ")}: something is wrong; ${on.length - troubled.length} of ${on.length} work`,
+    words: `${troubled.join(", ")}: not as it should be; ${on.length - troubled.length} of ${on.length} work`,
   };
 }

@@ -66,7 +66,10 @@ export function rangeWords(models, name) {
   const parts = [...said].map(([words, keys]) =>
     said.size === 1 && takers.length === models.length ? words : `${keys.join(", ")}: ${words}`,
   );
-  if (others.length) parts.push(`not taken by ${others.map((model) => shortName(models, model)).join(", ")}`);
+  if (others.length)
+    parts.push(
+      `${parts.length ? "not" : "Not"} taken by ${others.map((model) => shortName(models, model)).join(", ")}`,
+    );
   return parts.length ? `${parts.join(" · ")}.` : "";
 }
 

@@ -17,7 +17,7 @@ export class History {
       const key = `${sample.provider}/${sample.model}`;
       const kept = this.#samples.get(key) ?? [];
       const newest = Date.parse(sample.at);
-      this.#samples.set(key, [...kept.filter(({ at }) => Date.parse(at) > newest - HOUR), sample]);
+      this.#samples.set(key, [...kept.filter(({ at }) => Date.parse(at) > newest - HOUR), told(sample)]);
     }
   }
 
@@ -25,4 +25,9 @@ export class History {
   of(provider, model = "") {
     return this.#samples.get(`${provider}/${model}`) ?? [];
   }
+}
+
+/** A breaker that opens forgets its window: then what failed since the last sample tells the rate. */
+function told({ at, failure_rate: rate, ok, failed }) {
+  return { at, failure_rate: rate ?? (ok + failed ? failed / (ok + failed) : null) };
 }

@@ -1,5 +1,6 @@
 // LoRAs: a name and a weight each, as many as one likes; the model says how many it takes.
 
+import { nameOf } from "./catalogue.js";
 import { fill, h } from "./dom.js";
 import { icon } from "./icons.js";
 
@@ -30,7 +31,7 @@ export class Loras {
   }
 
   describe(models) {
-    const told = models.map((model) => `${model.key}: ${model.max_loras ? `up to ${model.max_loras}` : "none"}`);
+    const told = models.map((model) => `${nameOf(model)}: ${model.max_loras ? `up to ${model.max_loras}` : "none"}`);
     this.hint.textContent = told.join(" · ");
   }
 

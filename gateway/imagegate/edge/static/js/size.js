@@ -74,11 +74,7 @@ export class SizeChoice {
     fill(
       this.fixed,
       bound.map((model) =>
-        h(
-          "span",
-          { class: "line" },
-          `${model.key} makes ${sizeWords(model.sizes)}; the nearest is taken.`,
-        ),
+        h("span", { class: "line" }, `${model.key} makes ${sizeWords(model.sizes)}; the nearest is taken.`),
       ),
     );
     if (this.shapes.value) this.#pick(this.shapes.value);
