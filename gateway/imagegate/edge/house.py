@@ -23,6 +23,7 @@ from imagegate.edge.links import Links
 from imagegate.edge.objects import Objects
 from imagegate.edge.openai.images import Images
 from imagegate.edge.openai.models import Models
+from imagegate.edge.page import Page
 from imagegate.edge.room import Room
 from imagegate.edge.routers import Routers
 from imagegate.edge.settings import EdgeSettings
@@ -54,6 +55,7 @@ class House:
             *Questions(self.client, self.settings.webui_url).endpoints(),
             *Images(self.generating, self.links, self.settings.public_url).endpoints(),
             *Models(self.client).endpoints(),
+            *Page().endpoints(),
         ]
 
     def _api(self) -> list[Endpoint]:

@@ -1,0 +1,83 @@
+"""An edge over a router over the sandbox, and a browser in front of it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from imagegate.sandbox.app import Pace, Sandbox
+from imagegate.testing.clock import LeapingClock
+from imagegate.testing.fronted import ServedEdge, serving_edge
+from imagegate.testing.sandboxed import serving_sandboxed
+from imagegate.testing.serving import ServedRouter, serving_router
+
+from .visitor import Visitor, visiting
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+ROUTES = {
+    "default": ["huggingface/flux-schnell", "fal/flux-schnell", "automatic1111/local"],
+    "web": ["huggingface/flux-schnell", "automatic1111/local"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything behind the page. `clock` is the router's."""
+
+    sandbox: Sandbox
+    router: ServedRouter
+    edge: ServedEdge
+    clock: LeapingClock
+
+
+@pytest.fixture
+def pace() -> Pace:
+    """How long the upstreams work; a module may have its own."""
+    return Pace()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, pace: Pace) -> AsyncIterator[Stage]:
+    """The sandbox, the providers, a router and an edge."""
+    clock = LeapingClock()
+    async with (
+        serving_sandboxed(pace=pace, environ={"SD_EXCLUSIVE": "true"}) as sandboxed,
+        serving_router(sandboxed.targets, ROUTES, clock=clock) as router,
+        serving_edge(router.target, tmp_path, admin=f"127.0.0.1:{router.admin_port}") as edge,
+    ):
+        yield Stage(sandboxed.sandbox, router, edge, clock)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """Where Debian's Chromium is."""
+    if not CHROMIUM.exists():
+        pytest.fail(f"there is no {CHROMIUM}: install Debian's chromium (apt-get install chromium)", pytrace=False)
+    return CHROMIUM
+
+
+@pytest.fixture
+async def browser(chromium: Path) -> AsyncIterator[Browser]:
+    """Chromium, without a window."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def visitor(browser: Browser, stage: Stage) -> AsyncIterator[Visitor]:
+    """Somebody at a desk."""
+    async with visiting(browser, stage.edge.url) as visitor:
+        yield visitor
