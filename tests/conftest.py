@@ -1,5 +1,6 @@
 """How the tests run: random cases by profile, and no skip that is not accounted for."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,14 @@ settings.register_profile(
 settings.load_profile("default")
 
 SKIPS_ARE_LISTED_IN = Path(__file__).with_name("README.md")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What our processes keep is in a folder of the tests, and never among a developer's own pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,20 +9,22 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from imagegate.edge import house, keys
+from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry, new_key
+from imagegate.edge import house
 from imagegate.edge.keys import Keyring
 from imagegate.edge.serving import serving_http
-from imagegate.edge.settings import KEYS_VARIABLE, LINK_KEYS_VARIABLE, EdgeSettings
+from imagegate.edge.settings import LINK_KEYS_VARIABLE, EdgeSettings
 from imagegate.runtime import malloc
-from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.metrics import ProcessMetrics, watch_in_force
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
-from imagegate.runtime.settings import ProcessSettings, Secret, SettingsError
+from imagegate.runtime.settings import ProcessSettings, Secret, SettingsError, is_loopback
 from imagegate.runtime.telemetry import configure_logging
 
 log = structlog.get_logger("imagegate.edge")
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+# Whose pictures those are that were made with the key of this process.
+DEVELOPER = "development"
 
 
 async def serve(environ: Mapping[str, str]) -> None:
@@ -33,12 +35,14 @@ async def serve(environ: Mapping[str, str]) -> None:
     configure_logging(process, redactor, service="edge")
     keyring = _keyring(environ, process.bind, redactor)
     metrics = ProcessMetrics(CollectorRegistry())
+    watch_in_force(metrics.registry, "keys", lambda: keyring.revision, lambda: keyring.is_current)
     async with house.opened(settings, environ.get("IMAGEGATE_ROUTER"), keyring, _link_keys(environ, redactor)) as parts:
         app = parts.front(metrics, redactor).app()
         async with serving_http(app, process.bind, settings.port, process.grace_seconds) as port:
             log.info("edge_listening", http=port)
             async with serving([], process, metrics, redactor):
                 await until_told_to_stop()
+                parts.health.leave()
 
 
 def main() -> int:
@@ -58,15 +62,16 @@ def _keyring(environ: Mapping[str, str], bind: str, redactor: Redactor) -> Keyri
     secret = Secret(KEYS_VARIABLE, environ, redactor.add)
     if secret.value():
         return Keyring.of(secret)
-    if bind not in LOOPBACK:
+    if not is_loopback(bind):
         raise SettingsError(
             f"{KEYS_VARIABLE} or {KEYS_VARIABLE}_FILE is needed where others can reach it; "
-            "make a key with `imagegate key`"
+            "make a key with `imagegate key --user NAME`"
         )
-    key = keys.new_key()
+    key = new_key()
     print(f"no keys are configured; this one holds until the edge stops: {key}", file=sys.stderr)  # noqa: T201
     redactor.add(key)
-    return Keyring(lambda: f"keys: [{{user: development, role: operator, sha256: {keys.hashed(key)}}}]")
+    document = as_document(entry(key, DEVELOPER, Role.OPERATOR))
+    return Keyring(lambda: document)
 
 
 def _link_keys(environ: Mapping[str, str], redactor: Redactor) -> Callable[[], str]:

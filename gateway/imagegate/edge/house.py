@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from imagegate.client import AsyncClient
-from imagegate.edge import database
+from imagegate.edge import database, openapi
 from imagegate.edge.admission import Admission
 from imagegate.edge.api import account
 from imagegate.edge.app import Front
 from imagegate.edge.endpoint import Endpoint
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
+from imagegate.edge.health import Health
 from imagegate.edge.keys import Keyring
 from imagegate.edge.links import Links
 from imagegate.edge.objects import Objects
@@ -21,6 +22,7 @@ from imagegate.edge.settings import EdgeSettings
 from imagegate.edge.uploads import Uploads
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.settings import DATA_VARIABLE, SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,16 @@ class House:
     gallery: Gallery
     links: Links
     generating: Generating
+    health: Health
 
     def endpoints(self) -> list[Endpoint]:
         """Every route of the edge."""
-        return [*account.endpoints(), *Uploads(self.gallery, self.links, self.keyring).endpoints()]
+        endpoints = [
+            *account.endpoints(),
+            *Uploads(self.gallery, self.links, self.keyring).endpoints(),
+            *self.health.endpoints(),
+        ]
+        return [*endpoints, *openapi.endpoints(endpoints)]
 
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
@@ -52,13 +60,17 @@ async def opened(
 
     Raises SettingsError where one of them cannot be used.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and pictures are nobody else's
+    except OSError as error:
+        raise SettingsError(f"{DATA_VARIABLE}: {settings.data} cannot be used ({error.strerror})") from error
     url = settings.database or database.sqlite_in(settings.data)
     objects = Objects.at(settings.pictures or (settings.data / "pictures").resolve().as_uri())
     links = Links(link_keys, settings.link_seconds, time.time)
     async with database.opened(url) as engine, AsyncClient(router, timeout=settings.timeout) as client:
         gallery = Gallery(engine, objects, time.time)
-        yield House(settings, client, keyring, gallery, links, Generating(client, gallery))
+        health = Health(engine, time.monotonic)
+        yield House(settings, client, keyring, gallery, links, Generating(client, gallery), health)
 
 
 def some_link_key() -> Callable[[], str]:

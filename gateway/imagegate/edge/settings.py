@@ -4,15 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-import platformdirs
 from pydantic import Field
 
-from imagegate.runtime.settings import EnvironmentSettings
+from imagegate.runtime.settings import EnvironmentSettings, data_folder
 
 PREFIX = "IMAGEGATE_EDGE_"
-DATA_VARIABLE = "IMAGEGATE_DATA"
-# YAML text, or with _FILE a file of it: who may (see `keys`).
-KEYS_VARIABLE = "IMAGEGATE_EDGE_KEYS"
 # What links are signed with; the first of several signs, all of them are believed.
 LINK_KEYS_VARIABLE = "IMAGEGATE_EDGE_LINK_KEYS"
 
@@ -43,5 +39,4 @@ class EdgeSettings(EnvironmentSettings):
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
         """The settings in `environ`. Raises SettingsError naming every variable that is wrong."""
-        data = environ.get(DATA_VARIABLE) or platformdirs.user_data_dir("imagegate")
-        return cls.read({**environ, f"{PREFIX}data": data}, PREFIX)
+        return cls.read({**environ, f"{PREFIX}data": str(data_folder(environ))}, PREFIX)
