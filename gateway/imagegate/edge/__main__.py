@@ -9,6 +9,7 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from imagegate.client.address import ROUTER_VARIABLE, router_address
 from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry, new_key
 from imagegate.edge import house
 from imagegate.edge.keys import Keyring
@@ -36,7 +37,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     keyring = _keyring(environ, process.bind, redactor)
     metrics = ProcessMetrics(CollectorRegistry())
     watch_in_force(metrics.registry, "keys", lambda: keyring.revision, lambda: keyring.is_current)
-    async with house.opened(settings, environ.get("IMAGEGATE_ROUTER"), keyring, _link_keys(environ, redactor)) as parts:
+    async with house.opened(settings, _router(environ), keyring, _link_keys(environ, redactor)) as parts:
         app = parts.front(metrics, redactor).app()
         async with serving_http(app, process.bind, settings.port, process.grace_seconds) as port:
             log.info("edge_listening", http=port)
@@ -62,6 +63,8 @@ def _keyring(environ: Mapping[str, str], bind: str, redactor: Redactor) -> Keyri
     secret = Secret(KEYS_VARIABLE, environ, redactor.add)
     if secret.value():
         return Keyring.of(secret)
+    if file := environ.get(f"{KEYS_VARIABLE}_FILE"):
+        raise SettingsError(f"{KEYS_VARIABLE}_FILE: {file} cannot be read, or is empty")
     if not is_loopback(bind):
         raise SettingsError(
             f"{KEYS_VARIABLE} or {KEYS_VARIABLE}_FILE is needed where others can reach it; "
@@ -72,6 +75,13 @@ def _keyring(environ: Mapping[str, str], bind: str, redactor: Redactor) -> Keyri
     redactor.add(key)
     document = as_document(entry(key, DEVELOPER, Role.OPERATOR))
     return Keyring(lambda: document)
+
+
+def _router(environ: Mapping[str, str]) -> str:
+    try:
+        return router_address(None, environ)
+    except ValueError as error:
+        raise SettingsError(f"{ROUTER_VARIABLE}: {error}") from None
 
 
 def _link_keys(environ: Mapping[str, str], redactor: Redactor) -> Callable[[], str]:
