@@ -1,0 +1,29 @@
+"""What the tests of this folder need of the machine, by the Debian package that has it.
+
+`python tests/e2e/debian.py` prints the packages that are lacking, for `.ci/run` to install; `--all` every one.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+def _has_chromium() -> bool:
+    return shutil.which("chromium") is not None
+
+
+def _has_postgresql() -> bool:
+    return shutil.which("postgres") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+
+
+PACKAGES: Mapping[str, Callable[[], bool]] = {"chromium": _has_chromium, "postgresql": _has_postgresql}
+
+
+def lacking() -> list[str]:
+    """The packages that this machine has not."""
+    return [package for package, is_here in PACKAGES.items() if not is_here()]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(" ".join(PACKAGES if "--all" in sys.argv else lacking()) + "\n")
