@@ -5,13 +5,10 @@ edge that cannot reach them says so itself, and another one could not do better.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import web
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from imagegate.edge.caller import Access
 from imagegate.edge.endpoint import Call, Endpoint, tell_problem
@@ -25,10 +22,12 @@ REMEMBERED_SECONDS = 1.0
 
 
 class Health:
-    """Whether this edge should get calls. `clock` is monotonic, in seconds."""
+    """Whether this edge should get calls. `check` raises Problem where the database does not answer; `clock` is
+    monotonic, in seconds.
+    """
 
-    def __init__(self, engine: AsyncEngine, clock: Callable[[], float]) -> None:
-        self._engine = engine
+    def __init__(self, check: Callable[[], Awaitable[None]], clock: Callable[[], float]) -> None:
+        self._check = check
         self._clock = clock
         self._asking = asyncio.Lock()
         self._asked: float | None = None
@@ -83,9 +82,9 @@ class Health:
 
     async def _ask_database(self) -> bool:
         try:
-            async with asyncio.timeout(DATABASE_SECONDS), self._engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
-        except (TimeoutError, OSError, SQLAlchemyError) as error:
-            log.warning("database_silent", problem=type(error).__name__)
+            async with asyncio.timeout(DATABASE_SECONDS):
+                await self._check()
+        except (TimeoutError, Problem) as error:
+            log.warning("database_silent", problem=str(error) or f"no answer within {DATABASE_SECONDS:g} s")
             return False
         return True

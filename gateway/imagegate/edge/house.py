@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from sqlalchemy import text
+
 from imagegate.client import AsyncClient
 from imagegate.edge import database, openapi
 from imagegate.edge.admission import Admission
@@ -69,7 +71,12 @@ async def opened(
     links = Links(link_keys, settings.link_seconds, time.time)
     async with database.opened(url) as engine, AsyncClient(router, timeout=settings.timeout) as client:
         gallery = Gallery(engine, objects, time.time)
-        health = Health(engine, time.monotonic)
+
+        async def check() -> None:
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+
+        health = Health(check, time.monotonic)
         yield House(settings, client, keyring, gallery, links, Generating(client, gallery), health)
 
 
