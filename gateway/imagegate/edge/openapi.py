@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from aiohttp import web
 from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
+from pydantic_core.core_schema import WithDefaultSchema
 
 from imagegate.edge.caller import Access
 from imagegate.edge.endpoint import Call, Endpoint, Tell, tell_problem
@@ -103,6 +104,14 @@ def document(described: Sequence[Endpoint], shapes: Mapping[Tell, Shape] = PROBL
     }
 
 
+class _Schemas(GenerateJsonSchema):
+    """Schemas without defaults that say no more than that nothing was said."""
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        """The schema of a value with a default."""
+        return self.generate_inner(schema["schema"]) if schema.get("default") is None else super().default_schema(schema)
+
+
 Refs = Mapping[tuple[type[BaseModel], JsonSchemaMode], Mapping[str, Any]]
 
 
@@ -115,7 +124,7 @@ def _schemas(described: Sequence[Endpoint], shapes: Mapping[Tell, Shape]) -> tup
         if endpoint.answers is not None:
             wanted[endpoint.answers, "serialization"] = None
     wanted.update({(model, "serialization"): None for _, model in shapes.values()})
-    refs, definitions = models_json_schema(list(wanted), ref_template=REF)
+    refs, definitions = models_json_schema(list(wanted), ref_template=REF, schema_generator=_Schemas)
     return cast(Refs, refs), dict(definitions["$defs"])
 
 
@@ -200,7 +209,7 @@ def _query(endpoint: Endpoint, schemas: dict[str, Any]) -> list[dict[str, Any]]:
     """The query parameters; what they refer to is added to the `schemas`."""
     if endpoint.query is None:
         return []
-    schema = endpoint.query.model_json_schema(ref_template=REF)
+    schema = endpoint.query.model_json_schema(ref_template=REF, schema_generator=_Schemas)
     schemas.update(schema.get("$defs", {}))
     required = schema.get("required", [])
     return [
