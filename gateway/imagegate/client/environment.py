@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from imagegate.client.key import KEYS_VARIABLE
 
 EDGE = "edge"
+WEBUI_VARIABLE = "SD_API_URL"
 # The variables that are secret, by the process that they belong to. Each may also be given as a file.
 KEYS: Mapping[str, tuple[str, ...]] = {
     "huggingface": ("HUGGINGFACE_API_KEY",),
@@ -40,7 +41,7 @@ STAND_INS: Mapping[str, Mapping[str, str]] = {
         "FAL_CDN_URL": "{sandbox}/fal/cdn",
         "FAL_KEY": "sandbox-id:sandbox-secret",
     },
-    "automatic1111": {"SD_API_URL": "{sandbox}/automatic1111", "SD_ENABLED": "true"},
+    "automatic1111": {WEBUI_VARIABLE: "{sandbox}/automatic1111", "SD_ENABLED": "true"},
 }
 # Real addresses that would be asked beside the stand-in.
 REAL_ADDRESSES: Mapping[str, tuple[str, ...]] = {"huggingface": ("HUGGINGFACE_ENDPOINTS",)}
@@ -61,13 +62,20 @@ def of_provider(provider: str, environ: Mapping[str, str]) -> dict[str, str]:
     return _without(environ, [key for owner, keys in KEYS.items() if owner != provider for key in keys])
 
 
-def of_edge(environ: Mapping[str, str], *, router: str, admin: str, port: int, keys: str) -> dict[str, str]:
+def of_edge(
+    environ: Mapping[str, str], *, router: str, admin: str, port: int, keys: str = "", webui: str = ""
+) -> dict[str, str]:
     """`environ` for the edge: its own secrets and no upstream's, where the router and its admin port are, its HTTP
-    `port`, and `keys` (YAML) where `up` has made them.
+    `port`, `keys` (YAML) where `up` has made them, and where the `webui` that it shows is, if that is a stand-in.
     """
     decided = {"IMAGEGATE_ROUTER": router, "IMAGEGATE_ADMIN": admin, "IMAGEGATE_EDGE_PORT": str(port)}
-    made = {KEYS_VARIABLE: keys} if keys else {}
+    made = {name: value for name, value in ((KEYS_VARIABLE, keys), (WEBUI_VARIABLE, webui)) if value}
     return {**of_provider(EDGE, environ), **decided, **made}
+
+
+def stand_in_webui(sandbox: str) -> str:
+    """Where the sandbox at this address plays AUTOMATIC1111."""
+    return STAND_INS["automatic1111"][WEBUI_VARIABLE].format(sandbox=sandbox)
 
 
 def of_sandboxed(provider: str, environ: Mapping[str, str], sandbox: str) -> dict[str, str]:

@@ -70,7 +70,8 @@ class Startup:
         providers = dict(zip(names, services, strict=True))
         _check_any_is_on(providers, not_started)
         router, admin = await self._start_router(ports, providers)
-        edge = await self._start_edge(ports, router, admin, key)
+        webui = environment.stand_in_webui(sandbox) if "automatic1111" in sandboxed else ""
+        edge = await self._start_edge(ports, router, admin, key, webui)
         world = self._options.world if sandbox else ""
         return Running(router, admin, providers, edge, key, sandboxed, not_started, sandbox, world)
 
@@ -154,10 +155,12 @@ class Startup:
         announced = await process.listening(ADMIN_LISTENING)  # before its other ports
         return service, f"{_reachable(self._bind)}:{announced['grpc']}"
 
-    async def _start_edge(self, ports: Ports, router: Service, admin: str, key: str) -> Service:
+    async def _start_edge(self, ports: Ports, router: Service, admin: str, key: str, webui: str) -> Service:
         """Start the edge, which gets to know no more of `key` than its hash; the service, at its URL."""
         keys = as_document(entry(key, DEVELOPER, Role.OPERATOR)) if key else ""
-        own = environment.of_edge(self._environ, router=router.address, admin=admin, port=ports.web, keys=keys)
+        own = environment.of_edge(
+            self._environ, router=router.address, admin=admin, port=ports.web, keys=keys, webui=webui
+        )
         process, service = await self._start_service("edge", ["imagegate.edge"], ports.edge, own, EDGE_TIER)
         announced = await process.listening(EDGE_LISTENING)  # before its other ports
         return replace(service, address=f"http://{_reachable(self._bind)}:{announced['http']}")

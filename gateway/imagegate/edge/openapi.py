@@ -109,7 +109,9 @@ class _Schemas(GenerateJsonSchema):
 
     def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
         """The schema of a value with a default."""
-        return self.generate_inner(schema["schema"]) if schema.get("default") is None else super().default_schema(schema)
+        return (
+            self.generate_inner(schema["schema"]) if schema.get("default") is None else super().default_schema(schema)
+        )
 
 
 Refs = Mapping[tuple[type[BaseModel], JsonSchemaMode], Mapping[str, Any]]

@@ -59,11 +59,12 @@ def test_the_router_and_the_sandbox_see_no_key() -> None:
 
 def test_the_edge_sees_its_own_secrets_and_where_the_router_is() -> None:
     """P12: it gets no upstream's key; the keys that `up` makes stand in their variable, as hashes."""
-    seen = environment.of_edge(ENVIRON, router="a:1", admin="a:2", port=0, keys="")
+    seen = environment.of_edge(ENVIRON, router="a:1", admin="a:2", port=0)
     assert seen["IMAGEGATE_EDGE_KEYS"] == "keys: []"
     assert (seen["IMAGEGATE_ROUTER"], seen["IMAGEGATE_ADMIN"], seen["IMAGEGATE_EDGE_PORT"]) == ("a:1", "a:2", "0")
     assert not {name for name in seen if name.startswith(("HUGGINGFACE_API", "FAL_KEY", "SD_API"))}
-    assert environment.of_edge({}, router="a:1", admin="a:2", port=0, keys="x")["IMAGEGATE_EDGE_KEYS"] == "x"
+    made = environment.of_edge({}, router="a:1", admin="a:2", port=0, keys="x", webui="http://sandbox/automatic1111")
+    assert (made["IMAGEGATE_EDGE_KEYS"], made["SD_API_URL"]) == ("x", "http://sandbox/automatic1111")
 
 
 @pytest.mark.parametrize("provider", environment.STAND_INS)
