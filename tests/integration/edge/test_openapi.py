@@ -12,8 +12,8 @@ from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from imagegate.testing import ServedRouter
 from imagegate.testing.fronted import OPERATOR, ServedEdge, serving_edge
