@@ -44,8 +44,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def needs(item: pytest.Item) -> set[str]:
-    """The Debian packages that a test says it needs."""
-    return {package for mark in item.iter_markers("needs") for package in mark.args}
+    """The Debian packages that a test stands on."""
+    return debian.needed(getattr(item, "fixturenames", ()))
 
 
 def leave_out(config: pytest.Config, items: list[pytest.Item], which: Callable[[pytest.Item], bool]) -> None:

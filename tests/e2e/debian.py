@@ -5,19 +5,26 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 
 def _has_chromium() -> bool:
-    return shutil.which("chromium") is not None
+    return Path("/usr/bin/chromium").exists()
 
 
 def _has_postgresql() -> bool:
     return shutil.which("postgres") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
 
+# The fixtures that stand on a package.
+FIXTURES = {"browser": "chromium", "postgres": "postgresql"}
 PACKAGES: Mapping[str, Callable[[], bool]] = {"chromium": _has_chromium, "postgresql": _has_postgresql}
+
+
+def needed(fixtures: Collection[str]) -> set[str]:
+    """The packages that a test with these fixtures stands on."""
+    return {package for fixture, package in FIXTURES.items() if fixture in fixtures}
 
 
 def lacking() -> list[str]:
