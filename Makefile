@@ -62,7 +62,7 @@ check: install-dev ## ruff, mypy, import-linter, buf, generated code up to date
 test: install-dev ## every test that needs Python only (at most 8 minutes)
 	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
 
-e2e: install-dev ## the page in a browser, the gallery on PostgreSQL (apt-get install chromium postgresql); screenshots in build/
+e2e: install-dev ## browser, PostgreSQL and Node (apt-get install chromium npm postgresql); screenshots go to build/
 	@mkdir -p build
 	$(BIN)/pytest $(PYTEST_ARGS) tests/e2e
 

@@ -1,6 +1,6 @@
 """What the tests of this folder need of the machine, by the Debian package that has it.
 
-`python tests/e2e/debian.py` prints the packages that are lacking, for `.ci/run` to install; `--all` every one.
+`python tests/e2e/debian.py` prints the packages that are lacking, for `.ci/run` to install.
 """
 
 import shutil
@@ -13,13 +13,17 @@ def _has_chromium() -> bool:
     return Path("/usr/bin/chromium").exists()
 
 
+def _has_npm() -> bool:
+    return shutil.which("npm") is not None and shutil.which("node") is not None
+
+
 def _has_postgresql() -> bool:
     return shutil.which("postgres") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
 
 # The fixtures that stand on a package.
-FIXTURES = {"browser": "chromium", "postgres": "postgresql"}
-PACKAGES: Mapping[str, Callable[[], bool]] = {"chromium": _has_chromium, "postgresql": _has_postgresql}
+FIXTURES = {"browser": "chromium", "node": "npm", "postgres": "postgresql"}
+PACKAGES: Mapping[str, Callable[[], bool]] = {"chromium": _has_chromium, "npm": _has_npm, "postgresql": _has_postgresql}
 
 
 def needed(fixtures: Collection[str]) -> set[str]:
@@ -33,4 +37,4 @@ def lacking() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(" ".join(PACKAGES if "--all" in sys.argv else lacking()) + "\n")
+    sys.stdout.write(" ".join(lacking()) + "\n")
