@@ -13,6 +13,10 @@ from imagegate.edge import database, openapi
 from imagegate.edge.admission import Admission
 from imagegate.edge.api import account
 from imagegate.edge.app import Front
+from imagegate.edge.backend import exchange
+from imagegate.edge.backend.answered import ErrorAnswer
+from imagegate.edge.backend.pictures import Pictures
+from imagegate.edge.backend.questions import Questions
 from imagegate.edge.endpoint import Endpoint
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
@@ -25,6 +29,12 @@ from imagegate.edge.uploads import Uploads
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.settings import DATA_VARIABLE, SettingsError
+
+# How each family shows a problem, for the description.
+PROBLEMS = {
+    **openapi.PROBLEM,
+    exchange.tell: ("application/json", ErrorAnswer),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +54,11 @@ class House:
         endpoints = [
             *account.endpoints(),
             *Uploads(self.gallery, self.links, self.keyring).endpoints(),
+            *Pictures(self.generating, self.links).endpoints(),
+            *Questions(self.client, self.settings.webui_url).endpoints(),
             *self.health.endpoints(),
         ]
-        return [*endpoints, *openapi.endpoints(endpoints)]
+        return [*endpoints, *openapi.endpoints(endpoints, PROBLEMS)]
 
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""

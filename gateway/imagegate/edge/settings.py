@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field
 
-from imagegate.runtime.settings import EnvironmentSettings, data_folder
+from imagegate.runtime.settings import EnvironmentSettings, SettingsError, data_folder
 
 PREFIX = "IMAGEGATE_EDGE_"
+# Where AUTOMATIC1111 is; the provider's own variable.
+WEBUI_VARIABLE = "SD_API_URL"
 # What links are signed with; the first of several signs, all of them are believed.
 LINK_KEYS_VARIABLE = "IMAGEGATE_EDGE_LINK_KEYS"
 
@@ -35,8 +38,21 @@ class EdgeSettings(EnvironmentSettings):
     # Seconds that a generation may take, warming and fallback included.
     timeout: float = Field(default=300, gt=0, le=3600, alias="TIMEOUT")
     data: Path
+    # Where AUTOMATIC1111 is, for the status that web backends see; by default that is not told.
+    webui_url: str = ""
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
         """The settings in `environ`. Raises SettingsError naming every variable that is wrong."""
-        return cls.read({**environ, f"{PREFIX}data": str(data_folder(environ))}, PREFIX)
+        data = str(data_folder(environ))
+        webui_url = _without_user(environ.get(WEBUI_VARIABLE, ""))
+        return cls.read({**environ, f"{PREFIX}data": data, f"{PREFIX}webui_url": webui_url}, PREFIX)
+
+
+def _without_user(url: str) -> str:
+    """The address without a user and a password, which are nobody's business, and whatever follows its path."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise SettingsError(f"{WEBUI_VARIABLE}: is no address") from error
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
