@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from imagegate.edge.backend import exchange
 from imagegate.edge.backend.answered import ErrorAnswer
 from imagegate.edge.backend.pictures import Pictures
 from imagegate.edge.backend.questions import Questions
-from imagegate.edge.endpoint import Endpoint
+from imagegate.edge.endpoint import Endpoint, Tell
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
 from imagegate.edge.health import Health
@@ -31,7 +31,7 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.settings import DATA_VARIABLE, SettingsError
 
 # How each family shows a problem, for the description.
-PROBLEMS = {
+PROBLEMS: Mapping[Tell, openapi.Shape] = {
     **openapi.PROBLEM,
     exchange.tell: ("application/json", ErrorAnswer),
 }
