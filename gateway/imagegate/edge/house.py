@@ -24,6 +24,9 @@ from imagegate.edge.health import Health
 from imagegate.edge.keys import Keyring
 from imagegate.edge.links import Links
 from imagegate.edge.objects import Objects
+from imagegate.edge.openai.error import ErrorDocument, tell_error
+from imagegate.edge.openai.images import Images
+from imagegate.edge.openai.models import Models
 from imagegate.edge.settings import EdgeSettings
 from imagegate.edge.uploads import Uploads
 from imagegate.runtime.metrics import ProcessMetrics
@@ -34,6 +37,7 @@ from imagegate.runtime.settings import DATA_VARIABLE, SettingsError
 PROBLEMS: Mapping[Tell, openapi.Shape] = {
     **openapi.PROBLEM,
     exchange.tell: ("application/json", ErrorAnswer),
+    tell_error: ("application/json", ErrorDocument),
 }
 
 
@@ -56,6 +60,8 @@ class House:
             *Uploads(self.gallery, self.links, self.keyring).endpoints(),
             *Pictures(self.generating, self.links).endpoints(),
             *Questions(self.client, self.settings.webui_url).endpoints(),
+            *Images(self.generating, self.links, self.settings.public_url).endpoints(),
+            *Models(self.client).endpoints(),
             *self.health.endpoints(),
         ]
         return [*endpoints, *openapi.endpoints(endpoints, PROBLEMS)]

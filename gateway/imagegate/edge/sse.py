@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
+LINE_END = re.compile(r"\r\n|\r|\n")
+
 Item = TypeVar("Item")
 
 
@@ -31,19 +34,27 @@ class Event:
     data: Any
 
 
-HEARTBEAT = Event("heartbeat", {})
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What is sent, as it goes over the wire, whenever nothing else was for `seconds`."""
+
+    sent: bytes
+    seconds: float = HEARTBEAT_SECONDS
 
 
-async def respond(call: Call, events: AsyncGenerator[Event, None]) -> web.StreamResponse:
-    """Send `events` as they come, and a heartbeat whenever nothing else was sent for HEARTBEAT_SECONDS.
+async def respond(
+    call: Call, events: AsyncGenerator[Event, None], heartbeat: Heartbeat | None = None
+) -> web.StreamResponse:
+    """Send `events` as they come, and heartbeats in between: by default events of that name.
 
     `events` is closed however this ends; who leaves ends it.
     """
+    heartbeat = heartbeat or HEARTBEAT
     response = web.StreamResponse(headers={**HEADERS, "X-Request-Id": call.request_id})
     await response.prepare(call.request)
     async with aclosing(events):
-        async for event in with_heartbeats(events, HEARTBEAT_SECONDS):
-            await response.write(encoded(event or HEARTBEAT))
+        async for event in with_heartbeats(events, heartbeat.seconds):
+            await response.write(heartbeat.sent if event is None else encoded(event))
     await response.write_eof()
     return response
 
@@ -51,8 +62,12 @@ async def respond(call: Call, events: AsyncGenerator[Event, None]) -> web.Stream
 def encoded(event: Event) -> bytes:
     """The event as it goes over the wire."""
     data = event.data if isinstance(event.data, str) else json.dumps(event.data, ensure_ascii=False)
-    lines = "".join(f"data: {line}\n" for line in data.splitlines() or [""])
+    # Only what SSE itself takes for the end of a line: `splitlines` would cut JSON at a U+2028 within a text.
+    lines = "".join(f"data: {line}\n" for line in LINE_END.split(data))
     return (f"event: {event.name}\n" * bool(event.name) + lines + "\n").encode()
+
+
+HEARTBEAT = Heartbeat(encoded(Event("heartbeat", {})))
 
 
 async def with_heartbeats(items: AsyncIterator[Item], seconds: float) -> AsyncIterator[Item | None]:
