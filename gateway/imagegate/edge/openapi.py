@@ -46,7 +46,7 @@ MEANINGS = {
     499: "The caller left.",
     500: "A bug of imagegate's own; its log has more.",
     501: "Nobody here can do this.",
-    502: "An upstream's answer could not be used.",
+    502: "No router has taken it.",
     503: "Nobody can do this just now; Retry-After says when to come back.",
     504: "It took too long.",
 }
@@ -183,7 +183,7 @@ def _statuses(endpoint: Endpoint) -> list[int]:
         # Whatever the router may say besides is said through these.
         found |= {400, 401, 404, 429, 504}
     if endpoint.access is Access.OPERATOR:
-        found |= {403}
+        found |= {403, 502}
     if endpoint.max_bytes:
         found |= {400, 408, 413, 415}
     if endpoint.query is not None:
