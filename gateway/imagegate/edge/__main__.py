@@ -9,7 +9,7 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from imagegate.client.address import ROUTER_VARIABLE, router_address
+from imagegate.client.address import ADMIN_VARIABLE, ROUTER_VARIABLE, router_address
 from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry, new_key
 from imagegate.edge import house
 from imagegate.edge.keys import Keyring
@@ -37,8 +37,10 @@ async def serve(environ: Mapping[str, str]) -> None:
     keyring = _keyring(environ, process.bind, redactor)
     metrics = ProcessMetrics(CollectorRegistry())
     watch_in_force(metrics.registry, "keys", lambda: keyring.revision, lambda: keyring.is_current)
-    async with house.opened(settings, _router(environ), keyring, _link_keys(environ, redactor)) as parts:
+    router, admin = _router(environ), environ.get(ADMIN_VARIABLE, "")
+    async with house.opened(settings, router, keyring, _link_keys(environ, redactor), admin) as parts:
         app = parts.front(metrics, redactor).app()
+        app.on_shutdown.append(parts.stop_telling)
         async with serving_http(app, process.bind, settings.port, process.grace_seconds) as port:
             log.info("edge_listening", http=port)
             async with serving([], process, metrics, redactor):

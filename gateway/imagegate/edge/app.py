@@ -12,7 +12,7 @@ from imagegate.edge.admission import Admission
 from imagegate.edge.caller import Access, Caller
 from imagegate.edge.endpoint import Call, Endpoint, Tell, tell_problem
 from imagegate.edge.keys import Keyring
-from imagegate.edge.problem import Problem, not_found, of_error
+from imagegate.edge.problem import Problem, bug, not_found, of_error
 from imagegate.runtime.interceptors import begin_request
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
@@ -100,7 +100,7 @@ class Front:
             raise asyncio.CancelledError from None
         except Exception:
             log.exception("a call failed by a bug", path=endpoint.path)
-            problem = Problem(500, "INTERNAL", "imagegate failed by a bug of its own; its log has more")
+            problem = bug()
         else:
             return self._finished(response, None, request_id)
         return self._finished(endpoint.tell(self._scrubbed(problem), request_id), problem, request_id)

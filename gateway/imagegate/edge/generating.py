@@ -7,8 +7,13 @@ from hashlib import sha256
 from typing import Any
 
 from imagegate.client import AsyncClient, Completed, Event, Result
+from imagegate.client.fields import TEMPLATE
 from imagegate.edge.caller import Caller
 from imagegate.edge.gallery import Gallery, Picture
+from imagegate.v1 import router_pb2
+
+# The fields of a task, a control or an identity that hold a picture.
+PICTURES = {"image", "mask"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,8 @@ class Order:
     fields: Mapping[str, Any] = field(default_factory=dict)
     # The caller's own key for this piece of work, if they have one.
     idempotency_key: str = ""
+    # What is kept of it beside its pictures; None: what is worth keeping of model and fields.
+    parameters: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +60,37 @@ class Generating:
                 else:
                     yield event
 
+    async def explain(self, caller: Caller, request_id: str, order: Order) -> router_pb2.Explanation:
+        """What would become of it now. Nothing is asked of any upstream, and nothing kept."""
+        return await self._client.explain(order.prompt, model=order.model, **_fields(caller, request_id, order))
+
     async def _kept(self, caller: Caller, order: Order, result: Result) -> Made:
         project = str(order.fields.get("project") or "")
-        parameters = asked({"model": order.model, **order.fields})
+        parameters = order.parameters
+        if parameters is None:
+            parameters = asked({"model": order.model, **order.fields})
         return Made(result, await self._gallery.keep(caller.user, project, order.prompt, parameters, result))
 
 
 def asked(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What is worth keeping of an order: everything but the input pictures' bytes and what is empty."""
-    kept = {name: _without_bytes(value) for name, value in fields.items()}
+    """What is worth keeping of an order: everything but the input pictures' bytes and what is empty. Pictures are told
+    of as the page's own API takes them.
+    """
+    kept = {name: _without_bytes(name, value) for name, value in fields.items()}
     return {name: value for name, value in kept.items() if value not in (None, "", [], {})}
 
 
-def _without_bytes(value: Any) -> Any:
+def _without_bytes(name: str, value: Any) -> Any:
     match value:
         case bytes():
-            return f"({len(value):,} bytes)"
+            return {"data": f"({len(value):,} bytes)"}
+        case str() if name in PICTURES:
+            is_template = value.startswith(TEMPLATE)
+            return {"template": value.removeprefix(TEMPLATE)} if is_template else {"uri": value}
         case Mapping():
-            return {name: _without_bytes(each) for name, each in value.items()}
+            return {part: _without_bytes(part, each) for part, each in value.items()}
         case list() | tuple():
-            return [_without_bytes(each) for each in value]
+            return [_without_bytes(name, each) for each in value]
         case _:
             return value
 
@@ -84,5 +102,10 @@ def _fields(caller: Caller, request_id: str, order: Order) -> dict[str, Any]:
         fields["tier"] = caller.tier
     if order.idempotency_key:
         # Another user's key of the same name is another key.
-        fields["idempotency_key"] = sha256(f"{caller.user}\n{order.idempotency_key}".encode()).hexdigest()
+        fields["idempotency_key"] = _hashed(f"{caller.user}\n{order.idempotency_key}")
     return fields
+
+
+def _hashed(text: str) -> str:
+    """A header's bytes that are no UTF-8 are in its text as what Python takes for halves of characters."""
+    return sha256(text.encode(errors="surrogateescape")).hexdigest()

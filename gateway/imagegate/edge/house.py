@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from imagegate.client import AsyncClient
-from imagegate.edge import database, openapi
+from imagegate.edge import database, openapi, sse
 from imagegate.edge.admission import Admission
-from imagegate.edge.api import account
+from imagegate.edge.api import board, family
+from imagegate.edge.api.board import Board, BoardPace
 from imagegate.edge.app import Front
 from imagegate.edge.backend import exchange
 from imagegate.edge.backend.answered import ErrorAnswer
@@ -27,6 +28,7 @@ from imagegate.edge.objects import Objects
 from imagegate.edge.openai.error import ErrorDocument, tell_error
 from imagegate.edge.openai.images import Images
 from imagegate.edge.openai.models import Models
+from imagegate.edge.routers import Routers
 from imagegate.edge.settings import EdgeSettings
 from imagegate.edge.uploads import Uploads
 from imagegate.runtime.metrics import ProcessMetrics
@@ -51,12 +53,15 @@ class House:
     gallery: Gallery
     links: Links
     generating: Generating
+    routers: Routers
+    board: Board
+    pace: sse.Pace
     health: Health
 
     def endpoints(self) -> list[Endpoint]:
         """Every route of the edge."""
         endpoints = [
-            *account.endpoints(),
+            *self._api(),
             *Uploads(self.gallery, self.links, self.keyring).endpoints(),
             *Pictures(self.generating, self.links).endpoints(),
             *Questions(self.client, self.settings.webui_url).endpoints(),
@@ -66,6 +71,22 @@ class House:
         ]
         return [*endpoints, *openapi.endpoints(endpoints, PROBLEMS)]
 
+    def _api(self) -> list[Endpoint]:
+        return family.endpoints(
+            self.client,
+            self.generating,
+            self.gallery,
+            self.links.sign,
+            self.board,
+            self.routers.admins,
+            time.monotonic,
+            self.pace,
+        )
+
+    async def stop_telling(self, _app: object = None) -> None:
+        """Have everybody leave who looks on for ever; they would keep the edge from stopping."""
+        self.board.close()
+
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
         admission = Admission(self.settings, time.monotonic)
@@ -74,11 +95,20 @@ class House:
 
 @asynccontextmanager
 async def opened(
-    settings: EdgeSettings, router: str | None, keyring: Keyring, link_keys: Callable[[], str]
+    settings: EdgeSettings,
+    router: str | None,
+    keyring: Keyring,
+    link_keys: Callable[[], str],
+    admin: str = "",
+    *,
+    routers: Routers | None = None,
+    pace: sse.Pace = sse.PACE,
+    board_pace: BoardPace = board.PACE,
 ) -> AsyncIterator[House]:
     """The house with its database, its pictures and its way to the router open, until the block is left.
 
-    Raises SettingsError where one of them cannot be used.
+    `admin` is the routers' admin port as HOST:PORT, by default 50052 of the router's host; `routers` finds the replicas
+    in another way than by these names. Raises SettingsError where one of them cannot be used.
     """
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and pictures are nobody else's
@@ -89,13 +119,16 @@ async def opened(
     links = Links(link_keys, settings.link_seconds, time.time)
     async with database.opened(url) as engine, AsyncClient(router, timeout=settings.timeout) as client:
         gallery = Gallery(engine, objects, time.time)
+        routers = routers or Routers.behind(client.router, admin)
 
         async def check() -> None:
             async with engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
 
         health = Health(check, time.monotonic)
-        yield House(settings, client, keyring, gallery, links, Generating(client, gallery), health)
+        async with board.watching(routers.replicas, time.time, board_pace) as watched:
+            generating = Generating(client, gallery)
+            yield House(settings, client, keyring, gallery, links, generating, routers, watched, pace, health)
 
 
 def some_link_key() -> Callable[[], str]:

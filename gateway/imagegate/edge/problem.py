@@ -121,3 +121,8 @@ def invalid(*violations: Violation) -> Problem:
 def not_found(what: str = "there is nothing here") -> Problem:
     """Answers alike for what never was and for what is somebody else's."""
     return Problem(404, "NOT_FOUND", what)
+
+
+def bug() -> Problem:
+    """What a caller is told of a bug of ours: nothing but that."""
+    return Problem(500, "INTERNAL", "imagegate failed by a bug of its own; its log has more")

@@ -47,15 +47,19 @@ async def serving_edge(
     *,
     settings: Mapping[str, Any] | None = None,
     keyring: Keyring | None = None,
+    admin: str = "",
+    **more: Any,
 ) -> AsyncIterator[ServedEdge]:
     """Serve an edge in front of `router`, with everything it keeps in the folder `data`, until the block is left.
 
-    It knows the keys ALICE, BOB (of the free tier) and OPERATOR. `settings` are fields of EdgeSettings.
+    It knows the keys ALICE, BOB (of the free tier) and OPERATOR. `settings` are fields of EdgeSettings;
+    `admin` is the router's admin port, and `more` what else `house.opened` takes.
     """
     metrics = ProcessMetrics(CollectorRegistry())
     chosen = EdgeSettings(**{"data": data, **(settings or {})})
     keyring = keyring or Keyring(lambda: KEYS)
-    async with house.opened(chosen, router, keyring, lambda: "a-key-of-a-test") as parts:
+    async with house.opened(chosen, router, keyring, lambda: "a-key-of-a-test", admin, **more) as parts:
         app = parts.front(metrics, Redactor()).app()
+        app.on_shutdown.append(parts.stop_telling)
         async with serving_http(app, "127.0.0.1", 0, grace_seconds=0.1) as port:
             yield ServedEdge(parts, f"http://127.0.0.1:{port}", metrics)

@@ -136,6 +136,7 @@ async def serving_router(
     keep_prompts: bool = True,
     entrance: Entrance | None = None,
     poses: PoseTemplates | None = None,
+    port: int = 0,
 ) -> AsyncIterator[ServedRouter]:
     """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
     config = RouterConfig.model_validate(
@@ -176,7 +177,7 @@ async def serving_router(
         admin = AdminFace(router, "a test").services()
         async with (
             also_serving(admin, SETTINGS, 0, "none", metrics, redactor) as admin_port,
-            serving(services, SETTINGS, metrics, redactor) as running,
+            serving(services, SETTINGS.model_copy(update={"port": port}), metrics, redactor) as running,
         ):
             yield ServedRouter(router, running, admin_port, metrics, events)
             face.stop_watching()

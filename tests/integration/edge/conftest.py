@@ -32,5 +32,5 @@ async def router(upstreams: Sandboxed) -> AsyncIterator[ServedRouter]:
 @pytest.fixture
 async def edge(router: ServedRouter, tmp_path: Path) -> AsyncIterator[ServedEdge]:
     """An edge in front of the router."""
-    async with serving_edge(router.target, tmp_path) as served:
+    async with serving_edge(router.target, tmp_path, admin=f"127.0.0.1:{router.admin_port}") as served:
         yield served

@@ -1,19 +1,41 @@
 """Server-Sent Events as they go over the wire."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 
-from imagegate.edge.sse import Event, encoded
+import pytest
 
-
-def test_json_is_one_line_whatever_is_in_it() -> None:
-    """A text with a separator of lines that SSE does not know (U+2028, U+0085) stays one piece of JSON."""
-    data = {"why": "one\u2028two\u0085three\nfour"}
-    name, line, *rest = encoded(Event("note", data)).decode().split("\n")
-    assert (name, rest) == ("event: note", ["", ""])
-    assert json.loads(line.removeprefix("data: ")) == data
+from imagegate.edge.sse import Event, encoded, with_heartbeats
 
 
-def test_a_text_of_several_lines_is_sent_line_by_line() -> None:
-    """Each line of a text is one of the event, however it ends; without a name it is a plain message."""
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\n", "\r", "é", "🦊"])
+def test_a_text_never_tears_an_event_apart(sign: str) -> None:
+    """S26: whatever stands in a text, an event has one line of data, and it is the JSON that was meant."""
+    lines = encoded(Event("progress", {"prompt": f"a{sign}b"})).decode()
+    name, data, end = lines.split("\n", 2)
+    assert (name, end) == ("event: progress", "\n")
+    assert json.loads(data.removeprefix("data: ")) == {"prompt": f"a{sign}b"}
+
+
+def test_a_text_of_several_lines_stays_one() -> None:
+    """A text is sent line by line, and none of its lines can begin another event; without a name it is a message."""
     assert encoded(Event("", "[DONE]")) == b"data: [DONE]\n\n"
-    assert encoded(Event("", "a\r\nb\rc\n")) == b"data: a\ndata: b\ndata: c\ndata: \n\n"
+    assert encoded(Event("", "one\r\nevent: two\r\r")) == b"data: one\ndata: event: two\ndata: \ndata: \n\n"
+
+
+async def test_silence_is_told_and_an_end_ends() -> None:
+    """R9: None comes whenever nothing else did for a while, and nothing is lost by it."""
+    go_on = asyncio.Event()
+
+    async def items() -> AsyncIterator[int]:
+        yield 1
+        await go_on.wait()
+        yield 2
+
+    told: list[int | None] = []
+    async for item in with_heartbeats(items(), 0.01):
+        told.append(item)
+        if told.count(None) == 2:
+            go_on.set()
+    assert [item for item in told if item] == [1, 2]
