@@ -35,8 +35,8 @@ def new_key() -> str:
 
 
 def hashed(key: str) -> str:
-    """What is kept of `key`."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    """What is kept of `key`. What comes in a header may be any bytes."""
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 
 def entry(key: str, user: str, role: Role = Role.USER, *, tier: str = "", note: str = "") -> dict[str, str]:

@@ -33,7 +33,8 @@ PLENTY = {"generations_per_minute": 100_000, "generations_at_a_time": 100, "requ
 @pytest.fixture
 async def patient_edge(router: ServedRouter, tmp_path: Path) -> AsyncIterator[ServedEdge]:
     """An edge in front of the router that lets one user ask for more than a person would."""
-    async with serving_edge(router.target, tmp_path, settings=PLENTY) as served:
+    admin = f"127.0.0.1:{router.admin_port}"
+    async with serving_edge(router.target, tmp_path, settings=PLENTY, admin=admin) as served:
         yield served
 
 

@@ -123,6 +123,7 @@ async def test_calls_are_counted_by_route_and_status(tmp_path: Path) -> None:
         ({"IMAGEGATE_EDGE_PORT": "http"}, ["IMAGEGATE_EDGE_PORT"]),
         ({"IMAGEGATE_EDGE_DATABASE": "mysql://a"}, ["IMAGEGATE_EDGE_DATABASE"]),
         ({"IMAGEGATE_DATA": "/proc/nowhere"}, ["IMAGEGATE_DATA", "/proc/nowhere"]),
+        ({"IMAGEGATE_ADMIN": "http://router:50052"}, ["IMAGEGATE_ADMIN", "HOST:PORT"]),
         ({"IMAGEGATE_ROUTER": "http://router:50051"}, ["IMAGEGATE_ROUTER", "HOST:PORT"]),
     ],
 )

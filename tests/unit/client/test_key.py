@@ -28,6 +28,12 @@ def test_the_edge_takes_every_entry_that_is_made_here(role: key.Role, tier: str,
     assert entries_of(document)[0].note == "my 'laptop': {[ # \"new\", é"
 
 
+def test_a_key_of_any_bytes_is_only_not_known() -> None:
+    """What a header brings along may be no text at all."""
+    document = key.as_document(key.entry(key.new_key(), "alice"))
+    assert Keyring(lambda: document).caller(b"ig_\xff\xfe".decode(errors="surrogateescape")) is None
+
+
 def test_several_entries_stand_below_one_another() -> None:
     """A file of several keys is the lines of several entries."""
     lines = [key.as_yaml(key.entry(key.new_key(), user)) for user in ("alice", "bob")]
