@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagegate.edge import openapi
 from imagegate.edge.caller import Access
-from imagegate.edge.endpoint import Call, Endpoint, tell_problem
+from imagegate.edge.endpoint import IDEMPOTENT, Call, Endpoint, tell_problem
 
 
 class Colour(BaseModel):
@@ -110,7 +110,7 @@ def test_a_row_may_say_more() -> None:
     """What it adds is merged into what follows from it: lists are joined, the rest below its name."""
     more = {
         "description": "All of them.",
-        "parameters": [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}],
+        **IDEMPOTENT,
         "responses": {"200": {"description": "Colours, brightest first."}, "206": {"description": "Some of them."}},
     }
     found = operation(query=Query, answers=Colour, openapi=more)
