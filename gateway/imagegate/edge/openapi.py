@@ -159,8 +159,8 @@ def _answer(endpoint: Endpoint, refs: Refs) -> dict[str, Any]:
 
 
 def _plain(media: str) -> dict[str, Any]:
-    """The media type object of what is no JSON of ours: texts are texts, anything else is bytes."""
-    return {"schema": {"type": "string"}} if media.startswith("text/") else {}
+    """The media type object of what is no JSON of ours: a text, or what no schema describes, bytes and events."""
+    return {"schema": {"type": "string"}} if media == "text/plain" else {}
 
 
 def _problems(endpoint: Endpoint, refs: Refs, shape: Shape) -> dict[str, Any]:
