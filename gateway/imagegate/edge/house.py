@@ -35,9 +35,8 @@ from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.settings import DATA_VARIABLE, SettingsError
 
-# How each family shows a problem, for the description.
+# How the two compatible families show a problem, for the description.
 PROBLEMS: Mapping[Tell, openapi.Shape] = {
-    **openapi.PROBLEM,
     exchange.tell: ("application/json", ErrorAnswer),
     tell_error: ("application/json", ErrorDocument),
 }

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, cast
 
 from aiohttp import web
@@ -22,7 +23,8 @@ VARIABLE = re.compile(r"\{(\w+)(?::([^{}]+))?\}")
 
 # How a family shows a problem: the media type, and the shape of it.
 Shape = tuple[str, type[BaseModel]]
-PROBLEM: Mapping[Tell, Shape] = {tell_problem: ("application/problem+json", ProblemDocument)}
+PROBLEM: Shape = ("application/problem+json", ProblemDocument)
+NO_OTHERS: Mapping[Tell, Shape] = MappingProxyType({})
 
 # The first that a path begins with says whose it is.
 TAGS = {
@@ -49,11 +51,14 @@ MEANINGS = {
     502: "No router has taken it.",
     503: "Nobody can do this just now; Retry-After says when to come back.",
     504: "It took too long.",
+    507: "There is no room for another picture; one that was made and paid for is in the answer.",
 }
 
 
-def endpoints(described: Sequence[Endpoint], shapes: Mapping[Tell, Shape] = PROBLEM) -> list[Endpoint]:
-    """The route of the description, which lists `described` and itself; `shapes` are those of their problems."""
+def endpoints(described: Sequence[Endpoint], shapes: Mapping[Tell, Shape] = NO_OTHERS) -> list[Endpoint]:
+    """The route of the description, which lists `described` and itself. `shapes` are those of families which show
+    problems in a way of their own.
+    """
 
     async def serve(_call: Call) -> web.Response:
         return web.Response(body=body, content_type="application/json")
@@ -71,13 +76,13 @@ def endpoints(described: Sequence[Endpoint], shapes: Mapping[Tell, Shape] = PROB
     return [own]
 
 
-def document(described: Sequence[Endpoint], shapes: Mapping[Tell, Shape] = PROBLEM) -> dict[str, Any]:
+def document(described: Sequence[Endpoint], shapes: Mapping[Tell, Shape] = NO_OTHERS) -> dict[str, Any]:
     """The description of these endpoints."""
     refs, schemas = _schemas(described, shapes)
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in described:
         query = _query(endpoint, schemas)
-        operation = _operation(endpoint, query, refs, shapes[endpoint.tell])
+        operation = _operation(endpoint, query, refs, shapes.get(endpoint.tell, PROBLEM))
         paths.setdefault(_path(endpoint), {})[endpoint.method.lower()] = _merged(operation, endpoint.openapi)
     return {
         "openapi": "3.1.0",
@@ -125,7 +130,7 @@ def _schemas(described: Sequence[Endpoint], shapes: Mapping[Tell, Shape]) -> tup
             wanted[endpoint.takes, "validation"] = None
         if endpoint.answers is not None:
             wanted[endpoint.answers, "serialization"] = None
-    wanted.update({(model, "serialization"): None for _, model in shapes.values()})
+    wanted.update({(model, "serialization"): None for _, model in (PROBLEM, *shapes.values())})
     refs, definitions = models_json_schema(list(wanted), ref_template=REF, schema_generator=_Schemas)
     return cast(Refs, refs), dict(definitions["$defs"])
 
@@ -191,7 +196,7 @@ def _statuses(endpoint: Endpoint) -> list[int]:
     if VARIABLE.search(endpoint.path):
         found |= {404}
     if endpoint.generates:
-        found |= set(STATUSES.values())
+        found |= {*STATUSES.values(), 507}
     return sorted(found)
 
 

@@ -90,7 +90,7 @@ class ProblemDocument(BaseModel):
     status: int
     detail: str = Field(description="One sentence with the remedy.")
     reason: str = Field(description="What to decide on.")
-    request_id: str
+    request_id: str = Field(default="", description="As the header X-Request-Id has it.")
     errors: list[FieldProblem] = Field(default=[], description="Every field that is wrong.")
     attempts: list[dict[str, Any]] = Field(default=[], description="What was tried, and why it failed.")
     retry_after: int | None = Field(default=None, description="Seconds after which trying again makes sense.")

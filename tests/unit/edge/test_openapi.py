@@ -92,7 +92,7 @@ def test_an_answer_is_json_a_stream_bytes_or_nothing(row: dict[str, Any], status
         ({"access": Access.OPERATOR}, {400, 401, 403, 404, 429, 500, 502, 503, 504}),
         ({"access": Access.ANYBODY, "query": Query}, {400, 500, 503}),
         ({"access": Access.ANYBODY, "max_bytes": 1}, {400, 408, 413, 415, 500, 503}),
-        ({"generates": True}, {400, 401, 403, 404, 409, 429, 499, 500, 501, 503, 504}),
+        ({"generates": True}, {400, 401, 403, 404, 409, 429, 499, 500, 501, 503, 504, 507}),
     ],
 )
 def test_problems_are_told_by_status(row: dict[str, Any], statuses: set[int]) -> None:
