@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from imagegate.client.address import ADMIN_VARIABLE, ROUTER_VARIABLE, router_address
 from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry, new_key
-from imagegate.edge import house
+from imagegate.edge import database, house
 from imagegate.edge.keys import Keyring
 from imagegate.edge.serving import serving_http
 from imagegate.edge.settings import LINK_KEYS_VARIABLE, EdgeSettings
@@ -34,6 +34,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     settings = EdgeSettings.of(environ)
     redactor = Redactor()
     configure_logging(process, redactor, service="edge")
+    _hide_passwords(environ, settings, redactor)
     keyring = _keyring(environ, process.bind, redactor)
     metrics = ProcessMetrics(CollectorRegistry())
     watch_in_force(metrics.registry, "keys", lambda: keyring.revision, lambda: keyring.is_current)
@@ -84,6 +85,15 @@ def _router(environ: Mapping[str, str]) -> str:
         return router_address(None, environ)
     except ValueError as error:
         raise SettingsError(f"{ROUTER_VARIABLE}: {error}") from None
+
+
+def _hide_passwords(environ: Mapping[str, str], settings: EdgeSettings, redactor: Redactor) -> None:
+    """What lets the edge into its database and its bucket stays out of the log."""
+    secrets = [environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    if settings.database:
+        secrets.append(database.password_of(settings.database))
+    for secret in filter(None, secrets):
+        redactor.add(secret)
 
 
 def _link_keys(environ: Mapping[str, str], redactor: Redactor) -> Callable[[], str]:

@@ -8,8 +8,10 @@ from typing import Any
 
 from imagegate.client import AsyncClient, Completed, Event, Result
 from imagegate.client.fields import TEMPLATE
+from imagegate.edge.bare import bare
 from imagegate.edge.caller import Caller
 from imagegate.edge.gallery import Gallery, Picture
+from imagegate.edge.problem import Problem, unkept
 from imagegate.v1 import router_pb2
 
 # The fields of a task, a control or an identity that hold a picture.
@@ -38,7 +40,11 @@ class Made:
 
 
 class Generating:
-    """Makes pictures for callers. Raises GenerationError where the router does."""
+    """Makes pictures for callers.
+
+    Raises GenerationError where the router does, and Problem where pictures cannot be kept: mostly before any is made,
+    else with them.
+    """
 
     def __init__(self, client: AsyncClient, gallery: Gallery) -> None:
         self._client = client
@@ -46,12 +52,14 @@ class Generating:
 
     async def generate(self, caller: Caller, request_id: str, order: Order) -> Made:
         """Make what was ordered and keep it."""
+        await self._gallery.check_room()
         fields = _fields(caller, request_id, order)
         result = await self._client.generate(order.prompt, model=order.model, **fields)
         return await self._kept(caller, order, result)
 
     async def stream(self, caller: Caller, request_id: str, order: Order) -> AsyncGenerator[Event | Made, None]:
         """The same, told while it happens; the last one is what was made. Closing it cancels the work."""
+        await self._gallery.check_room()
         fields = _fields(caller, request_id, order)
         async with aclosing(self._client.stream(order.prompt, model=order.model, **fields)) as events:
             async for event in events:
@@ -65,11 +73,17 @@ class Generating:
         return await self._client.explain(order.prompt, model=order.model, **_fields(caller, request_id, order))
 
     async def _kept(self, caller: Caller, order: Order, result: Result) -> Made:
+        result = bare(result)
         project = str(order.fields.get("project") or "")
         parameters = order.parameters
         if parameters is None:
             parameters = asked({"model": order.model, **order.fields})
-        return Made(result, await self._gallery.keep(caller.user, project, order.prompt, parameters, result))
+        key = order.idempotency_key
+        try:
+            kept = await self._gallery.keep(caller.user, project, order.prompt, parameters, result, idempotency_key=key)
+        except Problem as told:
+            raise unkept(told, result.images) from told
+        return Made(result, kept)
 
 
 def asked(fields: Mapping[str, Any]) -> dict[str, Any]:

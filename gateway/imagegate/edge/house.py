@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import text
-
 from imagegate.client import AsyncClient
-from imagegate.edge import database, openapi, sse
+from imagegate.edge import database, janitor, openapi, sse
 from imagegate.edge.admission import Admission
 from imagegate.edge.api import board, family
 from imagegate.edge.api.board import Board, BoardPace
@@ -22,12 +20,14 @@ from imagegate.edge.endpoint import Endpoint, Tell
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
 from imagegate.edge.health import Health
+from imagegate.edge.janitor import Janitor
 from imagegate.edge.keys import Keyring
 from imagegate.edge.links import Links
 from imagegate.edge.objects import Objects
 from imagegate.edge.openai.error import ErrorDocument, tell_error
 from imagegate.edge.openai.images import Images
 from imagegate.edge.openai.models import Models
+from imagegate.edge.room import Room
 from imagegate.edge.routers import Routers
 from imagegate.edge.settings import EdgeSettings
 from imagegate.edge.uploads import Uploads
@@ -115,17 +115,18 @@ async def opened(
         raise SettingsError(f"{DATA_VARIABLE}: {settings.data} cannot be used ({error.strerror})") from error
     url = settings.database or database.sqlite_in(settings.data)
     objects = Objects.at(settings.pictures or (settings.data / "pictures").resolve().as_uri())
+    await objects.check()
+    room = Room([each for each in (database.folder_of(url), objects.folder) if each], settings.min_free_mib)
     links = Links(link_keys, settings.link_seconds, time.time)
-    async with database.opened(url) as engine, AsyncClient(router, timeout=settings.timeout) as client:
-        gallery = Gallery(engine, objects, time.time)
+    async with database.opened(url) as records, AsyncClient(router, timeout=settings.timeout) as client:
+        gallery = Gallery(records, objects, room, time.time)
+        cleaner = Janitor(records, objects, settings.retention_days, time.time)
         routers = routers or Routers.behind(client.router, admin)
-
-        async def check() -> None:
-            async with engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
-
-        health = Health(check, time.monotonic)
-        async with board.watching(routers.replicas, time.time, board_pace) as watched:
+        health = Health(records.check, time.monotonic)
+        async with (
+            janitor.at_work(cleaner),
+            board.watching(routers.replicas, time.time, board_pace) as watched,
+        ):
             generating = Generating(client, gallery)
             yield House(settings, client, keyring, gallery, links, generating, routers, watched, pace, health)
 

@@ -1,5 +1,6 @@
 """What is wrong with a call, before a family of routes gives it its shape. Pure."""
 
+import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from imagegate.client import GenerationError
 from imagegate.client.plain import plain
-from imagegate.client.result import Attempt
+from imagegate.client.result import Attempt, Image
 from imagegate.runtime.errors import Reason, Violation
 
 # A client that is told to come back later than this mostly gives up instead (OpenAI's does, beyond 120 s), and an
@@ -42,7 +43,8 @@ class Problem(Exception):
     """A call that is answered with an error.
 
     `reason` is an ErrorReason's name, or one of ours in its style for what only HTTP knows (UNAUTHENTICATED,
-    BODY_TOO_LARGE, …); `detail` one sentence with the remedy; `retry_after` whole seconds.
+    BODY_TOO_LARGE, …); `detail` one sentence with the remedy; `retry_after` whole seconds. `images` are pictures that
+    were made, and are nowhere but here.
     """
 
     status: int
@@ -51,6 +53,7 @@ class Problem(Exception):
     violations: Sequence[Violation] = ()
     attempts: Sequence[Attempt] = ()
     retry_after: int | None = None
+    images: Sequence[Image] = ()
     headers: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -72,7 +75,16 @@ class Problem(Exception):
             shown["attempts"] = [plain(attempt.proto) for attempt in self.attempts]
         if self.retry_after is not None:
             shown["retry_after"] = self.retry_after
+        if self.images:
+            shown["images"] = self.shown_images()
         return shown
+
+    def shown_images(self) -> list[dict[str, Any]]:
+        """`images` as every family shows them: the bytes in base64, what they are, and the seed."""
+        return [
+            {"data": base64.b64encode(each.data).decode(), "mime_type": each.mime_type, "seed": each.seed}
+            for each in self.images
+        ]
 
 
 class FieldProblem(BaseModel):
@@ -116,6 +128,20 @@ def invalid(*violations: Violation) -> Problem:
     """The fields that are wrong, all at once."""
     listed = "; ".join(f"{each.field}: {each.description}" if each.field else each.description for each in violations)
     return Problem(400, str(Reason.INVALID_REQUEST), f"the request is not valid: {listed}", violations=violations)
+
+
+def no_room(what: str) -> Problem:
+    """A disk or a bucket is full."""
+    return Problem(507, "INSUFFICIENT_STORAGE", f"{what}; whoever runs this edge has to make room")
+
+
+def unkept(told: Problem, images: Sequence[Image]) -> Problem:
+    """Pictures were made, and paid for, that cannot be kept: the answer brings them along.
+
+    It asks nobody to come again by themselves, which would be paid for again.
+    """
+    detail = f"the pictures were made and are in this answer, but they could not be kept: {told.detail}"
+    return Problem(507, told.reason, detail, images=images, headers={"X-Should-Retry": "false"})
 
 
 def not_found(what: str = "there is nothing here") -> Problem:

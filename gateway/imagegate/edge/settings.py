@@ -30,6 +30,8 @@ class EdgeSettings(EnvironmentSettings):
     link_seconds: int = Field(default=86_400, ge=60, le=31_536_000, alias="LINK_SECONDS")
     # After how many days pictures are removed; by default never.
     retention_days: float | None = Field(default=None, gt=0, alias="RETENTION_DAYS")
+    # MiB that have to be free on a disk of ours before another picture is made.
+    min_free_mib: int = Field(default=256, ge=0, alias="MIN_FREE_MIB")
     # What one user may ask of the models in a minute, and at a time.
     generations_per_minute: float = Field(default=30, gt=0, le=100_000, alias="GENERATIONS_PER_MINUTE")
     generations_at_a_time: int = Field(default=8, ge=1, le=10_000, alias="GENERATIONS_AT_A_TIME")

@@ -22,6 +22,9 @@ METADATA = MetaData(
     }
 )
 
+# One row, made with the tables: which database this is.
+IDENTITY = Table("identity", METADATA, Column("id", String(32), primary_key=True))
+
 # Every picture that was made for somebody. Its bytes are in the object store, under `sha256`.
 PICTURES = Table(
     "pictures",

@@ -11,8 +11,8 @@ from imagegate.client.plain import plain
 from imagegate.client.result import Result
 from imagegate.edge.gallery import Picture
 
-# What makes a path a link that whoever has it may follow.
-Sign = Callable[[str], str]
+# What makes of a path, and of the sum of what is there, a link that whoever has it may follow.
+Sign = Callable[[str, str], str]
 
 
 class Record(BaseModel):
@@ -47,7 +47,7 @@ class Record(BaseModel):
     def of(cls, picture: Picture, sign: Sign) -> "Record":
         """The record of a picture."""
         same = {name: getattr(picture, name) for name in cls.model_fields if name not in ("url", "created")}
-        return cls(**same, url=sign(picture.path), created=moment(picture.created / 1000))
+        return cls(**same, url=sign(picture.path, picture.sha256), created=moment(picture.created / 1000))
 
 
 class Answer(BaseModel):

@@ -44,9 +44,17 @@ class FieldShape(Shape):
     message: str
 
 
+class UnkeptShape(Shape):
+    """A picture that was made, and is nowhere but here: `data` in base64."""
+
+    data: str
+    mime_type: str
+    seed: int | None
+
+
 class ErrorAnswer(Shape):
     """What went wrong. `fields` is there where fields are wrong, `attempts` where somebody was asked or passed over,
-    `retryAfter` (seconds) where trying again makes sense.
+    `retryAfter` (seconds) where trying again makes sense, `images` where pictures were made that could not be kept.
     """
 
     error: str
@@ -56,6 +64,7 @@ class ErrorAnswer(Shape):
     fields: list[FieldShape] | None = None
     attempts: list[AttemptShape] | None = None
     retry_after: int | None = None
+    images: list[UnkeptShape] | None = None
 
     def shown(self) -> dict[str, Any]:
         """As it goes out: only what is there."""

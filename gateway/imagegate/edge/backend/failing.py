@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from imagegate.client.result import Attempt
-from imagegate.edge.backend.answered import ErrorAnswer, FailedItem, FieldShape
+from imagegate.edge.backend.answered import ErrorAnswer, FailedItem, FieldShape, UnkeptShape
 from imagegate.edge.backend.naming import shown_field, shown_provider
 from imagegate.edge.backend.record import AttemptShape
 from imagegate.edge.problem import Problem
@@ -45,6 +45,7 @@ def told(problem: Problem, request_id: str) -> Told:
         or None,
         attempts=[_shown(attempt) for attempt in problem.attempts] or None,
         retry_after=retry_after,
+        images=[UnkeptShape.model_validate(each) for each in problem.shown_images()] or None,
     )
     return Told(status, answer, retry_after)
 

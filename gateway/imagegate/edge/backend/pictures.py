@@ -102,4 +102,4 @@ class Pictures:
     async def _made(self, call: Call, request_id: str, wanted: PictureRequest, key: str = "") -> PictureAnswer:
         order = Order(wanted.prompt, wanted.model_meant, wanted.fields(), idempotency_key=key)
         made = await self._generating.generate(call.caller, request_id, order)
-        return picture_answer(made, self._links.sign(made.pictures[0].path), wanted.unknown())
+        return picture_answer(made, self._links.sign(made.pictures[0].path, made.pictures[0].sha256), wanted.unknown())

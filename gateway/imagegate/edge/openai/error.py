@@ -23,7 +23,7 @@ BLAMED = {str(Reason.MODEL_NOT_FOUND): "model", str(Reason.CONTENT_REJECTED): "p
 # Fields of GenerateRequest that have another name here. Where they stand does not matter: there is one of each.
 PARAMETERS = {"count": "n", "width": "size", "height": "size", "format": "output_format", "task": "image"}
 # What the block of our own tells beside the error.
-OURS = ("reason", "request_id", "attempts", "retry_after")
+OURS = ("reason", "request_id", "attempts", "retry_after", "images")
 
 
 class ErrorDetail(BaseModel):

@@ -93,7 +93,7 @@ class Images:
 
     def _urls(self, call: Call, made: Made) -> list[str]:
         base = self._public_url.rstrip("/") or f"{call.request.scheme}://{call.request.host}"
-        return [base + self._links.sign(picture.path) for picture in made.pictures]
+        return [base + self._links.sign(picture.path, picture.sha256) for picture in made.pictures]
 
     async def _repainted(self, mask: bytes) -> bytes:
         try:

@@ -1,4 +1,6 @@
-"""The pictures."""
+"""The pictures, and which database this is."""
+
+from secrets import token_hex
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +10,11 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Make the tables."""
+    identity = op.create_table(
+        "identity", sa.Column("id", sa.String(32), nullable=False), sa.PrimaryKeyConstraint("id", name="pk_identity")
+    )
+    op.bulk_insert(identity, [{"id": token_hex(16)}])
     op.create_table(
         "pictures",
         sa.Column("id", sa.String(32), nullable=False),
@@ -43,5 +49,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Take them away."""
+    op.drop_table("identity")
     op.drop_table("pictures")
