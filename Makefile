@@ -9,10 +9,10 @@ PROTOS := $(wildcard protos/imagegate/v1/*.proto)
 SERVICES := $(shell grep -l '^service ' $(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev protos protos-baseline check test nightly bench simulate up demo lock clean
+.PHONY: help install install-dev protos protos-baseline check test e2e nightly bench simulate up demo lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 install: $(VENV)/.runtime ## install what the services need into .venv
 
@@ -62,6 +62,10 @@ check: install-dev ## ruff, mypy, import-linter, buf, generated code up to date
 test: install-dev ## every test that needs Python only (at most 8 minutes)
 	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
 
+e2e: install-dev ## browser, PostgreSQL and Node (apt-get install chromium npm postgresql); screenshots go to build/
+	@mkdir -p build
+	$(BIN)/pytest $(PYTEST_ARGS) tests/e2e
+
 nightly: install-dev ## the same rules on many more random cases; prints the seed
 	@seed=$(SEED); echo "seed $$seed (repeat with: make nightly SEED=$$seed)"; \
 	$(BIN)/pytest -n 2 --timeout 1800 --hypothesis-profile nightly --hypothesis-seed $$seed $(PYTEST_ARGS)
@@ -72,7 +76,7 @@ bench: install-dev ## what an open breaker, and having nobody to ask, cost a cal
 simulate: install-dev ## our routing policy and two others under every fault, as a table; ARGS="--help" for more
 	PYTHONPATH=tests $(BIN)/python -m simulation $(ARGS)
 
-up: install ## start providers and router here; add ARGS="--sandbox" to play without keys
+up: install ## start providers, router and edge here; add ARGS="--sandbox" to play without keys
 	$(BIN)/imagegate up $(ARGS)
 
 demo: install ## see it work in under a minute: fallback between models and providers, against stand-ins

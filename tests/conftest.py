@@ -1,9 +1,12 @@
-"""How the tests run: random cases by profile, and no skip that is not accounted for."""
+"""How the tests run: random cases by profile, what the machine has, and no skip that is not accounted for."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from e2e import debian
 
 settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
@@ -14,11 +17,43 @@ settings.load_profile("default")
 SKIPS_ARE_LISTED_IN = Path(__file__).with_name("README.md")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What our processes keep is in a folder of the tests, and never among a developer's own pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--without chromium` leaves out what needs that package."""
+    parser.addoption("--without", action="append", default=[], metavar="PACKAGE", help="leave out what needs it")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes minutes runs with `make nightly` only, which loads that profile."""
+    """What takes minutes runs with `make nightly` only, which loads that profile. Where tests need packages that the
+    machine has not, all of them are named before anything runs.
+    """
+    left_out = set(config.getoption("--without"))
     if config.getoption("--hypothesis-profile") != "nightly":
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("nightly")])
-        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+        leave_out(config, items, lambda item: item.get_closest_marker("nightly") is not None)
+    leave_out(config, items, lambda item: bool(needs(item) & left_out))
+    missing = sorted({package for item in items for package in needs(item)} & set(debian.lacking()))
+    if missing:
+        pytest.exit(f"these tests need what is not here: apt-get install {' '.join(missing)}", returncode=2)
+
+
+def needs(item: pytest.Item) -> set[str]:
+    """The Debian packages that a test stands on."""
+    return debian.needed(getattr(item, "fixturenames", ()))
+
+
+def leave_out(config: pytest.Config, items: list[pytest.Item], which: Callable[[pytest.Item], bool]) -> None:
+    """Take `which` of the items out, and say how many."""
+    out = [item for item in items if which(item)]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
 
 
 @pytest.hookimpl(wrapper=True)

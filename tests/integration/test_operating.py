@@ -44,7 +44,13 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     command = [sys.executable, "-m", "imagegate.client", "up", "--sandbox", "--ports", "auto", "--json"]
     with (
         (folder / "log").open("w") as log,
-        subprocess.Popen(command, env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, stderr=log, text=True) as up,
+        subprocess.Popen(
+            command,
+            env={"PATH": "/usr/bin:/bin", "IMAGEGATE_DATA": str(folder / "data")},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as up,
     ):
         try:
             assert up.stdout is not None

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from imagegate.client import Client
+from imagegate.client.key import as_document, entry, new_key
 
 UP = (sys.executable, "-m", "imagegate.client", "up", "--ports", "auto")
 SECONDS = 60.0  # for what takes a few on a machine that does nothing else
@@ -55,6 +58,14 @@ def environ_of(pid: int) -> dict[str, str]:
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs) if name}
 
 
+def asked(url: str, key: str) -> dict[str, Any]:
+    """What the edge answers to whoever has this key."""
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})  # noqa: S310 - our own edge
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
 @contextmanager
 def up(log: Path, *options: str, env: Mapping[str, str]) -> Iterator[tuple["subprocess.Popen[str]", dict[str, Any]]]:
     """`up --json` and the line that it prints when it is ready; killed at the end if it still runs."""
@@ -91,12 +102,12 @@ def test_ctrl_c_stops_everything_it_started(tmp_path: Path) -> None:
         assert time.monotonic() - began < 10
         assert not [pid for pid in pids if is_alive(pid)]
     prefixed = {line.partition("│")[0].strip() for line in log.read_text().splitlines() if "│" in line}
-    assert prefixed == {"sandbox", "huggingface", "fal", "automatic1111", "router"}
+    assert prefixed == {"sandbox", "huggingface", "fal", "automatic1111", "router", "edge"}
     assert "Traceback" not in log.read_text()
 
 
 def test_each_key_is_only_where_it_is_needed(tmp_path: Path) -> None:
-    """R13: the keys' usual variables switch the providers on; a provider has its own, router and sandbox have none."""
+    """R13: the usual variables switch the providers on; a provider has its own key, router, edge, sandbox have none."""
     keys = environ(**REAL_KEYS, SD_API_URL="http://127.0.0.1:1")
     with up(tmp_path / "log", "--sandbox=fal", env=keys) as (process, ready):
         seen = {name: set(environ_of(pid).values()) for name, pid in ready["pids"].items()}
@@ -114,7 +125,7 @@ def test_killing_it_leaves_no_orphans(tmp_path: Path) -> None:
     """Even SIGKILL, which nobody can handle, leaves nothing running."""
     with up(tmp_path / "log", "--sandbox", env=environ()) as (process, _):
         pids = children_of(process.pid)
-        assert len(pids) == 5
+        assert len(pids) == 6
         process.kill()
         until(lambda: not [pid for pid in pids if is_alive(pid)], "all children dead")
 
@@ -128,6 +139,48 @@ def test_a_provider_that_dies_is_named_and_the_others_serve_on(tmp_path: Path) -
         until(lambda: words in log.read_text(), "up says who is gone")
         with Client(ready["router"], timeout=SECONDS) as client:
             assert client.generate("a cat", model="web").provider == "automatic1111"
+        assert process.poll() is None
+
+
+def test_the_edge_shows_its_page_to_whoever_has_the_key(tmp_path: Path) -> None:
+    """R10: `up` makes a key and hands the edge its hash only; `open` finds both; nothing of it is left afterwards."""
+    env = environ(IMAGEGATE_DATA=str(tmp_path / "data"))
+    with up(tmp_path / "log", "--sandbox", env=env) as (process, ready):
+        assert asked(f"{ready['edge']}/api/me", ready["key"])["role"] == "operator"
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            asked(f"{ready['edge']}/api/me", "ig_wrong")
+        assert ready["key"] not in " ".join(environ_of(ready["pids"]["edge"]).values())
+        command = [sys.executable, "-m", "imagegate.client", "open"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert done.stdout == f"{ready['edge']}/#key={ready['key']}\n"
+        assert (tmp_path / "data" / "edge.json").stat().st_mode & 0o777 == 0o600
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 0
+        assert not (tmp_path / "data" / "edge.json").exists()
+        assert subprocess.run(command, env=env, capture_output=True, timeout=SECONDS, check=False).returncode == 75
+    assert ready["key"] not in (tmp_path / "log").read_text()
+
+
+def test_with_keys_of_ones_own_no_other_is_made(tmp_path: Path) -> None:
+    """P12: whoever has a key in the operator's file gets in, and nobody else; `open` knows none."""
+    mine = new_key()
+    (tmp_path / "keys.yaml").write_text(as_document(entry(mine, "alice")))
+    env = environ(IMAGEGATE_DATA=str(tmp_path), IMAGEGATE_EDGE_KEYS_FILE=str(tmp_path / "keys.yaml"))
+    with up(tmp_path / "log", "--sandbox", env=env) as (_, ready):
+        assert ready["key"] == ""
+        assert asked(f"{ready['edge']}/api/me", mine)["user"] == "alice"
+        seen = {name for name, pid in ready["pids"].items() if "IMAGEGATE_EDGE_KEYS_FILE" in environ_of(pid)}
+        assert seen == {"edge"}
+
+
+def test_an_edge_that_dies_takes_nobody_along(tmp_path: Path) -> None:
+    """Whoever calls the router does not need it: pictures still come, and `up` says who is gone."""
+    log = tmp_path / "log"
+    with up(log, "--sandbox", env=environ()) as (process, ready):
+        os.kill(ready["pids"]["edge"], signal.SIGKILL)
+        until(lambda: "edge was killed by SIGKILL; the others go on" in log.read_text(), "up says who is gone")
+        with Client(ready["router"], timeout=SECONDS) as client:
+            assert client.generate("a cat").sandbox
         assert process.poll() is None
 
 
@@ -157,6 +210,9 @@ def test_with_nothing_switched_on_one_sentence_names_the_variables() -> None:
         (["--sandbox=fall"], {}, ["fall", "huggingface"]),
         (["--sandbox"], {"IMAGEGATE_CONFIG": "/nowhere.yaml"}, ["/nowhere.yaml"]),
         (["--sandbox"], {"IMAGEGATE_LOG_LEVEL": "loud"}, ["LOG_LEVEL"]),
+        (["--sandbox"], {"IMAGEGATE_BIND": "0.0.0.0"}, ["IMAGEGATE_EDGE_KEYS_FILE", "imagegate key"]),
+        (["--sandbox"], {"IMAGEGATE_EDGE_KEYS": "keys: []"}, ["IMAGEGATE_EDGE_KEYS"]),
+        (["--sandbox"], {"IMAGEGATE_DATA": "/proc/nowhere"}, ["IMAGEGATE_DATA", "/proc/nowhere"]),
         (["--sandbox"], {"IMAGEGATE_MODELS": "/nowhere"}, ["IMAGEGATE_MODELS", "/nowhere"]),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from imagegate.client import exits
-from imagegate.client.commands import batch, breaker, catalog, doctor, local, picture, recommend, record, status
+from imagegate.client.commands import batch, breaker, catalog, doctor, edge, local, picture, recommend, record, status
 from imagegate.client.error import GenerationError
 from imagegate.client.files import CannotWriteError
 from imagegate.client.process import ProcessFailedError
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(local.up)
+app.command("open")(edge.open_page)
 app.command()(picture.generate)
 app.command()(picture.explain)
 app.command()(batch.batch)
@@ -34,6 +35,7 @@ app.command()(status.status)
 app.command()(doctor.doctor)
 app.command()(record.requests)
 app.command()(record.why)
+app.command()(edge.key)
 app.command()(local.sandbox)
 app.command()(local.conformance)
 app.add_typer(breaker.app, name="breaker")

@@ -1,18 +1,31 @@
 """What each process of `imagegate up` gets to see of the environment. Pure.
 
-A key is handed to the provider that needs it and to nobody else; a provider that talks to the
+A key is handed to the process that needs it and to nobody else; a provider that talks to the
 sandbox gets a made-up key in its place, so that a real one never reaches a stand-in.
 """
 
 from collections.abc import Mapping
 
-# The variables that are secret, by the provider that they belong to. Each may also be given as a file.
+from imagegate.client.key import KEYS_VARIABLE
+
+EDGE = "edge"
+WEBUI_VARIABLE = "SD_API_URL"
+# The variables that are secret, by the process that they belong to. Each may also be given as a file.
 KEYS: Mapping[str, tuple[str, ...]] = {
     "huggingface": ("HUGGINGFACE_API_KEY",),
     "fal": ("FAL_KEY",),
     "automatic1111": ("SD_API_AUTH",),
     "replicate": ("REPLICATE_API_TOKEN",),
     "runpod": ("RUNPOD_API_KEY",),
+    # A database's address holds its password, and what its pictures' store takes is nobody else's.
+    EDGE: (
+        KEYS_VARIABLE,
+        "IMAGEGATE_EDGE_LINK_KEYS",
+        "IMAGEGATE_EDGE_DATABASE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ),
 }
 
 # How a provider is pointed at its stand-in; `{sandbox}` is the sandbox's address.
@@ -28,14 +41,14 @@ STAND_INS: Mapping[str, Mapping[str, str]] = {
         "FAL_CDN_URL": "{sandbox}/fal/cdn",
         "FAL_KEY": "sandbox-id:sandbox-secret",
     },
-    "automatic1111": {"SD_API_URL": "{sandbox}/automatic1111", "SD_ENABLED": "true"},
+    "automatic1111": {WEBUI_VARIABLE: "{sandbox}/automatic1111", "SD_ENABLED": "true"},
 }
 # Real addresses that would be asked beside the stand-in.
 REAL_ADDRESSES: Mapping[str, tuple[str, ...]] = {"huggingface": ("HUGGINGFACE_ENDPOINTS",)}
 
 
 def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` for a process that needs no key: the router, the sandbox."""
+    """`environ` for a process that needs no secret: the router, the sandbox."""
     return _without(environ, [key for keys in KEYS.values() for key in keys])
 
 
@@ -47,6 +60,22 @@ def of_router(environ: Mapping[str, str], targets: Mapping[str, str], *, admin_p
 def of_provider(provider: str, environ: Mapping[str, str]) -> dict[str, str]:
     """`environ` for `provider`: its own keys, nobody else's."""
     return _without(environ, [key for owner, keys in KEYS.items() if owner != provider for key in keys])
+
+
+def of_edge(
+    environ: Mapping[str, str], *, router: str, admin: str, port: int, keys: str = "", webui: str = ""
+) -> dict[str, str]:
+    """`environ` for the edge: its own secrets and no upstream's, where the router and its admin port are, its HTTP
+    `port`, `keys` (YAML) where `up` has made them, and where the `webui` that it shows is, if that is a stand-in.
+    """
+    decided = {"IMAGEGATE_ROUTER": router, "IMAGEGATE_ADMIN": admin, "IMAGEGATE_EDGE_PORT": str(port)}
+    made = {name: value for name, value in ((KEYS_VARIABLE, keys), (WEBUI_VARIABLE, webui)) if value}
+    return {**of_provider(EDGE, environ), **decided, **made}
+
+
+def stand_in_webui(sandbox: str) -> str:
+    """Where the sandbox at this address plays AUTOMATIC1111."""
+    return STAND_INS["automatic1111"][WEBUI_VARIABLE].format(sandbox=sandbox)
 
 
 def of_sandboxed(provider: str, environ: Mapping[str, str], sandbox: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ LINE_LIMIT = 1024 * 1024  # bytes of one log line
 # Log lines that say on which ports calls are accepted.
 LISTENING = "listening"
 ADMIN_LISTENING = "admin_listening"
+EDGE_LISTENING = "edge_listening"
 USAGE_EXIT_CODE = 2
 
 ShowLine = Callable[[str, str], None]
@@ -28,7 +29,7 @@ class ProcessFailedError(Exception):
 
 
 class Process:
-    """One process of ours. It logs JSON lines; `listening` and `admin_listening` have its ports."""
+    """One process of ours. It logs JSON lines; `listening`, `admin_listening` and `edge_listening` have its ports."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, show_line: ShowLine) -> None:
         self.name = name
@@ -37,7 +38,7 @@ class Process:
         self._show_line = show_line
         self._last_words = ""
         self._announced: dict[str, asyncio.Future[dict[str, Any]]] = {
-            name: asyncio.get_running_loop().create_future() for name in (LISTENING, ADMIN_LISTENING)
+            name: asyncio.get_running_loop().create_future() for name in (LISTENING, ADMIN_LISTENING, EDGE_LISTENING)
         }
         self._reading = asyncio.create_task(self._read())
 

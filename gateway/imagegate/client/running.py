@@ -28,13 +28,16 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Everything that runs: the router, the address of its admin port, the providers. `not_started` are those that the
-    configuration switches off, and why.
+    """Everything that runs: the router, the address of its admin port, the providers, the edge (its address is a URL)
+    with the `key` that was made for it (empty: it has its own). `not_started` are the providers that the configuration
+    switches off, and why.
     """
 
     router: Service
     admin: str
     providers: Mapping[str, Service]
+    edge: Service
+    key: str = field(default="", repr=False)
     sandboxed: frozenset[str] = frozenset()
     not_started: Mapping[str, str] = field(default_factory=dict)
     sandbox: str = ""
@@ -47,11 +50,13 @@ class Running:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values: the line of `up --json`."""
-        services = {"router": self.router, **self.providers}
+        services = {"router": self.router, "edge": self.edge, **self.providers}
         shown: dict[str, Any] = {
             "ready": True,
             "router": self.router.address,
             "admin": self.admin,
+            "edge": self.edge.address,
+            "key": self.key,
             "providers": {name: service.address for name, service in self.providers.items()},
             "metrics": {name: service.metrics for name, service in services.items()},
             "off": self.off,

@@ -4,19 +4,24 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from imagegate.client import environment
 from imagegate.client.client import AsyncClient
 from imagegate.client.fleet import Fleet
 from imagegate.client.health import until_serving
+from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry, new_key
 from imagegate.client.ports import Pair, Ports
-from imagegate.client.process import ADMIN_LISTENING, Process, ProcessFailedError
+from imagegate.client.process import ADMIN_LISTENING, EDGE_LISTENING, Process, ProcessFailedError
 from imagegate.client.running import Options, Running, Service
+from imagegate.runtime.settings import BIND_VARIABLE, DEFAULT_BIND, is_loopback
 
 START_SECONDS = 20.0
 # Stopped in this order, so that nobody is asked by whoever still runs.
-ROUTER_TIER, PROVIDER_TIER, SANDBOX_TIER = 0, 1, 2
+EDGE_TIER, ROUTER_TIER, PROVIDER_TIER, SANDBOX_TIER = 0, 1, 2, 3
+# Whose pictures those are that were made with the key of `up`.
+DEVELOPER = "development"
 # Needs no key and is in a route only where someone put it there: its being on switches nothing on.
 SKETCH = "sketch"
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}  # noqa: S104 - where to reach who listens there
@@ -31,7 +36,7 @@ class CannotStartError(Exception):
 
 
 class Startup:
-    """Starts sandbox, providers and router, in this order, in a fleet.
+    """Starts sandbox, providers, router and edge, in this order, in a fleet.
 
     `environ` is the environment of `up` itself; each process gets the part that it needs.
     """
@@ -40,7 +45,7 @@ class Startup:
         self._fleet = fleet
         self._options = options
         self._environ = environ
-        self._bind = environ.get("IMAGEGATE_BIND") or "127.0.0.1"
+        self._bind = environ.get(BIND_VARIABLE) or DEFAULT_BIND
 
     async def run(self) -> Running:
         """Start everything and wait until it is healthy.
@@ -48,6 +53,7 @@ class Startup:
         Raises CannotStartError before anything is started where the options or ports are wrong, and later
         where no provider is switched on; ProcessFailedError where a process is not ready in time.
         """
+        key = self._key()
         configured = await self._configured_providers()
         names = [name for name, enabled in configured.items() if enabled]
         not_started = {
@@ -64,8 +70,21 @@ class Startup:
         providers = dict(zip(names, services, strict=True))
         _check_any_is_on(providers, not_started)
         router, admin = await self._start_router(ports, providers)
+        webui = environment.stand_in_webui(sandbox) if "automatic1111" in sandboxed else ""
+        edge = await self._start_edge(ports, router, admin, key, webui)
         world = self._options.world if sandbox else ""
-        return Running(router, admin, providers, sandboxed, not_started, sandbox, world)
+        return Running(router, admin, providers, edge, key, sandboxed, not_started, sandbox, world)
+
+    def _key(self) -> str:
+        """A key for the edge, where it has none and only this machine reaches it; else empty."""
+        if self._environ.get(KEYS_VARIABLE) or self._environ.get(f"{KEYS_VARIABLE}_FILE"):
+            return ""
+        if not is_loopback(self._bind):
+            raise CannotStartError(
+                f"others can reach the edge on {self._bind} ({BIND_VARIABLE}), so it needs keys in {KEYS_VARIABLE} or "
+                f"{KEYS_VARIABLE}_FILE; make one with `imagegate key --user NAME`"
+            )
+        return new_key()
 
     async def _configured_providers(self) -> dict[str, bool]:
         """The providers of the router's configuration in order, and whether each takes part."""
@@ -135,6 +154,16 @@ class Startup:
         process, service = await self._start_service("router", ["imagegate.router"], ports.router, own, ROUTER_TIER)
         announced = await process.listening(ADMIN_LISTENING)  # before its other ports
         return service, f"{_reachable(self._bind)}:{announced['grpc']}"
+
+    async def _start_edge(self, ports: Ports, router: Service, admin: str, key: str, webui: str) -> Service:
+        """Start the edge, which gets to know no more of `key` than its hash; the service, at its URL."""
+        keys = as_document(entry(key, DEVELOPER, Role.OPERATOR)) if key else ""
+        own = environment.of_edge(
+            self._environ, router=router.address, admin=admin, port=ports.web, keys=keys, webui=webui
+        )
+        process, service = await self._start_service("edge", ["imagegate.edge"], ports.edge, own, EDGE_TIER)
+        announced = await process.listening(EDGE_LISTENING)  # before its other ports
+        return replace(service, address=f"http://{_reachable(self._bind)}:{announced['http']}")
 
     async def _start_service(
         self, name: str, module: Sequence[str], ports: Pair, environ: Mapping[str, str], tier: int

@@ -1,12 +1,14 @@
 """`imagegate up`: everything as processes on this machine, until a signal or the end of the router."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
 
+from imagegate.client.edge_file import EdgeAddress, noted
 from imagegate.client.fleet import Fleet
 from imagegate.client.logs import LogScreen
 from imagegate.client.running import Options, Running
@@ -26,10 +28,12 @@ async def up(options: Options, environ: Mapping[str, str], logs: Console, announ
     ready = False
     with _stopped_by_signals(fleet) as told:
         try:
-            announce(await fleet.run(Startup(fleet, options, environ).run()))
-            ready = True
-            fleet.settle()
-            await fleet.run(asyncio.Event().wait())
+            running = await fleet.run(Startup(fleet, options, environ).run())
+            with noted(EdgeAddress(running.edge.address, running.key, os.getpid()), environ):
+                announce(running)
+                ready = True
+                fleet.settle()
+                await fleet.run(asyncio.Event().wait())
         except asyncio.CancelledError:
             if not told.is_set():
                 raise

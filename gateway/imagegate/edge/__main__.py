@@ -9,21 +9,23 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from imagegate.client.address import ADMIN_VARIABLE, ROUTER_VARIABLE
-from imagegate.edge import database, house, keys
+from imagegate.client.address import ADMIN_VARIABLE, ROUTER_VARIABLE, router_address
+from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry, new_key
+from imagegate.edge import database, house
 from imagegate.edge.keys import Keyring
 from imagegate.edge.serving import serving_http
-from imagegate.edge.settings import KEYS_VARIABLE, LINK_KEYS_VARIABLE, EdgeSettings
+from imagegate.edge.settings import LINK_KEYS_VARIABLE, EdgeSettings
 from imagegate.runtime import malloc
-from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.metrics import ProcessMetrics, watch_in_force
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
-from imagegate.runtime.settings import ProcessSettings, Secret, SettingsError
+from imagegate.runtime.settings import ProcessSettings, Secret, SettingsError, is_loopback
 from imagegate.runtime.telemetry import configure_logging
 
 log = structlog.get_logger("imagegate.edge")
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+# Whose pictures those are that were made with the key of this process.
+DEVELOPER = "development"
 
 
 async def serve(environ: Mapping[str, str]) -> None:
@@ -35,7 +37,8 @@ async def serve(environ: Mapping[str, str]) -> None:
     _hide_passwords(environ, settings, redactor)
     keyring = _keyring(environ, process.bind, redactor)
     metrics = ProcessMetrics(CollectorRegistry())
-    router, admin = environ.get(ROUTER_VARIABLE), environ.get(ADMIN_VARIABLE, "")
+    watch_in_force(metrics.registry, "keys", lambda: keyring.revision, lambda: keyring.is_current)
+    router, admin = _router(environ), environ.get(ADMIN_VARIABLE, "")
     async with house.opened(settings, router, keyring, _link_keys(environ, redactor), admin) as parts:
         app = parts.front(metrics, redactor).app()
         app.on_shutdown.append(parts.stop_telling)
@@ -43,6 +46,7 @@ async def serve(environ: Mapping[str, str]) -> None:
             log.info("edge_listening", http=port)
             async with serving([], process, metrics, redactor):
                 await until_told_to_stop()
+                parts.health.leave()
 
 
 def main() -> int:
@@ -62,15 +66,25 @@ def _keyring(environ: Mapping[str, str], bind: str, redactor: Redactor) -> Keyri
     secret = Secret(KEYS_VARIABLE, environ, redactor.add)
     if secret.value():
         return Keyring.of(secret)
-    if bind not in LOOPBACK:
+    if file := environ.get(f"{KEYS_VARIABLE}_FILE"):
+        raise SettingsError(f"{KEYS_VARIABLE}_FILE: {file} cannot be read, or is empty")
+    if not is_loopback(bind):
         raise SettingsError(
             f"{KEYS_VARIABLE} or {KEYS_VARIABLE}_FILE is needed where others can reach it; "
-            "make a key with `imagegate key`"
+            "make a key with `imagegate key --user NAME`"
         )
-    key = keys.new_key()
+    key = new_key()
     print(f"no keys are configured; this one holds until the edge stops: {key}", file=sys.stderr)  # noqa: T201
     redactor.add(key)
-    return Keyring(lambda: f"keys: [{{user: development, role: operator, sha256: {keys.hashed(key)}}}]")
+    document = as_document(entry(key, DEVELOPER, Role.OPERATOR))
+    return Keyring(lambda: document)
+
+
+def _router(environ: Mapping[str, str]) -> str:
+    try:
+        return router_address(None, environ)
+    except ValueError as error:
+        raise SettingsError(f"{ROUTER_VARIABLE}: {error}") from None
 
 
 def _hide_passwords(environ: Mapping[str, str], settings: EdgeSettings, redactor: Redactor) -> None:

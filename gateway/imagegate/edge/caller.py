@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from imagegate.client.key import Role
 
-class Role(StrEnum):
-    """What a key is for: a user makes pictures and sees their own; an operator decides about breakers as well."""
-
-    USER = "user"
-    OPERATOR = "operator"
+__all__ = ["Access", "Caller", "Role"]
 
 
 class Access(StrEnum):

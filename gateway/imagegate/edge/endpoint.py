@@ -14,6 +14,20 @@ KIB, MIB = 1024, 1024 * 1024
 JSON_BYTES = 64 * KIB
 
 
+# More of the description of a route that takes an Idempotency-Key.
+IDEMPOTENT: Mapping[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "The same key and the same request again are one order, for 15 minutes.",
+            "schema": {"type": "string"},
+        }
+    ]
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call: what came, who asks, and the id that it has everywhere. `caller` is nobody where anybody may ask."""

@@ -2,25 +2,29 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from imagegate.client import AsyncClient
-from imagegate.edge import database, janitor, sse
+from imagegate.edge import database, janitor, openapi, sse
 from imagegate.edge.admission import Admission
 from imagegate.edge.api import board, family
 from imagegate.edge.api.board import Board, BoardPace
 from imagegate.edge.app import Front
+from imagegate.edge.backend import exchange
+from imagegate.edge.backend.answered import ErrorAnswer
 from imagegate.edge.backend.pictures import Pictures
 from imagegate.edge.backend.questions import Questions
-from imagegate.edge.endpoint import Endpoint
+from imagegate.edge.endpoint import Endpoint, Tell
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
+from imagegate.edge.health import Health
 from imagegate.edge.janitor import Janitor
 from imagegate.edge.keys import Keyring
 from imagegate.edge.links import Links
 from imagegate.edge.objects import Objects
+from imagegate.edge.openai.error import ErrorDocument, tell_error
 from imagegate.edge.openai.images import Images
 from imagegate.edge.openai.models import Models
 from imagegate.edge.page import Page
@@ -30,6 +34,13 @@ from imagegate.edge.settings import EdgeSettings
 from imagegate.edge.uploads import Uploads
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.settings import DATA_VARIABLE, SettingsError
+
+# How the two compatible families show a problem, for the description.
+PROBLEMS: Mapping[Tell, openapi.Shape] = {
+    exchange.tell: ("application/json", ErrorAnswer),
+    tell_error: ("application/json", ErrorDocument),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +56,11 @@ class House:
     routers: Routers
     board: Board
     pace: sse.Pace
+    health: Health
 
     def endpoints(self) -> list[Endpoint]:
         """Every route of the edge."""
-        return [
+        endpoints = [
             *self._api(),
             *Uploads(self.gallery, self.links, self.keyring).endpoints(),
             *Pictures(self.generating, self.links).endpoints(),
@@ -56,7 +68,9 @@ class House:
             *Images(self.generating, self.links, self.settings.public_url).endpoints(),
             *Models(self.client).endpoints(),
             *Page().endpoints(),
+            *self.health.endpoints(),
         ]
+        return [*endpoints, *openapi.endpoints(endpoints, PROBLEMS)]
 
     def _api(self) -> list[Endpoint]:
         return family.endpoints(
@@ -97,7 +111,10 @@ async def opened(
     `admin` is the routers' admin port as HOST:PORT, by default 50052 of the router's host; `routers` finds the replicas
     in another way than by these names. Raises SettingsError where one of them cannot be used.
     """
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts are nobody else's business
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and pictures are nobody else's
+    except OSError as error:
+        raise SettingsError(f"{DATA_VARIABLE}: {settings.data} cannot be used ({error.strerror})") from error
     url = settings.database or database.sqlite_in(settings.data)
     objects = Objects.at(settings.pictures or (settings.data / "pictures").resolve().as_uri())
     await objects.check()
@@ -107,12 +124,13 @@ async def opened(
         gallery = Gallery(records, objects, room, time.time)
         cleaner = Janitor(records, objects, settings.retention_days, time.time)
         routers = routers or Routers.behind(client.router, admin)
+        health = Health(records.check, time.monotonic)
         async with (
             janitor.at_work(cleaner),
             board.watching(routers.replicas, time.time, board_pace) as watched,
         ):
             generating = Generating(client, gallery)
-            yield House(settings, client, keyring, gallery, links, generating, routers, watched, pace)
+            yield House(settings, client, keyring, gallery, links, generating, routers, watched, pace, health)
 
 
 def some_link_key() -> Callable[[], str]:

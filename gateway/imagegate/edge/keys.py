@@ -1,36 +1,32 @@
-"""Bearer keys: made here, kept as hashes, read again when their file changes.
+"""Bearer keys: kept as hashes, read again when their file changes. `imagegate.client.key` makes them.
 
-A key is 256 random bits, so that SHA-256 alone keeps it (there is nothing to guess from), and begins with `ig_`, so
-that scanners find one that got lost. Several may belong to one user: a new one is added, put into use, the old one
-removed.
+Several may belong to one user: a new one is added, put into use, the old one removed.
 """
 
-import hashlib
-import re
-import secrets
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Annotated, Literal
 
 import structlog
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from imagegate.client.key import KEYS_VARIABLE, MAX_NOTE_LENGTH, USER, USER_RULE, hashed
 from imagegate.edge.caller import Caller, Role
-from imagegate.edge.settings import KEYS_VARIABLE
 from imagegate.runtime import strict_yaml
 from imagegate.runtime.settings import Secret, SettingsError
 
+__all__ = ["USER", "Entry", "Keyring", "entries_of", "hashed"]
+
 log = structlog.get_logger(__name__)
 
-PREFIX = "ig_"
 # What a request may bring along as a key at all; anything else is not worth a hash.
 MAX_KEY_LENGTH = 256
-USER = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62}[a-z0-9])?")
 
 
 def _user(value: str) -> str:
     if not USER.fullmatch(value):
-        raise ValueError("is 1 to 64 of a-z 0-9 _ . - and begins and ends with a letter or a digit")
+        raise ValueError(f"is {USER_RULE}")
     return value
 
 
@@ -44,7 +40,7 @@ class Entry(BaseModel):
     tier: Literal["", "free", "basic", "pro", "enterprise"] = ""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     # For people: which of a user's keys this is.
-    note: str = Field(default="", max_length=200)
+    note: str = Field(default="", max_length=MAX_NOTE_LENGTH)
 
     @property
     def caller(self) -> Caller:
@@ -56,16 +52,6 @@ class _Keys(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     keys: list[Entry] = Field(min_length=1)
-
-
-def new_key() -> str:
-    """A key that nobody has."""
-    return PREFIX + secrets.token_urlsafe(32)
-
-
-def hashed(key: str) -> str:
-    """What is kept of `key`."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def entries_of(text: str) -> list[Entry]:
@@ -89,16 +75,13 @@ def entries_of(text: str) -> list[Entry]:
 
 
 class Keyring:
-    """Who has which key, as the secret says now. A text that cannot be used keeps what was there before, and
-    `is_current` says so.
-    """
+    """Who has which key, as the secret says now. A text that cannot be used keeps what was there before."""
 
     def __init__(self, read: Callable[[], str]) -> None:
         """`read` gives the YAML text as it is now. Raises SettingsError where it cannot be used."""
         self._read = read
-        self._text = read()
+        self._seen = self._text = read()
         self._callers = _by_hash(self._text)
-        self.is_current = True
 
     @classmethod
     def of(cls, secret: Secret) -> "Keyring":
@@ -110,17 +93,28 @@ class Keyring:
         self._refresh()
         return self._callers.get(hashed(key)) if 0 < len(key) <= MAX_KEY_LENGTH else None
 
+    @property
+    def is_current(self) -> bool:
+        """Whether what is in force is what the secret says now."""
+        self._refresh()
+        return self._seen == self._text
+
+    @property
+    def revision(self) -> str:
+        """Which keys are in force: the same for the same text."""
+        self._refresh()
+        return sha256(self._text.encode()).hexdigest()[:12]
+
     def _refresh(self) -> None:
         text = self._read()
-        if text == self._text:
+        if text == self._seen:
             return
-        self._text = text
+        self._seen = text
         try:
             self._callers = _by_hash(text)
-            self.is_current = True
+            self._text = text
             log.info("keys_reloaded", keys=len(self._callers))
         except SettingsError as error:
-            self.is_current = False
             log.error("keys_not_reloaded", problem=str(error))  # noqa: TRY400 - the operator's mistake, told in full
 
 

@@ -4,9 +4,10 @@ import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import grpc
+from pydantic import BaseModel, Field
 
 from imagegate.client import GenerationError
 from imagegate.client.plain import plain
@@ -84,6 +85,27 @@ class Problem(Exception):
             {"data": base64.b64encode(each.data).decode(), "mime_type": each.mime_type, "seed": each.seed}
             for each in self.images
         ]
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field."""
+
+    field: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """A problem as `to_dict` has it, for the description of the API."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str = Field(description="One sentence with the remedy.")
+    reason: str = Field(description="What to decide on.")
+    request_id: str = Field(default="", description="As the header X-Request-Id has it.")
+    errors: list[FieldProblem] = Field(default=[], description="Every field that is wrong.")
+    attempts: list[dict[str, Any]] = Field(default=[], description="What was tried, and why it failed.")
+    retry_after: int | None = Field(default=None, description="Seconds after which trying again makes sense.")
 
 
 def of_error(error: GenerationError) -> Problem:

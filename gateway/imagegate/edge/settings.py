@@ -5,15 +5,11 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
-import platformdirs
 from pydantic import Field
 
-from imagegate.runtime.settings import EnvironmentSettings, SettingsError
+from imagegate.runtime.settings import EnvironmentSettings, SettingsError, data_folder
 
 PREFIX = "IMAGEGATE_EDGE_"
-DATA_VARIABLE = "IMAGEGATE_DATA"
-# YAML text, or with _FILE a file of it: who may (see `keys`).
-KEYS_VARIABLE = "IMAGEGATE_EDGE_KEYS"
 # Where AUTOMATIC1111 is; the provider's own variable.
 WEBUI_VARIABLE = "SD_API_URL"
 # What links are signed with; the first of several signs, all of them are believed.
@@ -50,7 +46,7 @@ class EdgeSettings(EnvironmentSettings):
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
         """The settings in `environ`. Raises SettingsError naming every variable that is wrong."""
-        data = environ.get(DATA_VARIABLE) or platformdirs.user_data_dir("imagegate")
+        data = str(data_folder(environ))
         webui_url = _without_user(environ.get(WEBUI_VARIABLE, ""))
         return cls.read({**environ, f"{PREFIX}data": data, f"{PREFIX}webui_url": webui_url}, PREFIX)
 

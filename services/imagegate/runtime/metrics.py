@@ -21,14 +21,19 @@ OTHER = "_other"
 
 
 class ProcessMetrics:
-    """What every process counts: its gRPC calls."""
+    """What every process counts: its calls."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._requests = Counter("imagegate_requests", "gRPC calls answered.", ["method", "code"], registry=registry)
+        self._requests = Counter(
+            "imagegate_requests",
+            "Calls answered: gRPC methods by gRPC codes, and on the edge routes by HTTP statuses.",
+            ["method", "code"],
+            registry=registry,
+        )
         self._durations = Histogram(
             "imagegate_request_duration_seconds",
-            "Time to answer a gRPC call.",
+            "Time to answer a call.",
             ["method"],
             buckets=DURATION_BUCKETS,
             registry=registry,
@@ -37,7 +42,7 @@ class ProcessMetrics:
         build.labels(version("imagegate")).set(1)
 
     def answered(self, method: str, code: str, seconds: float) -> None:
-        """A call of `method` ended with the gRPC code `code` (both from closed sets)."""
+        """A call of `method`, or of a route, ended with the gRPC code or HTTP status `code` (from closed sets)."""
         self._requests.labels(method, code).inc()
         self._durations.labels(method).observe(seconds)
 
@@ -99,24 +104,32 @@ class ProviderMetrics:
         """Show which catalogue is in force, and whether it is the one that the operator wants, whenever somebody
         looks.
         """
-        self._registry.register(_InForce(revision))
-        gauge = Gauge(
-            "imagegate_config_last_reload_ok",
-            "1 where the last reading of the models succeeded.",
-            registry=self._registry,
-        )
-        gauge.set_function(is_as_wanted)
+        watch_in_force(self._registry, "models", revision, is_as_wanted)
+
+
+def watch_in_force(
+    registry: CollectorRegistry, what: str, revision: Callable[[], str], is_as_wanted: Callable[[], bool]
+) -> None:
+    """Show which of `what` (models, keys) are in force, and whether they are those that the operator wants, whenever
+    somebody looks.
+    """
+    gauge = Gauge(
+        "imagegate_config_last_reload_ok", f"1 where the last reading of the {what} succeeded.", registry=registry
+    )
+    gauge.set_function(is_as_wanted)
+    registry.register(_InForce(f"The {what} in force, by their revision.", revision))
 
 
 class _InForce(Collector):
-    """The catalogue that is in force at the time of scraping, by its revision."""
+    """What is in force at the time of scraping, by its revision."""
 
-    def __init__(self, revision: Callable[[], str]) -> None:
+    def __init__(self, told: str, revision: Callable[[], str]) -> None:
+        self._told = told
         self._revision = revision
 
     def collect(self) -> Iterator[Metric]:
         """One sample."""
-        info = GaugeMetricFamily("imagegate_config_info", "The models in force, by their revision.", labels=["hash"])
+        info = GaugeMetricFamily("imagegate_config_info", self._told, labels=["hash"])
         info.add_metric([self._revision()], 1)
         yield info
 

@@ -6,14 +6,19 @@ secret), which is read again when it changes.
 
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_hex
 from typing import Annotated, Literal, Self
 
+import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from yarl import URL
 
 PROVIDER_PREFIX = "IMAGEGATE_{provider}_"
+BIND_VARIABLE = "IMAGEGATE_BIND"
+DEFAULT_BIND = "127.0.0.1"
+DATA_VARIABLE = "IMAGEGATE_DATA"
 
 
 class SettingsError(ValueError):
@@ -72,7 +77,7 @@ class EnvironmentSettings(BaseModel):
 class ProcessSettings(EnvironmentSettings):
     """What every process of ours takes (variables begin with IMAGEGATE_)."""
 
-    bind: str = Field(default="127.0.0.1", alias="BIND")
+    bind: str = Field(default=DEFAULT_BIND, alias="BIND")
     port: int = Field(default=50051, ge=0, le=65535, alias="PORT")
     http_port: int = Field(default=9464, ge=0, le=65535, alias="HTTP_PORT")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", alias="LOG_LEVEL")
@@ -87,6 +92,19 @@ class ProcessSettings(EnvironmentSettings):
     input_uris: bool = Field(default=False, alias="INPUT_URIS")
     # A folder with the operator's own poses.
     pose_templates: Path | None = Field(default=None, alias="POSE_TEMPLATES")
+
+
+def data_folder(environ: Mapping[str, str]) -> Path:
+    """Where a process keeps what has to last: IMAGEGATE_DATA, else the folder that this system has for it."""
+    return Path(environ.get(DATA_VARIABLE) or platformdirs.user_data_dir("imagegate", appauthor=False))
+
+
+def is_loopback(bind: str) -> bool:
+    """Whether only this machine reaches who listens on `bind`."""
+    try:
+        return ip_address(bind.strip("[]")).is_loopback
+    except ValueError:
+        return bind == "localhost"
 
 
 class ProviderSettings(EnvironmentSettings):

@@ -24,6 +24,7 @@ from imagegate.client import Client, GenerationError, Result
 from imagegate.client.files import CannotWriteError, Destination
 from imagegate.client.leash import leashed
 from imagegate.client.output import console, print_attempts, print_result
+from imagegate.runtime.settings import DATA_VARIABLE
 
 ROUTE = "avatar"
 UP = ("-m", "imagegate.client", "up", "--sandbox", "--world", "2025", "--ports", "auto", "--json")
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     screen, began = console(), time.monotonic()
     try:
         destination = Destination.of(folder)
-        _say(screen, "Starting stand-ins of the upstreams, the providers and the router …")
+        _say(screen, "Starting stand-ins of the upstreams, the providers, the router and the edge …")
         with _up(_clean(os.environ)) as ready, Client(ready["router"], timeout=CALL_SECONDS) as client:
             for number, step in enumerate(STEPS, start=1):
                 _say(screen, f"\n{number}. {step.story}", style="bold")
@@ -145,8 +146,10 @@ def _take_down(sandbox: str, upstreams: Sequence[str]) -> None:
 @contextmanager
 def _up(environ: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """`imagegate up` with stand-ins: the line that it prints when it is ready; stopped when the block is left."""
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(leashed(*UP), env=environ, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603
+    # Nothing of the demo is kept but the pictures that it saves.
+    with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as data:
+        own = {**environ, DATA_VARIABLE: data}
+        process = subprocess.Popen(leashed(*UP), env=own, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603
         try:
             yield _ready_line(process, log)
         finally:

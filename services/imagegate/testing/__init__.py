@@ -7,6 +7,8 @@
 | FakeReplica, entry, failed | what a router remembers and decides, the candidates of a request, how attempts fail |
 | ScriptedProvider | a provider, with replies written beforehand |
 | serving_provider, serving_router | the real services around them, on real sockets of this process |
+| serving_edge (`fronted`) | the edge in front of a router, on a real socket of this process |
+| system | everything as processes, the edge among them where it is asked for |
 | sandboxed, fronts | the real providers in front of the sandbox, and what may stand between them |
 | House | a router over several scripted providers |
 | HeldThreads | the threads of an event loop, until a test lets them go |

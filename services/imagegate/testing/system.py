@@ -13,8 +13,11 @@ import aiohttp
 
 from imagegate.client import AsyncClient
 from imagegate.client.health import until_serving
-from imagegate.client.process import Process, log_event
+from imagegate.client.key import KEYS_VARIABLE
+from imagegate.client.process import ADMIN_LISTENING, EDGE_LISTENING, Process, log_event
+from imagegate.runtime.settings import DATA_VARIABLE
 from imagegate.sandbox.app import Pace, Sandbox, serving
+from imagegate.testing import fronted
 
 PROVIDERS = ("huggingface", "fal", "automatic1111")
 KEYS = {"HUGGINGFACE_API_KEY": "hf_sandbox_free_account", "FAL_KEY": "sandbox-id:sandbox-secret", "SD_ENABLED": "true"}
@@ -24,7 +27,7 @@ STOP_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Member:
-    """One of our processes: where it is, and every line that it wrote."""
+    """One of our processes: where it is (the edge by its URL), and every line that it wrote."""
 
     process: Process
     address: str
@@ -45,7 +48,7 @@ class Member:
 
 @dataclass(slots=True)
 class System:
-    """Everything, running. `members` has the providers and `router`."""
+    """Everything, running. `members` has the providers, `router` and, where it was asked for, `edge`."""
 
     sandbox: Sandbox
     members: dict[str, Member]
@@ -71,8 +74,12 @@ async def system(
     providers: Sequence[str] = PROVIDERS,
     world: str = "today",
     pace: Pace | None = None,
+    edge_data: Path | None = None,
 ) -> AsyncIterator[System]:
-    """Run the system with the packaged configuration, free keys and `environ` on top (an empty value unsets)."""
+    """Run the system with the packaged configuration, free keys and `environ` on top (an empty value unsets).
+
+    With `edge_data`, the folder of what it keeps, there is an edge as well; it knows the keys of `fronted`.
+    """
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(
             serving(world="2025" if world == "2025" else "today", pace=pace or Pace())
@@ -88,7 +95,9 @@ async def system(
             f"IMAGEGATE_PROVIDERS__{name.upper()}__TARGET": member.address
             for name, member in zip(providers, started, strict=True)
         }
-        await _start(members, "router", ["imagegate.router"], {**own, **targets})
+        router = await _start(members, "router", ["imagegate.router"], {**own, **targets})
+        if edge_data is not None:
+            await _start_edge(members, router, edge_data, own)
         yield System(sandbox, members)
 
 
@@ -101,6 +110,18 @@ async def router_alone(configuration: Path, environ: Mapping[str, str] | None = 
         yield await _start(members, "router", ["imagegate.router"], own)
     finally:
         await _stop(members)
+
+
+async def _start_edge(members: dict[str, Member], router: Member, data: Path, environ: Mapping[str, str]) -> None:
+    admin = str(router.events(ADMIN_LISTENING)[0]["grpc"])
+    decided = {
+        "IMAGEGATE_ROUTER": router.address,
+        "IMAGEGATE_ADMIN": f"127.0.0.1:{admin}",
+        "IMAGEGATE_EDGE_PORT": "0",
+        DATA_VARIABLE: str(data),
+    }
+    edge = await _start(members, "edge", ["imagegate.edge"], {KEYS_VARIABLE: fronted.KEYS, **environ, **decided})
+    edge.address = f"http://127.0.0.1:{edge.events(EDGE_LISTENING)[0]['http']}"
 
 
 async def _start(members: dict[str, Member], name: str, module: Sequence[str], environ: Mapping[str, str]) -> Member:

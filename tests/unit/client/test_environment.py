@@ -10,6 +10,10 @@ KEYS = {
     "FAL_KEY": "fal_real",
     "FAL_KEY_FILE": "/run/fal",
     "SD_API_AUTH": "user:real",
+    "IMAGEGATE_EDGE_KEYS": "keys: []",
+    "IMAGEGATE_EDGE_LINK_KEYS_FILE": "/run/links",
+    "IMAGEGATE_EDGE_DATABASE": "postgresql://edge:real@database/edge",
+    "AWS_SECRET_ACCESS_KEY": "s3_real",
 }
 PLAIN = {
     "PATH": "/bin",
@@ -28,6 +32,15 @@ SANDBOX = "http://127.0.0.1:8090"
         ("fal", {"FAL_KEY", "FAL_KEY_FILE"}),
         ("automatic1111", {"SD_API_AUTH"}),
         ("sketch", set()),
+        (
+            "edge",
+            {
+                "IMAGEGATE_EDGE_KEYS",
+                "IMAGEGATE_EDGE_LINK_KEYS_FILE",
+                "IMAGEGATE_EDGE_DATABASE",
+                "AWS_SECRET_ACCESS_KEY",
+            },
+        ),
     ],
 )
 def test_a_provider_sees_its_own_keys_and_nobody_elses(provider: str, own: set[str]) -> None:
@@ -42,6 +55,16 @@ def test_the_router_and_the_sandbox_see_no_key() -> None:
     assert environment.without_keys(ENVIRON) == PLAIN
     seen = environment.of_router(ENVIRON, {"IMAGEGATE_PROVIDERS__FAL__TARGET": "a:1"}, admin_port=0)
     assert seen == PLAIN | {"IMAGEGATE_PROVIDERS__FAL__TARGET": "a:1", "IMAGEGATE_ADMIN_PORT": "0"}
+
+
+def test_the_edge_sees_its_own_secrets_and_where_the_router_is() -> None:
+    """P12: it gets no upstream's key; the keys that `up` makes stand in their variable, as hashes."""
+    seen = environment.of_edge(ENVIRON, router="a:1", admin="a:2", port=0)
+    assert seen["IMAGEGATE_EDGE_KEYS"] == "keys: []"
+    assert (seen["IMAGEGATE_ROUTER"], seen["IMAGEGATE_ADMIN"], seen["IMAGEGATE_EDGE_PORT"]) == ("a:1", "a:2", "0")
+    assert not {name for name in seen if name.startswith(("HUGGINGFACE_API", "FAL_KEY", "SD_API"))}
+    made = environment.of_edge({}, router="a:1", admin="a:2", port=0, keys="x", webui="http://sandbox/automatic1111")
+    assert (made["IMAGEGATE_EDGE_KEYS"], made["SD_API_URL"]) == ("x", "http://sandbox/automatic1111")
 
 
 @pytest.mark.parametrize("provider", environment.STAND_INS)

@@ -10,6 +10,7 @@
 | doctor | doctor |
 | record | requests, why |
 | breaker | breaker open, close, observe, clear, list |
+| edge | open, key |
 | local | up, sandbox, config check, config show |
 | options, asking | what several take, and how they ask |
 """

@@ -39,7 +39,7 @@ def up(
     ports: Annotated[PortChoice, typer.Option(help="The well-known ports, or free ones.")] = PortChoice.FIXED,
     as_json: Json = False,
 ) -> int:
-    """Run providers and router on this machine until Ctrl-C."""
+    """Run providers, router and edge here until Ctrl-C."""
     if world and not sandbox:
         raise typer.BadParameter("--world is for the stand-ins; add --sandbox")
     out = output.console()

@@ -13,7 +13,7 @@
 | record | what became of requests |
 | breaker | what operators have decided |
 | doctor | what works, and what to do where it does not |
-| local | what `up` started, and what is wrong with files |
+| local | what `up` started, keys that were made, and what is wrong with files |
 """
 
 from imagegate.client.output.batch import batch_on
@@ -21,7 +21,7 @@ from imagegate.client.output.breaker import print_decisions, print_overrides, pr
 from imagegate.client.output.catalog import print_models
 from imagegate.client.output.doctor import print_diagnosis, print_plan
 from imagegate.client.output.explanation import print_explanation
-from imagegate.client.output.local import print_problems, print_running
+from imagegate.client.output.local import print_key, print_problems, print_running
 from imagegate.client.output.picture import print_attempts, print_result
 from imagegate.client.output.pose import print_poses
 from imagegate.client.output.progress import counter, progress_on, spinner
@@ -38,6 +38,7 @@ __all__ = [
     "print_decisions",
     "print_diagnosis",
     "print_explanation",
+    "print_key",
     "print_models",
     "print_overrides",
     "print_plan",

@@ -20,7 +20,7 @@ from imagegate.edge.api.record import Answer, Record, Sign, data_url
 from imagegate.edge.api.schema import Generation
 from imagegate.edge.body import Body
 from imagegate.edge.caller import Caller
-from imagegate.edge.endpoint import MIB, Call, Endpoint, tell_problem
+from imagegate.edge.endpoint import IDEMPOTENT, MIB, Call, Endpoint, tell_problem
 from imagegate.edge.gallery import Gallery, Picture
 from imagegate.edge.generating import Generating, Made, Order
 from imagegate.edge.problem import invalid
@@ -61,6 +61,8 @@ class Generations:
                 generates=True,
                 takes=Generation,
                 answers=Answer,
+                answers_media=(sse.MEDIA_TYPE,),
+                openapi=IDEMPOTENT,
             ),
             Endpoint(
                 "POST",

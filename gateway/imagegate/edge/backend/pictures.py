@@ -17,7 +17,7 @@ from imagegate.edge.backend.asked import BatchRequest, PictureRequest
 from imagegate.edge.backend.exchange import MEDIA, answer, read_any, tell
 from imagegate.edge.backend.failing import failed_item
 from imagegate.edge.body import Body
-from imagegate.edge.endpoint import KIB, MIB, Call, Endpoint
+from imagegate.edge.endpoint import IDEMPOTENT, KIB, MIB, Call, Endpoint
 from imagegate.edge.generating import Generating, Order
 from imagegate.edge.links import Links
 from imagegate.edge.problem import Problem, of_error
@@ -49,6 +49,7 @@ class Pictures:
                 takes=PictureRequest,
                 media=MEDIA,
                 answers=PictureAnswer,
+                openapi=IDEMPOTENT,
             ),
             Endpoint(
                 "POST",

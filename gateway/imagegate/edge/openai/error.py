@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from imagegate.client.result import Attempt
 from imagegate.edge.problem import Problem
@@ -23,6 +24,22 @@ BLAMED = {str(Reason.MODEL_NOT_FOUND): "model", str(Reason.CONTENT_REJECTED): "p
 PARAMETERS = {"count": "n", "width": "size", "height": "size", "format": "output_format", "task": "image"}
 # What the block of our own tells beside the error.
 OURS = ("reason", "request_id", "attempts", "retry_after", "images")
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong, by OpenAI's names; `imagegate` has what we know besides."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+    imagegate: dict[str, Any]
+
+
+class ErrorDocument(BaseModel):
+    """A problem as `error_of` has it, for the description of the API."""
+
+    error: ErrorDetail
 
 
 def tell_error(problem: Problem, request_id: str) -> web.Response:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import web
 
 from imagegate.edge.body import MULTIPART, Body
-from imagegate.edge.endpoint import KIB, MIB, Call, Endpoint
+from imagegate.edge.endpoint import IDEMPOTENT, KIB, MIB, Call, Endpoint
 from imagegate.edge.generating import Generating, Made
 from imagegate.edge.links import Links
 from imagegate.edge.openai import answer, order, stream
@@ -17,6 +17,7 @@ from imagegate.edge.openai.form import MASK, EditForm, edited
 from imagegate.edge.openai.mask import NoMaskError, repainted
 from imagegate.edge.openai.order import Ordered
 from imagegate.edge.openai.schema import Asked, Generation, invalid, read, refused
+from imagegate.edge.sse import MEDIA_TYPE
 from imagegate.runtime.images import NotAPicture
 from imagegate.runtime.validation import MAX_INPUT_BYTES
 
@@ -50,6 +51,8 @@ class Images:
                 generates=True,
                 takes=Generation,
                 answers=Answer,
+                answers_media=(MEDIA_TYPE,),
+                openapi=IDEMPOTENT,
             ),
             Endpoint(
                 "POST",
@@ -62,6 +65,8 @@ class Images:
                 takes=EditForm,
                 media=(MULTIPART,),
                 answers=Answer,
+                answers_media=(MEDIA_TYPE,),
+                openapi=IDEMPOTENT,
             ),
         ]
 
