@@ -122,7 +122,8 @@ class Standings(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """The breakers: one series per configured provider, scope and state; scope `model` is the worst of its models.
-        Which models reject everything: one series per model of the catalogues.
+        Which models reject everything: one series per model of the catalogues. Which routes have nobody to ask: one
+        series per route.
         """
         states = GaugeMetricFamily(
             "imagegate_breaker_state", "1 for the state a breaker is in.", labels=["provider", "scope", "state"]
@@ -143,3 +144,12 @@ class Standings(Collector):
             for model in catalogue.models:
                 rejecting.add_metric([provider, model.key], float(bool(admission.rejecting(provider, model.key))))
         yield rejecting
+        available = GaugeMetricFamily(
+            "imagegate_route_available",
+            "1 while a route has a candidate that would be tried now; absent where all of them are switched off.",
+            labels=["route"],
+        )
+        for route in self._router.config.routes if self._router.config else ():
+            if self._router.is_switched_on(route):
+                available.add_metric([route], float(self._router.is_available(route)))
+        yield available

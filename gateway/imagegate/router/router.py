@@ -187,6 +187,16 @@ class Router:
         turns = line_up(entries, self.admission, self.clock()).turns
         return any(not turn.trickles for turn in turns)  # one request a second makes nothing available
 
+    def is_switched_on(self, route: str) -> bool:
+        """Whether any candidate of a route is switched on, by the configuration and by its provider."""
+        config = self.configured()
+        return any(
+            config.providers[candidate.provider].enabled
+            and not self.catalogues.offer(candidate.provider).disabled_reason
+            and (candidate.model is None or candidate.model.enabled)
+            for candidate in self.resolve(route).candidates
+        )
+
     def offered(self) -> Sequence[Offered]:
         """Every model that is known, and what would become of each now if it were asked for alone."""
         now, known = self.clock(), self.catalogues.known
