@@ -13,7 +13,8 @@ from imagegate.router.catalogues import Catalogues
 from imagegate.router.config import ModelOverrides, RouteOptions, RouterConfig
 from imagegate.router.course import Course, Ended, Passed, Pause, Try, Warm
 from imagegate.router.endpoint import Endpoint, Sighting, Tell
-from imagegate.router.events import ConfigLoaded, Listener, RequestFinished
+from imagegate.router.estimate import cost_of
+from imagegate.router.events import ConfigLoaded, CreditsSpent, Listener, RequestFinished
 from imagegate.router.offers import Offered
 from imagegate.router.ranking import Entry, Obstacle, line_up
 from imagegate.router.repeats import RepeatBudget
@@ -315,11 +316,17 @@ class Router:
             raise
         else:
             course.delivered(self.clock(), sighting.upstream_id)
+            self._tell_cost(attempt.candidate, course.request)
             return body
         finally:
             if tell is not None:
                 tell(progress.finished(course.record, self.clock()))
         return None
+
+    def _tell_cost(self, candidate: Candidate, request: generation_pb2.GenerateRequest) -> None:
+        credits = cost_of(candidate, request)
+        if credits is not None:
+            self._emit(CreditsSpent(candidate.provider, candidate.key, credits))
 
     async def _call(self, journey: Journey, attempt: Try, sighting: Sighting, tell: Tell | None) -> bytes:
         metadata = {
