@@ -30,6 +30,7 @@ class RouterMetrics:
     """Counts the events of `router`, whose catalogues close the set of labels."""
 
     def __init__(self, registry: CollectorRegistry, router: Router) -> None:
+        self._router = router
         self._is_known = router.catalogues.has
         registry.register(Standings(router))
 
@@ -121,6 +122,9 @@ class RouterMetrics:
         if digest:
             self._config.clear()
             self._config.labels(digest).set(1)
+        for provider in self._router.config.providers if self._router.config else ():
+            for scope in ("provider", "model"):  # there before it counts, as credits are
+                self._moves.labels(provider, scope, State.CLOSED.value, "")
 
 
 class Standings(Collector):
