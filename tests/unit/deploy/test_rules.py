@@ -14,7 +14,9 @@ OBSERVABILITY = Path(__file__).parents[3] / "deploy/observability"
 
 def shipped() -> list[dict[str, Any]]:
     return [
-        rule for group in yaml.safe_load((OBSERVABILITY / "rules.yaml").read_text())["groups"] for rule in group["rules"]
+        rule
+        for group in yaml.safe_load((OBSERVABILITY / "rules.yaml").read_text())["groups"]
+        for rule in group["rules"]
     ]
 
 
