@@ -203,7 +203,7 @@ PROCESSES = Row(
         _one(
             "Processes",
             "none",
-            "up and on (job) group by (job) (last_over_time(imagegate_build_info[1d]))",
+            "up and on (namespace, job) group by (namespace, job) (last_over_time(imagegate_build_info[1d]))",
             "{{job}} {{instance}}",
             ["down", "up"],
         ),
