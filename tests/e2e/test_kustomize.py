@@ -93,7 +93,7 @@ WITHOUT_SCHEMA: Mapping[str, Callable[[Manifest, Sequence[Manifest]], None]] = {
 
 
 def test_every_object_is_what_kubernetes_takes(objects: Sequence[Manifest]) -> None:
-    """Every object passes its schema, unknown fields refused; what has no schema is on a list, with a check of ours."""
+    """S3: every object passes its schema, unknown fields refused; what has no schema is on a list, with a check of ours."""
     for each in objects:
         if each["kind"] in WITHOUT_SCHEMA:
             with pytest.raises(kubernetes_validate.SchemaNotFoundError):
@@ -144,7 +144,7 @@ def test_what_is_under_way_is_finished(objects: Sequence[Manifest]) -> None:
 
 
 def test_readiness_is_grpc_health(objects: Sequence[Manifest]) -> None:
-    """Kubernetes asks gRPC health with an empty service name, which never depends on an upstream."""
+    """S3: Kubernetes asks gRPC health with an empty service name, which never depends on an upstream."""
     for _, _, container in pods(objects):
         if container["args"][0] != "imagegate.sandbox":
             assert container["readinessProbe"]["grpc"] == {"port": 50051}
