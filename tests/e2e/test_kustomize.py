@@ -93,7 +93,7 @@ WITHOUT_SCHEMA: Mapping[str, Callable[[Manifest, Sequence[Manifest]], None]] = {
 
 
 def test_every_object_is_what_kubernetes_takes(objects: Sequence[Manifest]) -> None:
-    """S3: every object passes its schema, unknown fields refused; what has no schema is on a list, with a check of ours."""
+    """S3: every object passes its schema, unknown fields refused; what has none is on a list, with a check of ours."""
     for each in objects:
         if each["kind"] in WITHOUT_SCHEMA:
             with pytest.raises(kubernetes_validate.SchemaNotFoundError):
