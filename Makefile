@@ -9,7 +9,7 @@ PROTOS := $(wildcard protos/imagegate/v1/*.proto)
 SERVICES := $(shell grep -l '^service ' $(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev protos protos-baseline check test e2e nightly bench simulate up demo lock clean
+.PHONY: help install install-dev protos protos-baseline check test e2e nightly bench simulate observability image up demo lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -75,6 +75,12 @@ bench: install-dev ## what an open breaker, and having nobody to ask, cost a cal
 
 simulate: install-dev ## our routing policy and two others under every fault, as a table; ARGS="--help" for more
 	PYTHONPATH=tests $(BIN)/python -m simulation $(ARGS)
+
+observability: install-dev ## write the dashboard, and the alerts as a Kubernetes object, from deploy/observability
+	PYTHONPATH=deploy $(BIN)/python -m observability
+
+image: ## build the image with docker, podman or buildah, and say which; NAME= BASE= ENGINE= BUILD_FLAGS=
+	BASE=$(BASE) ENGINE=$(ENGINE) BUILD_FLAGS="$(BUILD_FLAGS)" deploy/image.sh $(NAME)
 
 up: install ## start providers, router and edge here; add ARGS="--sandbox" to play without keys
 	$(BIN)/imagegate up $(ARGS)

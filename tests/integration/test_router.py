@@ -389,6 +389,26 @@ async def test_the_failure_rate_of_each_provider_can_be_read_from_the_metrics(ho
     assert 'imagegate_inflight{provider="a"} 0' in text
 
 
+async def test_credits_of_what_was_delivered_can_be_read_from_the_metrics(house: House) -> None:
+    """P11: credits are counted by provider and model for what was delivered, and stand at 0 before that."""
+    await house.build([failure(Reason.UPSTREAM_ERROR)], [])
+    await house.generate(Request(prompt="a fox", count=2))
+    assert 'imagegate_credits_total{model="model",provider="a"} 0.0' in (await scraped(house)).decode()
+    await house.generate()
+    text = (await scraped(house)).decode()
+    assert 'imagegate_credits_total{model="model",provider="a"} 3.0' in text
+    assert 'imagegate_credits_total{model="model",provider="b"} 6.0' in text
+
+
+async def test_a_refused_account_can_be_read_from_the_metrics(house: House) -> None:
+    """S2: while an upstream refuses its key, that provider has a series that says so, and no other provider has."""
+    await house.build([failure(Reason.CREDENTIALS_REJECTED)], [])
+    await house.generate()
+    text = (await scraped(house)).decode()
+    assert 'imagegate_provider_refused{provider="a",reason="credentials_rejected"} 1.0' in text
+    assert 'imagegate_provider_refused{provider="b"' not in text
+
+
 async def scraped(house: House) -> bytes:
     """The router's /metrics."""
     import aiohttp

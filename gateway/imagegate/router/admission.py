@@ -272,8 +272,12 @@ class Admission:
 
     def refused_because(self, provider: str, now: float) -> Reason | None:
         """Why the provider's account was refused, while its breaker is open for that."""
+        return self.refused(provider, now) if self.state(provider, "", now) is State.OPEN else None
+
+    def refused(self, provider: str, now: float) -> Reason | None:
+        """Why the provider's account was refused, until it delivers again."""
         scope = self._providers.get(provider)
-        if scope is None or not scope.breaker.is_refused or scope.breaker.peek(now) is not State.OPEN:
+        if scope is None or not scope.breaker.is_refused or scope.breaker.peek(now) is State.CLOSED:
             return None
         return scope.breaker.because.reason if scope.breaker.because else None
 

@@ -19,6 +19,8 @@ def cost_of(candidate: Candidate, request: generation_pb2.GenerateRequest) -> in
     """The credits for all pictures of the request, if the candidate delivers them; None where nobody knows."""
     if candidate.model is None:
         return None
+    if candidate.model.priced_by == "picture":
+        return price(candidate.model, {}, count_of(request))
     fitted = fit(request, candidate.model, drawn_seed=0)  # a seed costs nothing
     return price(candidate.model, fitted.parameters, count_of(request))
 

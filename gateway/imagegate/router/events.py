@@ -25,6 +25,15 @@ class AttemptFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class CreditsSpent:
+    """A request was delivered by `provider`/`model`, for so many credits by the catalogue's price."""
+
+    provider: str
+    model: str
+    credits: int
+
+
+@dataclass(frozen=True, slots=True)
 class CandidateSkipped:
     """A candidate was passed over."""
 
@@ -84,6 +93,7 @@ class ConfigLoaded:
 Event = (
     AttemptStarted
     | AttemptFinished
+    | CreditsSpent
     | CandidateSkipped
     | FellBack
     | ChargeRisked

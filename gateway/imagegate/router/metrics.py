@@ -15,6 +15,7 @@ from imagegate.router.events import (
     CandidateSkipped,
     ChargeRisked,
     ConfigLoaded,
+    CreditsSpent,
     Event,
     FellBack,
     GateClosed,
@@ -29,6 +30,7 @@ class RouterMetrics:
     """Counts the events of `router`, whose catalogues close the set of labels."""
 
     def __init__(self, registry: CollectorRegistry, router: Router) -> None:
+        self._router = router
         self._is_known = router.catalogues.has
         registry.register(Standings(router))
 
@@ -53,6 +55,7 @@ class RouterMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
+        self._credits = counter("credits", "Credits of delivered requests, by the catalogue.", "provider", "model")
         self._fallbacks = counter(
             "fallbacks", "Attempts after a failure elsewhere.", "from_provider", "to_provider", "reason"
         )
@@ -75,10 +78,14 @@ class RouterMetrics:
     def __call__(self, event: Event) -> None:
         """Count one event."""
         match event:
-            case AttemptStarted(provider):
+            case AttemptStarted(provider, model):
                 self._inflight.labels(provider).inc()
+                # There before it counts: Prometheus sees no increase in a series that appears.
+                self._credits.labels(provider, self._label(provider, model))
             case AttemptFinished():
                 self._finished(event)
+            case CreditsSpent(provider, model, credits):
+                self._credits.labels(provider, self._label(provider, model)).inc(credits)
             case CandidateSkipped(provider, _, reason):
                 self._skips.labels(provider, reason.lower()).inc()
             case FellBack(origin, destination, reason):
@@ -94,12 +101,15 @@ class RouterMetrics:
             case ConfigLoaded(digest):
                 self._loaded(digest)
 
+    def _label(self, provider: str, model: str) -> str:
+        return model if self._is_known(provider, model) else OTHER
+
     def _finished(self, event: AttemptFinished) -> None:
         self._inflight.labels(event.provider).dec()
         reason = event.failure.reason if event.failure else None
         outcome = reason.lower() if reason else "ok"
         group = verdict_on(reason).group.value if reason else Group.OK.value
-        model = event.model if self._is_known(event.provider, event.model) else OTHER
+        model = self._label(event.provider, event.model)
         self._attempts.labels(event.provider, model, outcome, group).inc()
         self._durations.labels(event.provider, model, group).observe(event.seconds)
 
@@ -112,6 +122,9 @@ class RouterMetrics:
         if digest:
             self._config.clear()
             self._config.labels(digest).set(1)
+        for provider in self._router.config.providers if self._router.config else ():
+            for scope in ("provider", "model"):  # there before it counts, as credits are
+                self._moves.labels(provider, scope, State.CLOSED.value, "")
 
 
 class Standings(Collector):
@@ -122,7 +135,8 @@ class Standings(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """The breakers: one series per configured provider, scope and state; scope `model` is the worst of its models.
-        Which models reject everything: one series per model of the catalogues.
+        Which accounts are refused: one series per such provider. Which models reject everything: one series per model
+        of the catalogues. Which routes have nobody to ask: one series per route.
         """
         states = GaugeMetricFamily(
             "imagegate_breaker_state", "1 for the state a breaker is in.", labels=["provider", "scope", "state"]
@@ -136,6 +150,16 @@ class Standings(Collector):
                 for state in State:
                     states.add_metric([provider, scope, state.value], float(state is current))
         yield states
+        refused = GaugeMetricFamily(
+            "imagegate_provider_refused",
+            "1 from when an upstream refused the account until it delivers again.",
+            labels=["provider", "reason"],
+        )
+        for provider in self._router.config.providers if self._router.config else ():
+            reason = admission.refused(provider, now)
+            if reason is not None:
+                refused.add_metric([provider, reason.lower()], 1.0)
+        yield refused
         rejecting = GaugeMetricFamily(
             "imagegate_model_rejecting", "1 while a model rejects every input.", labels=["provider", "model"]
         )
@@ -143,3 +167,12 @@ class Standings(Collector):
             for model in catalogue.models:
                 rejecting.add_metric([provider, model.key], float(bool(admission.rejecting(provider, model.key))))
         yield rejecting
+        available = GaugeMetricFamily(
+            "imagegate_route_available",
+            "1 while a route has a candidate that would be tried now; absent where all of them are switched off.",
+            labels=["route"],
+        )
+        for route in self._router.config.routes if self._router.config else ():
+            if self._router.is_switched_on(route):
+                available.add_metric([route], float(self._router.is_available(route)))
+        yield available

@@ -13,7 +13,8 @@ from imagegate.router.catalogues import Catalogues
 from imagegate.router.config import ModelOverrides, RouteOptions, RouterConfig
 from imagegate.router.course import Course, Ended, Passed, Pause, Try, Warm
 from imagegate.router.endpoint import Endpoint, Sighting, Tell
-from imagegate.router.events import ConfigLoaded, Listener, RequestFinished
+from imagegate.router.estimate import cost_of
+from imagegate.router.events import ConfigLoaded, CreditsSpent, Listener, RequestFinished
 from imagegate.router.offers import Offered
 from imagegate.router.ranking import Entry, Obstacle, line_up
 from imagegate.router.repeats import RepeatBudget
@@ -187,6 +188,16 @@ class Router:
         turns = line_up(entries, self.admission, self.clock()).turns
         return any(not turn.trickles for turn in turns)  # one request a second makes nothing available
 
+    def is_switched_on(self, route: str) -> bool:
+        """Whether any candidate of a route is switched on, by the configuration and by its provider."""
+        config = self.configured()
+        return any(
+            config.providers[candidate.provider].enabled
+            and not self.catalogues.offer(candidate.provider).disabled_reason
+            and (candidate.model is None or candidate.model.enabled)
+            for candidate in self.resolve(route).candidates
+        )
+
     def offered(self) -> Sequence[Offered]:
         """Every model that is known, and what would become of each now if it were asked for alone."""
         now, known = self.clock(), self.catalogues.known
@@ -305,11 +316,17 @@ class Router:
             raise
         else:
             course.delivered(self.clock(), sighting.upstream_id)
+            self._tell_cost(attempt.candidate, course.request)
             return body
         finally:
             if tell is not None:
                 tell(progress.finished(course.record, self.clock()))
         return None
+
+    def _tell_cost(self, candidate: Candidate, request: generation_pb2.GenerateRequest) -> None:
+        credits = cost_of(candidate, request)
+        if credits is not None:
+            self._emit(CreditsSpent(candidate.provider, candidate.key, credits))
 
     async def _call(self, journey: Journey, attempt: Try, sighting: Sighting, tell: Tell | None) -> bytes:
         metadata = {

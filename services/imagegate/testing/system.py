@@ -32,6 +32,7 @@ class Member:
     process: Process
     address: str
     http: str
+    environ: Mapping[str, str]
     lines: list[str] = field(default_factory=list)
 
     def events(self, name: str) -> list[dict[str, object]]:
@@ -65,6 +66,16 @@ class System:
     def kill(self, member: str) -> None:
         """SIGKILL, as a node that dies."""
         self.members[member].process.signal(signal.SIGKILL)
+
+    async def restart(self, provider: str) -> None:
+        """Start a provider that has ended once more, where it was."""
+        former = self.members[provider]
+        await former.process.ended()
+        ports = {
+            "IMAGEGATE_PORT": former.address.rpartition(":")[2],
+            "IMAGEGATE_HTTP_PORT": former.http.rpartition(":")[2],
+        }
+        await _start(self.members, provider, ["imagegate.providers", provider], {**former.environ, **ports})
 
 
 @asynccontextmanager
@@ -127,7 +138,7 @@ async def _start_edge(members: dict[str, Member], router: Member, data: Path, en
 async def _start(members: dict[str, Member], name: str, module: Sequence[str], environ: Mapping[str, str]) -> Member:
     lines: list[str] = []
     process = await Process.start(name, ["-m", *module], environ, lambda _name, line: lines.append(line))
-    members[name] = Member(process, "", "", lines)
+    members[name] = Member(process, "", "", environ, lines)
     try:
         async with asyncio.timeout(START_SECONDS):
             event = await process.listening()
@@ -135,7 +146,7 @@ async def _start(members: dict[str, Member], name: str, module: Sequence[str], e
             await until_serving(address)
     except TimeoutError as error:
         raise RuntimeError(f"{name} did not start: {lines[-5:]}") from error
-    members[name] = Member(process, address, f"http://127.0.0.1:{event['http']}", lines)
+    members[name] = Member(process, address, f"http://127.0.0.1:{event['http']}", environ, lines)
     return members[name]
 
 

@@ -45,6 +45,18 @@ def test_a_refused_account_opens_the_provider_for_ten_minutes_to_an_hour(replica
     assert replica.refusal("fal/m") is None
 
 
+def test_an_account_is_refused_until_it_delivers_again(replica: FakeReplica) -> None:
+    """R7: a key that was refused is told as refused also while a first request finds out; two pictures end that."""
+    replica.fail("fal/m", Reason.CREDENTIALS_REJECTED)
+    replica.clock.advance(600)
+    assert replica.admission.refused_because("fal", replica.clock()) is None
+    assert replica.admission.refused("fal", replica.clock()) is Reason.CREDENTIALS_REJECTED
+    replica.deliver("fal/m")
+    replica.deliver("fal/m")
+    assert replica.admission.refused("fal", replica.clock()) is None
+    assert replica.admission.refused("huggingface", replica.clock()) is None
+
+
 @pytest.mark.parametrize("reason", [Reason.MODEL_ACCESS_DENIED, Reason.MODEL_NOT_FOUND])
 def test_a_refused_model_opens_itself_for_ten_minutes_to_six_hours(replica: FakeReplica, reason: Reason) -> None:
     """R7, property 4: a model that is missing or refused opens at once, 10 min doubling to 6 h; no other one does."""

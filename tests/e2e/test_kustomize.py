@@ -1,0 +1,244 @@
+"""The manifests, as kubectl renders them, against Kubernetes' schemas and against what they are to be."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from imagegate.router import config
+
+ROOT = Path(__file__).parents[2]
+K8S = ROOT / "deploy/k8s"
+Manifest = dict[str, Any]
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=["local", "production"])
+def objects(request: pytest.FixtureRequest) -> Sequence[Manifest]:
+    """Every object of an overlay."""
+    return list(yaml.safe_load_all(run("kubectl", "kustomize", K8S / "overlays" / request.param)))
+
+
+def of_kind(objects: Sequence[Manifest], kind: str) -> dict[str, Manifest]:
+    return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
+
+
+def pods(objects: Sequence[Manifest]) -> Iterator[tuple[str, Manifest, Manifest]]:
+    """Each workload's name, the spec of its pods and their one container."""
+    for name, deployment in of_kind(objects, "Deployment").items():
+        pod = deployment["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        yield name, pod, container
+
+
+def environment(container: Manifest) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in container.get("env", ())}
+
+
+def providers() -> list[str]:
+    return [folder.name for folder in (K8S / "providers").iterdir()]
+
+
+def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    return selector["matchLabels"].items() <= labels.items()
+
+
+# ── What has no schema ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def scrapes_everything_of_ours(monitor: Manifest, objects: Sequence[Manifest]) -> None:
+    """Each process of ours is behind a Service that the monitor selects, whose port leads to its /metrics."""
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["path"] == "/metrics"
+    chosen = [
+        service
+        for service in of_kind(objects, "Service").values()
+        if selects(monitor["spec"]["selector"], service["metadata"].get("labels", {}))
+    ]
+    ours = {name for name, _, container in pods(objects) if container["args"][0] != "imagegate.sandbox"}
+    reached = set()
+    for service in chosen:
+        (port,) = [each for each in service["spec"]["ports"] if each["name"] == endpoint["port"]]
+        for name, deployment in of_kind(objects, "Deployment").items():
+            template = deployment["spec"]["template"]
+            if service["spec"]["selector"].items() <= template["metadata"]["labels"].items():
+                (container,) = template["spec"]["containers"]
+                assert {"name": port["targetPort"], "containerPort": 9464} in container["ports"]
+                reached.add(name)
+    assert reached == ours
+    assert len(chosen) == len(ours)
+
+
+def holds_the_rules(rule_object: Manifest, _: Sequence[Manifest]) -> None:
+    """The rules are those that promtool tries."""
+    shipped = yaml.safe_load((ROOT / "deploy/observability/rules.yaml").read_text())
+    assert rule_object["spec"] == shipped
+
+
+WITHOUT_SCHEMA: Mapping[str, Callable[[Manifest, Sequence[Manifest]], None]] = {
+    "ServiceMonitor": scrapes_everything_of_ours,
+    "PrometheusRule": holds_the_rules,
+}
+
+
+def test_every_object_is_what_kubernetes_takes(objects: Sequence[Manifest]) -> None:
+    """S3: every object passes its schema, unknown fields refused; what has none is on a list, with a check of ours."""
+    for each in objects:
+        if each["kind"] in WITHOUT_SCHEMA:
+            with pytest.raises(kubernetes_validate.SchemaNotFoundError):
+                kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+            WITHOUT_SCHEMA[each["kind"]](each, objects)
+        else:
+            kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_production_is_watched() -> None:
+    """The overlay for production has its monitor and its alerts."""
+    rendered = list(yaml.safe_load_all(run("kubectl", "kustomize", K8S / "overlays/production")))
+    assert {each["kind"] for each in rendered} >= WITHOUT_SCHEMA.keys()
+
+
+# ── What they are to be ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nobody_has_more_than_it_needs(objects: Sequence[Manifest]) -> None:
+    """No service-account token, not root, a read-only root, no capability, seccomp, limits: in every pod."""
+    for name, pod, container in pods(objects):
+        assert pod["automountServiceAccountToken"] is False, name
+        assert "serviceAccountName" not in pod, name
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        own = container["securityContext"]
+        assert own["allowPrivilegeEscalation"] is False, name
+        assert own["readOnlyRootFilesystem"] is True, name
+        assert own["capabilities"] == {"drop": ["ALL"]}, name
+        assert {"requests", "limits"} == container["resources"].keys(), name
+        assert not any("hostPath" in volume or "projected" in volume for volume in pod.get("volumes", ())), name
+    assert not of_kind(objects, "ServiceAccount")
+
+
+def test_what_is_under_way_is_finished(objects: Sequence[Manifest]) -> None:
+    """The grace period is longer than preStop, drain and grace together, and that longer than any attempt."""
+    routes = config.load(K8S / "router/imagegate.yaml", {})
+    longest = max(provider.attempt_timeout or 0 for provider in routes.providers.values())
+    for name, pod, container in pods(objects):
+        if "lifecycle" in container:
+            (_, asleep) = container["lifecycle"]["preStop"]["exec"]["command"]
+            own = environment(container)
+            grace = float(own["IMAGEGATE_GRACE_SECONDS"])
+            assert pod["terminationGracePeriodSeconds"] > float(asleep) + float(own["IMAGEGATE_DRAIN_SECONDS"]) + grace
+            assert grace > max(longest, 300)
+        else:
+            assert container["args"][0] == "imagegate.sandbox", name
+
+
+def test_readiness_is_grpc_health(objects: Sequence[Manifest]) -> None:
+    """S3: Kubernetes asks gRPC health with an empty service name, which never depends on an upstream."""
+    for _, _, container in pods(objects):
+        if container["args"][0] != "imagegate.sandbox":
+            assert container["readinessProbe"]["grpc"] == {"port": 50051}
+            assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+
+
+def test_a_providers_replicas_share_its_limits(objects: Sequence[Manifest]) -> None:
+    """R9: IMAGEGATE_REPLICAS is the number of replicas, and nobody scales what holds an upstream's limits."""
+    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in of_kind(objects, "HorizontalPodAutoscaler").values()}
+    deployments = of_kind(objects, "Deployment")
+    for name, _, container in pods(objects):
+        if container["args"][0] == "imagegate.providers":
+            assert environment(container)["IMAGEGATE_REPLICAS"] == str(deployments[name]["spec"]["replicas"])
+            assert name not in scaled
+        if name in scaled:
+            assert "replicas" not in deployments[name]["spec"]
+    assert scaled <= deployments.keys()
+
+
+def test_each_secret_is_mounted_where_it_belongs_only(objects: Sequence[Manifest]) -> None:
+    """A provider has its own Secret and no other, as files; the edge has its own, the router has none."""
+    wanted = {f"provider-{name}": {f"provider-{name}"} for name in providers()} | {"edge": {"edge"}}
+    for name, pod, container in pods(objects):
+        mounted = {volume["secret"]["secretName"] for volume in pod.get("volumes", ()) if "secret" in volume}
+        read = {
+            each["valueFrom"]["secretKeyRef"]["name"] for each in container.get("env", ()) if "valueFrom" in each
+        } | {each["secretRef"]["name"] for each in container.get("envFrom", ())}
+        assert mounted | read == wanted.get(name, set()), name
+        assert not read or name == "edge"  # libraries that know variables only
+
+
+def test_what_belongs_together_finds_each_other(objects: Sequence[Manifest]) -> None:
+    """Each Service and each disruption budget selects the pods of exactly one workload."""
+    labels = {
+        name: each["spec"]["template"]["metadata"]["labels"] for name, each in of_kind(objects, "Deployment").items()
+    }
+    for kind in ("Service", "PodDisruptionBudget"):
+        for name, each in of_kind(objects, kind).items():
+            selector = each["spec"]["selector"]
+            found = [who for who, has in labels.items() if selector.get("matchLabels", selector).items() <= has.items()]
+            assert found == [name], kind
+
+
+def test_a_provider_is_about_ten_lines() -> None:
+    """What every provider's workload is stands in one place; one more is at most fifteen lines."""
+    assert len(providers()) >= 3
+    for name in providers():
+        assert [path.name for path in (K8S / "providers" / name).iterdir()] == ["kustomization.yaml"]
+        assert len((K8S / "providers" / name / "kustomization.yaml").read_text().splitlines()) <= 15, name
+
+
+def test_the_routes_are_the_packaged_ones() -> None:
+    """The cluster's configuration can be used, and says what the packaged one says, but for what stands above it."""
+    packaged = config.config_path({})
+    own = K8S / "router/imagegate.yaml"
+    assert body(own) == body(packaged)
+    assert config.load(own, {}).hash == config.load(packaged, {}).hash
+
+
+def body(file: Path) -> str:
+    return re.sub(r"\A(#.*\n)+", "", file.read_text())
+
+
+def test_only_providers_reach_the_internet() -> None:
+    """Edge and router reach pods of ours by name, never an address; a self-hosted engine is reached by its provider."""
+    rendered = list(yaml.safe_load_all(run("kubectl", "kustomize", K8S / "overlays/production")))
+    policies = of_kind(rendered, "NetworkPolicy")
+    outside = {
+        name: peer["ipBlock"]
+        for name, policy in policies.items()
+        for rule in policy["spec"].get("egress", ())
+        for peer in rule["to"]
+        if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0"
+    }
+    assert outside.keys() == {"providers-reach-their-upstream"}
+    assert {"10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"} <= set(*(each["except"] for each in outside.values()))
+    engine = policies["engine-is-reached-by-its-provider-only"]
+    (rule,) = engine["spec"]["ingress"]
+    assert [peer["podSelector"]["matchLabels"] for peer in rule["from"]] == [{"imagegate.io/provider": "automatic1111"}]
+
+
+# ── What builds and starts them ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_dockerfile_is_clean() -> None:
+    """hadolint finds nothing to say."""
+    run(Path(sys.executable).with_name("hadolint"), ROOT / "deploy/Dockerfile")
+
+
+def test_every_script_is_clean() -> None:
+    """shellcheck finds nothing to say of any shell script of ours."""
+    files = [ROOT / path for path in run("git", "-C", ROOT, "ls-files").splitlines()]
+    scripts = [
+        path for path in files if path.suffix == ".sh" or path.read_bytes()[:20].startswith(b"#!/usr/bin/env bash")
+    ]
+    assert {path.name for path in scripts} >= {"image.sh", "run"}
+    run(Path(sys.executable).with_name("shellcheck"), *scripts)
