@@ -30,6 +30,7 @@ from imagegate.router.status import Scoreboard
 from imagegate.runtime import malloc
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.file_check import report
+from imagegate.runtime.guard import Guard
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.redaction import Redactor
@@ -78,11 +79,12 @@ async def serve(environ: Mapping[str, str]) -> None:
     face = RouterFace(router, scoreboard, history, str(path), batches)
     services = [*generation.services(), *CatalogFace(router, poses).services(), *face.services()]
     admin = AdminFace(router, str(path)).services()
+    guard = Guard(lambda: router.callers)
     port = RouterSettings.read(environ, "IMAGEGATE_").admin_port
     try:
-        async with also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor) as admin_port:
+        async with also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor, guard) as admin_port:
             log.info("admin_listening", grpc=admin_port)
-            async with serving(services, settings, metrics, redactor) as running:
+            async with serving(services, settings, metrics, redactor, guard=guard) as running:
                 try:
                     await working(
                         until_told_to_stop(),

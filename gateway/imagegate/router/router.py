@@ -19,10 +19,12 @@ from imagegate.router.ranking import Entry, Obstacle, line_up
 from imagegate.router.repeats import RepeatBudget
 from imagegate.router.routes import Candidate, Resolution, resolve, unknown_providers
 from imagegate.router.warmup import Warmup
+from imagegate.runtime.callers import OPEN
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.errors import Dispatch, Failure, Reason, Violation
 from imagegate.runtime.fitting import SEEDS, leaves_seed_open
+from imagegate.runtime.interceptors import current_caller
 from imagegate.runtime.metadata import (
     ATTEMPT_NUMBER,
     DRAWN_SEED,
@@ -74,6 +76,7 @@ class Router:
         keep_prompts: bool = True,
     ) -> None:
         self.config: RouterConfig | None = None
+        self.callers = OPEN
         self.overrides = overrides
         self.catalogues = Catalogues(self._key_renewed, self._quota_left)
         self._random = random_source or random.Random()  # noqa: S311 neither jitter nor seeds need secrecy
@@ -101,6 +104,7 @@ class Router:
             for name, settings in config.providers.items()
         }
         self.config = config
+        self.callers = config.known_callers()
         for name, endpoint in self._endpoints.items():
             if former.get(name) is not endpoint:
                 self.catalogues.watch(endpoint)
@@ -130,8 +134,11 @@ class Router:
     async def admitted(
         self, request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True
     ) -> generation_pb2.GenerateRequest:
-        """The request as it goes on, valid and with clean pictures. Raises Failure with everything that is wrong."""
-        return await self._entrance.admit(request, self.violations(request, needs_prompt=needs_prompt))
+        """The request as it goes on: valid, with clean pictures, and within its caller's tier. Raises Failure with
+        everything that is wrong.
+        """
+        admitted = await self._entrance.admit(request, self.violations(request, needs_prompt=needs_prompt))
+        return eligibility.within_tier(admitted, current_caller().tier)
 
     def begin(self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str) -> Journey:
         """Set out for a request that was admitted. Raises Failure(MODEL_NOT_FOUND)."""

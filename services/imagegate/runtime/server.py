@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.deadline import DEFAULT_TIMEOUT
+from imagegate.runtime.guard import Guard
 from imagegate.runtime.interceptors import CallInterceptor
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
@@ -63,12 +64,15 @@ async def serving(
     metrics: ProcessMetrics,
     redactor: Redactor,
     default_timeout: float = DEFAULT_TIMEOUT,
+    guard: Guard | None = None,
 ) -> AsyncIterator[Running]:
-    """Serve until the block is left, then drain. A call without a deadline gets `default_timeout` seconds.
+    """Serve those whom the `guard` admits (without one: everybody) until the block is left, then drain. A call without
+    a deadline gets `default_timeout` seconds.
 
     Raises SettingsError where a port is in use.
     """
-    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, redactor, default_timeout)], options=SERVER_OPTIONS)
+    interceptor = CallInterceptor(metrics, redactor, default_timeout, guard)
+    server = grpc.aio.server(interceptors=[interceptor], options=SERVER_OPTIONS)
     for service in services:
         service.add(server)
     checks = _Health()
@@ -102,12 +106,14 @@ async def also_serving(
     variable: str,
     metrics: ProcessMetrics,
     redactor: Redactor,
+    guard: Guard | None = None,
 ) -> AsyncIterator[int]:
     """Serve on one more `port` of a process that is `serving`, until the block is left; the port that it got.
 
     `variable` is what sets the port. Raises SettingsError where it is in use.
     """
-    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, redactor, DEFAULT_TIMEOUT)], options=SERVER_OPTIONS)
+    interceptor = CallInterceptor(metrics, redactor, DEFAULT_TIMEOUT, guard)
+    server = grpc.aio.server(interceptors=[interceptor], options=SERVER_OPTIONS)
     for service in services:
         service.add(server)
     checks = _Health()  # clients of ours look at it, and complain where it is missing
