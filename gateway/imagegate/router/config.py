@@ -73,11 +73,22 @@ class ModelConfig(_Strict):
 
 
 class ProviderConfig(ModelConfig):
-    """Where a provider's service is, whether it takes part, and what holds for its models, or for one by its key."""
+    """Where a provider's service is, whether it takes part, and what holds for its models, or for one by its key.
+
+    `tls` says whether it is called over TLS, where that is not as the environment has it; `server_name` is the name in
+    its certificate, where that is not the target's host.
+    """
 
     target: Annotated[str, Field(min_length=1, max_length=512)]
+    tls: bool | None = None
+    server_name: Annotated[str, Field(max_length=253)] = ""
     enabled: bool = True
     models: dict[Name, ModelConfig] = Field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[str, bool | None, str]:
+        """What makes it another service when it changes."""
+        return self.target, self.tls, self.server_name
 
 
 class QualityRoute(_Strict):

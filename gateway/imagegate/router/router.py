@@ -10,10 +10,11 @@ from time import monotonic
 from imagegate.router import answer, eligibility, progress
 from imagegate.router.admission import Admission
 from imagegate.router.catalogues import Catalogues
-from imagegate.router.config import ModelOverrides, RouteOptions, RouterConfig
+from imagegate.router.config import ModelOverrides, ProviderConfig, RouteOptions, RouterConfig
 from imagegate.router.course import Course, Ended, Passed, Pause, Try, Warm
 from imagegate.router.endpoint import Endpoint, Sighting, Tell
 from imagegate.router.events import ConfigLoaded, Listener, RequestFinished
+from imagegate.router.hops import Hops
 from imagegate.router.offers import Offered
 from imagegate.router.ranking import Entry, Obstacle, line_up
 from imagegate.router.repeats import RepeatBudget
@@ -74,6 +75,7 @@ class Router:
         clock: Callable[[], float] = monotonic,
         random_source: random.Random | None = None,
         keep_prompts: bool = True,
+        hops: Hops | None = None,
     ) -> None:
         self.config: RouterConfig | None = None
         self.callers = OPEN
@@ -83,6 +85,7 @@ class Router:
         self.admission = Admission(emit, self._random)
         self.clock = clock
         self._emit = emit
+        self._hops = hops or Hops()
         self._entrance = entrance or Entrance()
         self._keep_prompts = keep_prompts  # in what providers say of failures, which is told to others and logged
         self._endpoints: dict[str, Endpoint] = {}
@@ -99,8 +102,8 @@ class Router:
         former = self._endpoints
         self._endpoints = {
             name: former[name]
-            if name in former and former[name].target == settings.target
-            else Endpoint(name, settings.target)
+            if name in former and self._is_where_it_was(name, settings)
+            else Endpoint(name, settings.target, self._hops.to(settings))
             for name, settings in config.providers.items()
         }
         self.config = config
@@ -114,6 +117,9 @@ class Router:
                 if name not in self._endpoints:
                     await self.catalogues.forget(name)
                 self._let_finish(endpoint)
+
+    def _is_where_it_was(self, provider: str, settings: ProviderConfig) -> bool:
+        return self.config is not None and self.config.providers[provider].place == settings.place
 
     async def close(self) -> None:
         """Close every connection."""
