@@ -21,6 +21,7 @@ from imagegate.router.events import Listeners
 from imagegate.router.generation_service import GenerationFace
 from imagegate.router.health import HealthNames
 from imagegate.router.history import History
+from imagegate.router.hops import Hops
 from imagegate.router.lookout import keep_checking_keys, keep_looking
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.reload import keep_reloading
@@ -30,12 +31,14 @@ from imagegate.router.status import Scoreboard
 from imagegate.runtime import malloc
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.file_check import report
+from imagegate.runtime.guard import Guard
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import also_serving, serving, until_told_to_stop
 from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.transport import PREFIX, TransportSettings
 from imagegate.runtime.uri_inputs import UriInputs
 
 log = structlog.get_logger("imagegate.router")  # as `python -m` this module has another name
@@ -64,9 +67,11 @@ async def serve(environ: Mapping[str, str]) -> None:
     configure_logging(settings, redactor, service="router")
     poses = PoseTemplates(settings.pose_templates)
     metrics = ProcessMetrics(CollectorRegistry())
+    hops = Hops(TransportSettings.read(environ, PREFIX))
+    metrics.watch_tls("client", hops.files)
     listeners = Listeners()
     entrance = Entrance(poses, uris=UriInputs() if settings.input_uris else None)
-    router = Router(ModelOverrides.read(environ), listeners, entrance, keep_prompts=settings.log_prompts)
+    router = Router(ModelOverrides.read(environ), listeners, entrance, keep_prompts=settings.log_prompts, hops=hops)
     scoreboard = Scoreboard(router.catalogues.has)
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard)
     await router.configure(config)
@@ -78,11 +83,12 @@ async def serve(environ: Mapping[str, str]) -> None:
     face = RouterFace(router, scoreboard, history, str(path), batches)
     services = [*generation.services(), *CatalogFace(router, poses).services(), *face.services()]
     admin = AdminFace(router, str(path)).services()
+    guard = Guard(lambda: router.callers, asks_for_certificates=settings.tls_client_ca_file is not None)
     port = RouterSettings.read(environ, "IMAGEGATE_").admin_port
     try:
-        async with also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor) as admin_port:
+        async with also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor, guard) as admin_port:
             log.info("admin_listening", grpc=admin_port)
-            async with serving(services, settings, metrics, redactor) as running:
+            async with serving(services, settings, metrics, redactor, guard=guard) as running:
                 try:
                     await working(
                         until_told_to_stop(),

@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -24,6 +24,9 @@ from pydantic import (
 )
 
 from imagegate.runtime import duration, strict_yaml
+from imagegate.runtime.access import Role
+from imagegate.runtime.bearer import HASH_PATTERN
+from imagegate.runtime.callers import Caller, Callers
 
 PACKAGED = Path(__file__).with_name("imagegate.yaml")
 PREFIX = "IMAGEGATE_"
@@ -70,11 +73,22 @@ class ModelConfig(_Strict):
 
 
 class ProviderConfig(ModelConfig):
-    """Where a provider's service is, whether it takes part, and what holds for its models, or for one by its key."""
+    """Where a provider's service is, whether it takes part, and what holds for its models, or for one by its key.
+
+    `tls` says whether it is called over TLS, where that is not as the environment has it; `server_name` is the name in
+    its certificate, where that is not the target's host.
+    """
 
     target: Annotated[str, Field(min_length=1, max_length=512)]
+    tls: bool | None = None
+    server_name: Annotated[str, Field(max_length=253)] = ""
     enabled: bool = True
     models: dict[Name, ModelConfig] = Field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[str, bool | None, str]:
+        """What makes it another service when it changes."""
+        return self.target, self.tls, self.server_name
 
 
 class QualityRoute(_Strict):
@@ -111,17 +125,36 @@ class RouteOptions(_Strict):
     reject_blank: bool = False
 
 
+class CallerConfig(_Strict):
+    """Somebody who may ask, and how they are known: by the names in their certificate (SAN URI, SAN DNS or CN), or by
+    keys, of which only the SHA-256 is here. Without either it is a certificate with the caller's own name.
+
+    `weight` is their share where there is not enough for all, `max_inflight` how many of their requests may be under
+    way at a time, `tier` the dearest tier of models that they may use.
+    """
+
+    identities: list[Annotated[str, Field(min_length=1, max_length=512)]] = Field(default_factory=list, max_length=100)
+    keys: list[Annotated[str, Field(pattern=HASH_PATTERN)]] = Field(default_factory=list, max_length=100)
+    role: Role = Role.CALLER
+    tier: Literal["", "free", "basic", "pro", "enterprise"] = ""
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    max_inflight: Annotated[int, Field(ge=1, le=100_000)] | None = None
+
+
 class RouterConfig(_Strict):
-    """The providers in fallback order, and the routes: a name and its candidates in order, or these by quality."""
+    """The providers in fallback order, and the routes: a name and its candidates in order, or these by quality; and who
+    may ask (where nobody is named: anybody).
+    """
 
     providers: dict[Name, ProviderConfig] = Field(min_length=1)
     routes: dict[Name, Route]
     route_options: dict[Name, RouteOptions] = Field(default_factory=dict)
+    callers: dict[Name, CallerConfig] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> "RouterConfig":
         routes = self.model_dump(include={"routes"}, exclude_none=True)["routes"]
-        problems = _inconsistencies(self.providers, routes, self.route_options)
+        problems = _inconsistencies(self.providers, routes, self.route_options) + _shared_credentials(self.callers)
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -139,6 +172,16 @@ class RouterConfig(_Strict):
         """The seconds within which a picture is not slow, whatever was usual before."""
         settings = self.providers[provider]
         return settings.models.get(model, settings).latency_objective or settings.latency_objective
+
+    def known_callers(self) -> Callers:
+        """Those who may ask, by what they show."""
+        by_identity: dict[str, Caller] = {}
+        by_hash: dict[str, Caller] = {}
+        for name, settings in self.callers.items():
+            caller = Caller(name, settings.role, settings.tier, settings.weight, settings.max_inflight)
+            by_identity |= dict.fromkeys(_identities(name, settings), caller)
+            by_hash |= dict.fromkeys(settings.keys, caller)
+        return Callers(by_identity, by_hash)
 
     @property
     def hash(self) -> str:
@@ -247,6 +290,25 @@ def _inconsistencies(
     return problems
 
 
+def _identities(name: str, caller: CallerConfig) -> Sequence[str]:
+    return caller.identities or ([] if caller.keys else [name])
+
+
+def _shared_credentials(callers: Mapping[str, CallerConfig]) -> list[str]:
+    """Who is known by the same as somebody else; a key's hash is not repeated."""
+    owners: dict[tuple[str, str], str] = {}
+    problems = []
+    for name, caller in callers.items():
+        shown = [("identity", each) for each in _identities(name, caller)] + [("key", each) for each in caller.keys]
+        for credential in shown:
+            other = owners.setdefault(credential, name)
+            if other != name:
+                kind, value = credential
+                what = f"the identity {value!r}" if kind == "identity" else "a key"
+                problems.append(f"callers.{name}: shares {what} with callers.{other}")
+    return problems
+
+
 def _override(content: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
     """Apply IMAGEGATE_A__B__C=value; hyphens in a name are underscores in the variable."""
     problems = []
@@ -309,6 +371,8 @@ def _known_keys(place: Sequence[str]) -> Mapping[str, object]:
             return QualityRoute.model_fields
         case ["route_options", *_]:
             return RouteOptions.model_fields
+        case ["callers", *_]:
+            return CallerConfig.model_fields
         case ["providers", _, "models", *_]:
             return ModelConfig.model_fields
         case _:

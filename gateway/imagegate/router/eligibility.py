@@ -24,6 +24,16 @@ def is_within(model: Model, tier: str) -> bool:
     return TIERS.index(model.tier) <= TIERS.index(tier)
 
 
+def within_tier(request: generation_pb2.GenerateRequest, tier: str) -> generation_pb2.GenerateRequest:
+    """The request, which is valid, with a tier no dearer than its caller's (empty: no limit)."""
+    if not tier or (request.routing.tier and TIERS.index(request.routing.tier) <= TIERS.index(tier)):
+        return request
+    bounded = generation_pb2.GenerateRequest()
+    bounded.CopyFrom(request)
+    bounded.routing.tier = tier
+    return bounded
+
+
 def not_allowed(candidate: Candidate, request: generation_pb2.GenerateRequest) -> Obstacle | None:
     """What in the request's routing keeps it from the candidate; None where it is allowed."""
     routing = request.routing

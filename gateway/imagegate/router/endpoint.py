@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import grpc
 from google.protobuf.message import DecodeError
+from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from imagegate.runtime.channels import ChannelPool
@@ -21,6 +22,7 @@ from imagegate.runtime.order import UPSTREAM_ID as LEGAL_ID
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.serialised import holds
 from imagegate.runtime.stream_event import response_of
+from imagegate.runtime.transport import IN_THE_CLEAR, Transport, is_tls_trouble
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
 GENERATE = "/imagegate.v1.GenerationService/Generate"
@@ -81,11 +83,11 @@ class Sighting:
 class Endpoint:
     """The service of one provider."""
 
-    def __init__(self, provider: str, target: str) -> None:
+    def __init__(self, provider: str, target: str, transport: Transport = IN_THE_CLEAR) -> None:
         self.provider = provider
         self.target = target
         self.is_leaving = False  # it is in the configuration no more
-        self._channels = ChannelPool(target)
+        self._channels = ChannelPool(target, transport)
         self._is_closed = False
         self._calls = 0
         self._last_call_ended = asyncio.Event()
@@ -252,6 +254,8 @@ def _failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting: Sighting
         failure = from_status(status) if status is not None else None
     except (ValueError, DecodeError):  # details that contradict the status, or are none
         failure = None
+    if failure is not None and failure.code in (code_pb2.UNAUTHENTICATED, code_pb2.PERMISSION_DENIED):
+        return _shut_out(endpoint)
     return failure if failure is not None else _transport_failure(error, endpoint, sighting)
 
 
@@ -271,7 +275,10 @@ def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting
     if "refused_stream" in words or "error code 7" in words or "concurrent rpc limit" in words:
         return Failure(Reason.BUSY, f"{endpoint.provider} takes no more calls just now", dispatch=Dispatch.NOT_SENT)
     never_connected = code is grpc.StatusCode.UNAVAILABLE and any(sign in words for sign in NEVER_CONNECTED)
-    failure = _gone(endpoint, "cannot be reached" if never_connected else f"went away ({code.name})", sighting)
+    if never_connected and is_tls_trouble(words):
+        failure = _gone(endpoint, "shows a certificate that is not believed here", sighting)
+    else:
+        failure = _gone(endpoint, "cannot be reached" if never_connected else f"went away ({code.name})", sighting)
     if never_connected:
         failure.dispatch = Dispatch.NOT_SENT
     return failure
@@ -285,6 +292,16 @@ def _gone(endpoint: Endpoint, how: str, sighting: Sighting) -> Failure:
         f"{who} was taken out of the configuration and {how}" if endpoint.is_leaving else f"{who} {how}",
         remedy="" if endpoint.is_leaving else f"start it, or correct providers.{endpoint.provider}.target",
         dispatch=sighting.dispatch,
+    )
+
+
+def _shut_out(endpoint: Endpoint) -> Failure:
+    """UNREACHABLE: our own caller is not to blame, nor to be told of keys."""
+    return Failure(
+        Reason.UNREACHABLE,
+        f"the provider service {endpoint.provider} at {endpoint.target} does not let this router in",
+        remedy="name this router's certificate in the provider's IMAGEGATE_ALLOWED_CALLERS",
+        dispatch=Dispatch.NOT_SENT,
     )
 
 

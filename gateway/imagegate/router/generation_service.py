@@ -16,7 +16,7 @@ from imagegate.router.unsettled import unsettled
 from imagegate.runtime import streaming
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.runtime.interceptors import current_request_id
+from imagegate.runtime.interceptors import current_caller, current_request_id
 from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.server import Service
@@ -95,6 +95,7 @@ class GenerationFace:
             log.info(
                 "request",
                 request_id=request_id,
+                caller=current_caller().name,
                 model=clip(request.model, 128),
                 outcome=failure.reason if failure else "ok",
                 attempts=[answer.in_short(attempt) for attempt in attempts],
@@ -108,7 +109,7 @@ class GenerationFace:
         order = _Order(self._router, self._history, request, deadline, entry, tell)
         if not request.idempotency_key or self._router.violations(request):  # what is not valid belongs to no key
             return await order.make()
-        answered = await self._joining.answer(request, order)
+        answered = await self._joining.answer(request, order, current_caller().name)
         return answered if entry.journey else _addressed(answered, entry.record.request_id)
 
 

@@ -83,8 +83,8 @@ class Joining:
     def __repr__(self) -> str:
         return f"<Joining {len(self._shared)} keys>"
 
-    async def answer(self, request: generation_pb2.GenerateRequest, work: Work) -> Answered:
-        """The answer of `work`, or that of an earlier call with the same key.
+    async def answer(self, request: generation_pb2.GenerateRequest, work: Work, owner: str = "") -> Answered:
+        """The answer of `work`, or that of an earlier call of the same `owner` with the same key.
 
         The work goes on while anybody waits for it; whoever joined and has more time than the first begins anew where
         that was too short. A failure is remembered only where it is unsettled: a repetition
@@ -92,7 +92,8 @@ class Joining:
         where the key belongs to another request or its answer is no longer kept.
         """
         self._forget_old()
-        key, fingerprint = request.idempotency_key, _fingerprint(request)
+        # A name holds no slash, so no two owners share a key.
+        key, fingerprint = f"{owner}/{request.idempotency_key}", _fingerprint(request)
         while True:
             shared = self._shared.get(key)
             if shared is None or shared.may_be_made_again(fingerprint, request):

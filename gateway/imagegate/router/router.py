@@ -10,20 +10,23 @@ from time import monotonic
 from imagegate.router import answer, eligibility, progress
 from imagegate.router.admission import Admission
 from imagegate.router.catalogues import Catalogues
-from imagegate.router.config import ModelOverrides, RouteOptions, RouterConfig
+from imagegate.router.config import ModelOverrides, ProviderConfig, RouteOptions, RouterConfig
 from imagegate.router.course import Course, Ended, Passed, Pause, Try, Warm
 from imagegate.router.endpoint import Endpoint, Sighting, Tell
 from imagegate.router.estimate import cost_of
 from imagegate.router.events import ConfigLoaded, CreditsSpent, Listener, RequestFinished
+from imagegate.router.hops import Hops
 from imagegate.router.offers import Offered
 from imagegate.router.ranking import Entry, Obstacle, line_up
 from imagegate.router.repeats import RepeatBudget
 from imagegate.router.routes import Candidate, Resolution, resolve, unknown_providers
 from imagegate.router.warmup import Warmup
+from imagegate.runtime.callers import OPEN
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.errors import Dispatch, Failure, Reason, Violation
 from imagegate.runtime.fitting import SEEDS, leaves_seed_open
+from imagegate.runtime.interceptors import current_caller
 from imagegate.runtime.metadata import (
     ATTEMPT_NUMBER,
     DRAWN_SEED,
@@ -73,14 +76,17 @@ class Router:
         clock: Callable[[], float] = monotonic,
         random_source: random.Random | None = None,
         keep_prompts: bool = True,
+        hops: Hops | None = None,
     ) -> None:
         self.config: RouterConfig | None = None
+        self.callers = OPEN
         self.overrides = overrides
         self.catalogues = Catalogues(self._key_renewed, self._quota_left)
         self._random = random_source or random.Random()  # noqa: S311 neither jitter nor seeds need secrecy
         self.admission = Admission(emit, self._random)
         self.clock = clock
         self._emit = emit
+        self._hops = hops or Hops()
         self._entrance = entrance or Entrance()
         self._keep_prompts = keep_prompts  # in what providers say of failures, which is told to others and logged
         self._endpoints: dict[str, Endpoint] = {}
@@ -97,11 +103,12 @@ class Router:
         former = self._endpoints
         self._endpoints = {
             name: former[name]
-            if name in former and former[name].target == settings.target
-            else Endpoint(name, settings.target)
+            if name in former and self._is_where_it_was(name, settings)
+            else Endpoint(name, settings.target, self._hops.to(settings))
             for name, settings in config.providers.items()
         }
         self.config = config
+        self.callers = config.known_callers()
         for name, endpoint in self._endpoints.items():
             if former.get(name) is not endpoint:
                 self.catalogues.watch(endpoint)
@@ -111,6 +118,9 @@ class Router:
                 if name not in self._endpoints:
                     await self.catalogues.forget(name)
                 self._let_finish(endpoint)
+
+    def _is_where_it_was(self, provider: str, settings: ProviderConfig) -> bool:
+        return self.config is not None and self.config.providers[provider].place == settings.place
 
     async def close(self) -> None:
         """Close every connection."""
@@ -131,8 +141,11 @@ class Router:
     async def admitted(
         self, request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True
     ) -> generation_pb2.GenerateRequest:
-        """The request as it goes on, valid and with clean pictures. Raises Failure with everything that is wrong."""
-        return await self._entrance.admit(request, self.violations(request, needs_prompt=needs_prompt))
+        """The request as it goes on: valid, with clean pictures, and within its caller's tier. Raises Failure with
+        everything that is wrong.
+        """
+        admitted = await self._entrance.admit(request, self.violations(request, needs_prompt=needs_prompt))
+        return eligibility.within_tier(admitted, current_caller().tier)
 
     def begin(self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str) -> Journey:
         """Set out for a request that was admitted. Raises Failure(MODEL_NOT_FOUND)."""

@@ -66,6 +66,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller left."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 16
     """A bug of ours; the details are in the log under the request's id."""
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 17
+    """Whoever asks showed no key and no certificate that is known here."""
     ERROR_REASON_CIRCUIT_OPEN: _ErrorReason.ValueType  # 32
     """Skipped: the circuit breaker is open."""
     ERROR_REASON_BACKING_OFF: _ErrorReason.ValueType  # 33
@@ -85,7 +87,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DISABLED: _ErrorReason.ValueType  # 40
     """Switched off, or its key is missing; the message names the variable that switches it on."""
     ERROR_REASON_NOT_ALLOWED: _ErrorReason.ValueType  # 41
-    """Skipped: the caller's own routing rules exclude it."""
+    """Skipped: the caller's own routing rules exclude it. Of a whole call: the caller's role does not include it."""
     ERROR_REASON_NO_CANDIDATE: _ErrorReason.ValueType  # 42
     """Nothing could be tried at all."""
 
@@ -129,6 +131,8 @@ ERROR_REASON_CANCELLED: ErrorReason.ValueType  # 15
 """The caller left."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 16
 """A bug of ours; the details are in the log under the request's id."""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 17
+"""Whoever asks showed no key and no certificate that is known here."""
 ERROR_REASON_CIRCUIT_OPEN: ErrorReason.ValueType  # 32
 """Skipped: the circuit breaker is open."""
 ERROR_REASON_BACKING_OFF: ErrorReason.ValueType  # 33
@@ -148,7 +152,7 @@ ERROR_REASON_TOO_EXPENSIVE: ErrorReason.ValueType  # 39
 ERROR_REASON_DISABLED: ErrorReason.ValueType  # 40
 """Switched off, or its key is missing; the message names the variable that switches it on."""
 ERROR_REASON_NOT_ALLOWED: ErrorReason.ValueType  # 41
-"""Skipped: the caller's own routing rules exclude it."""
+"""Skipped: the caller's own routing rules exclude it. Of a whole call: the caller's role does not include it."""
 ERROR_REASON_NO_CANDIDATE: ErrorReason.ValueType  # 42
 """Nothing could be tried at all."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

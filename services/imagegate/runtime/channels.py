@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import grpc
 
+from imagegate.runtime.transport import IN_THE_CLEAR, Transport
+
 CALLS_PER_CHANNEL = 100
 # Channels that may stay open without a call: one for the next call, one for the next burst.
 IDLE_CHANNELS = 2
@@ -51,14 +53,22 @@ class _Line:
     """One channel and the number of calls on it."""
 
     channel: grpc.aio.Channel
+    revision: int
     calls: int = 0
 
 
 class ChannelPool:
-    """Channels to `target`, opened when they are needed. Belongs to one event loop, the one that first calls."""
+    """Channels to `target`, opened when they are needed. Belongs to one event loop, the one that first calls.
 
-    def __init__(self, target: str, options: ChannelOptions = CHANNEL_OPTIONS) -> None:
+    Where the certificates of the `transport` have changed, calls go to new channels; the old ones are closed as soon as
+    the calls on them have ended.
+    """
+
+    def __init__(
+        self, target: str, transport: Transport = IN_THE_CLEAR, options: ChannelOptions = CHANNEL_OPTIONS
+    ) -> None:
         self.target = target
+        self._transport = transport
         self._options = options
         self._lines: list[_Line] = []
         self._closed = False
@@ -75,6 +85,8 @@ class ChannelPool:
         """
         line = self._line_with_room()
         line.calls += 1
+        for former in [each for each in self._lines if each.revision != line.revision]:
+            await self._close_if_spare(former)
         try:
             yield line.channel
         finally:
@@ -91,16 +103,18 @@ class ChannelPool:
     def _line_with_room(self) -> _Line:
         if self._closed:
             raise RuntimeError(f"the channels to {self.target} are closed")
+        revision = self._transport.revision
         # The first with room: the last ones fall idle soonest and can be closed.
         for line in self._lines:
-            if line.calls < CALLS_PER_CHANNEL:
+            if line.calls < CALLS_PER_CHANNEL and line.revision == revision:
                 return line
-        line = _Line(grpc.aio.insecure_channel(self.target, options=self._options))
+        line = _Line(self._transport.channel(self.target, self._options), revision)
         self._lines.append(line)
         return line
 
     async def _close_if_spare(self, line: _Line) -> None:
         idle = sum(1 for each in self._lines if each.calls == 0)
-        if line.calls == 0 and idle > IDLE_CHANNELS and line in self._lines:
+        is_former = line.revision != self._lines[-1].revision if self._lines else False
+        if line.calls == 0 and (is_former or idle > IDLE_CHANNELS) and line in self._lines:
             self._lines.remove(line)
             await line.channel.close()

@@ -7,18 +7,24 @@ waiting until its deadline.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeAlias, cast
 
 import grpc
 import structlog
+from google.protobuf import text_format
+from google.protobuf.message import Message
 from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 
+from imagegate.runtime.access import Access, access_to, is_audited
+from imagegate.runtime.callers import ANONYMOUS, OPEN, Caller
 from imagegate.runtime.deadline import DEFAULT_TIMEOUT
 from imagegate.runtime.errors import Failure, Reason, to_status
+from imagegate.runtime.guard import Guard, check_access
 from imagegate.runtime.metadata import REASON_KEY, REQUEST_ID_KEY
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
@@ -33,16 +39,24 @@ OURS = "imagegate."
 WATCH = "Watch"
 # Seconds for an error to leave. On a stream it waits behind what the caller has not read; gRPC keeps it for then.
 LEAVING_SECONDS = 1.0
+# A line of the audit log repeats what was asked of the admin port, if it is no longer than what makes sense there.
+MAX_AUDITED_BYTES = 2048
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic in the stubs only
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
 _request_id: ContextVar[str] = ContextVar("imagegate_request_id", default="")
+_caller: ContextVar[Caller] = ContextVar("imagegate_caller", default=ANONYMOUS)
 
 
 def current_request_id() -> str:
     """The id of the request that this task works on; empty outside of one."""
     return _request_id.get()
+
+
+def current_caller() -> Caller:
+    """Who asks for what this task works on; ANONYMOUS where callers are not told apart, and outside of a call."""
+    return _caller.get()
 
 
 def begin_request(*offered: str) -> str:
@@ -75,17 +89,35 @@ class _CallerGoneError(Exception):
     """The caller left before it could be answered."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call under way: what is called, with which message (None where it was not even read), and since when."""
+
+    method: str
+    request: Any
+    context: Any
+    request_id: str
+    began: float
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every unary call, and the answering streams of our own services.
+    """Wraps every unary call, and the answering streams of our own services; lets in whom the `guard` admits.
 
     A handler of ours that answers with a stream is a coroutine that calls `context.write`, not a generator:
-    only so can it stop waiting for a caller who does not read.
+    only so can it stop waiting for a caller who does not read. Without a guard everybody is let in.
     """
 
-    def __init__(self, metrics: ProcessMetrics, redactor: Redactor, default_timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self,
+        metrics: ProcessMetrics,
+        redactor: Redactor,
+        default_timeout: float = DEFAULT_TIMEOUT,
+        guard: Guard | None = None,
+    ) -> None:
         self._metrics = metrics
         self._redactor = redactor
         self._default_timeout = default_timeout
+        self._guard = guard or Guard(lambda: OPEN)
 
     async def intercept_service(
         self,
@@ -95,12 +127,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """The handler that the server will call, wrapped."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method.removeprefix("/")
-        if handler is None or not _is_wrapped(handler, method):
+        if handler is None:
             return handler
+        if self._guard.will_refuse(method, handler_call_details.invocation_metadata or ()):
+            return self._refusing(method)
+        if not _is_wrapped(handler, method):
+            return self._guarded(handler, method)
         behaviour = cast(Behaviour, handler.unary_unary or handler.unary_stream)
 
         async def answer(request: Any, context: Any) -> Any:
-            return await self._answer(method, behaviour, request, context)
+            return await self._answer(_begin(method, request, context), behaviour)
 
         wrap = grpc.unary_unary_rpc_method_handler if handler.unary_unary else grpc.unary_stream_rpc_method_handler
         return wrap(
@@ -109,71 +145,127 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             response_serializer=handler.response_serializer,
         )
 
-    async def _answer(self, method: str, behaviour: Behaviour, request: Any, context: Any) -> Any:
-        began = monotonic()
-        request_id = begin_request(*_offered_ids(request, context))
-        context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
-        imposed = None if method.rpartition("/")[2].startswith(WATCH) else self._default_timeout
+    def _refusing(self, method: str) -> Handler:
+        """A handler that refuses. As one of a stream it does so before the message is read, however large that is."""
+
+        async def refuse(_requests: Any, context: Any) -> None:
+            await self._answer(_begin(method, None, context), _nothing)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+    def _guarded(self, handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:
+        """A library's handler of a stream, for those who may; None where it is of a kind that nobody guards."""
+        if access_to(method) is Access.ANYBODY:
+            return handler
+        if handler.stream_stream is None:
+            return None
+        stream = cast(Callable[[Any, Any], AsyncIterator[Any]], handler.stream_stream)
+
+        async def answer(requests: Any, context: Any) -> AsyncIterator[Any]:
+            await self._answer(_begin(method, None, context), _nothing)
+            async for response in stream(requests, context):
+                yield response
+
+        return grpc.stream_stream_rpc_method_handler(
+            answer,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    async def _answer(self, call: _Call, behaviour: Behaviour) -> Any:
+        context = call.context
+        context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
+        imposed = None if call.method.rpartition("/")[2].startswith(WATCH) else self._default_timeout
         patience = asyncio.timeout(imposed if context.time_remaining() is None else None)
         try:
+            caller = self._guard.caller(call.method, context)
+            _caller.set(caller)
+            check_access(call.method, caller)
             async with patience:
-                response = await behaviour(request, context)
+                response = await behaviour(call.request, context)
         except asyncio.CancelledError as cancelled:
             # Nothing tells a caller who left from a task that was cancelled by mistake, except an answer:
             # it cannot be sent to the former, and the latter would wait for one until its deadline.
             try:
-                await self._refuse(method, by_a_bug(), request_id, context, began)
+                await self._refuse(call, by_a_bug())
             except _CallerGoneError:
                 raise cancelled from None
             except (grpc.aio.AbortError, asyncio.CancelledError):
-                log.exception("a call was cancelled by nobody", method=method)
+                log.exception("a call was cancelled by nobody", method=call.method)
                 raise
         except grpc.aio.AbortError:
             # The library's own services (health, channelz) have ended the call themselves.
-            code = context.code()
-            self._metrics.answered(method, getattr(code, "name", "UNKNOWN"), monotonic() - began)
+            self._ended(call, getattr(context.code(), "name", "UNKNOWN"))
             raise
         except Failure as error:
             failure = error
         except Exception as error:
             if isinstance(error, NotImplementedError) and context.code() is grpc.StatusCode.UNIMPLEMENTED:
                 # A service's generated base says so of what is in the contract and is not offered.
-                self._metrics.answered(method, "UNIMPLEMENTED", monotonic() - began)
-                await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not offered here")
+                self._ended(call, "UNIMPLEMENTED")
+                await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{call.method} is not offered here")
             if isinstance(error, TimeoutError) and patience.expired():
                 failure = Failure(Reason.TIMEOUT, f"no answer within the default of {self._default_timeout:g} s")
             else:
-                log.exception("a call failed by a bug", method=method)
+                log.exception("a call failed by a bug", method=call.method)
                 failure = by_a_bug()
         else:
-            self._metrics.answered(method, "OK", monotonic() - began)
+            self._ended(call, "OK")
             return response
         try:
-            return await self._refuse(method, failure, request_id, context, began)
+            return await self._refuse(call, failure)
         except _CallerGoneError:
             raise asyncio.CancelledError from None
 
-    async def _refuse(self, method: str, failure: Failure, request_id: str, context: Any, began: float) -> None:
+    async def _refuse(self, call: _Call, failure: Failure) -> None:
         """End the call with `failure`; always raises.
 
         AbortError where it was sent, CancelledError where the caller has to read what lies before it first,
         _CallerGoneError where nobody is there to hear it.
         """
-        status = told_as(failure, request_id, self._redactor)
+        status = told_as(failure, call.request_id, self._redactor)
         rich = rpc_status.to_status(status)
-        metadata = (*rich.trailing_metadata, (REASON_KEY, str(failure.reason)), (REQUEST_ID_KEY, request_id))
+        metadata = (*rich.trailing_metadata, (REASON_KEY, str(failure.reason)), (REQUEST_ID_KEY, call.request_id))
         try:
             async with asyncio.timeout(LEAVING_SECONDS):
-                await context.abort(rich.code, rich.details, metadata)
+                await call.context.abort(rich.code, rich.details, metadata)
         except grpc.aio.AbortError:
-            self._metrics.answered(method, code_pb2.Code.Name(status.code), monotonic() - began)
+            self._ended(call, code_pb2.Code.Name(status.code))
             raise
         except TimeoutError:
-            self._metrics.answered(method, code_pb2.Code.Name(status.code), monotonic() - began)
+            self._ended(call, code_pb2.Code.Name(status.code))
             raise asyncio.CancelledError from None
         except Exception as gone:  # gRPC has several words for it
-            self._metrics.answered(method, "CANCELLED", monotonic() - began)
+            self._ended(call, "CANCELLED")
             raise _CallerGoneError from gone
+
+    def _ended(self, call: _Call, code: str) -> None:
+        self._metrics.answered(call.method, code, monotonic() - call.began)
+        if is_audited(call.method):
+            log.warning(
+                "admin",
+                who=current_caller().name,
+                method=call.method,
+                what=_in_short(call.request),
+                outcome=code,
+                address=call.context.peer(),
+            )
+
+
+def _begin(method: str, request: Any, context: Any) -> _Call:
+    began = monotonic()
+    return _Call(method, request, context, begin_request(*_offered_ids(request, context)), began)
+
+
+async def _nothing(_request: Any, _context: Any) -> None:
+    """What is done where whether it may be is all that matters."""
+
+
+def _in_short(request: Message | None) -> str:
+    """What was asked, on one line."""
+    if request is None or request.ByteSize() > MAX_AUDITED_BYTES:
+        return "not looked at"
+    return text_format.MessageToString(request, as_one_line=True, as_utf8=True)
 
 
 def _is_wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> bool:

@@ -18,3 +18,5 @@ DRAWN_SEED = "imagegate-drawn-seed"
 INPUTS_ADMITTED = "imagegate-inputs-admitted"
 # From the router to a provider: a picture of one colour throughout is no picture (the route's `reject_blank`).
 REJECT_BLANK = "imagegate-reject-blank"
+# From a caller who has one: its key, as `Bearer KEY`.
+AUTHORIZATION = "authorization"

@@ -3,8 +3,10 @@
 A registry is made per process and passed in; nothing registers itself globally.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -18,6 +20,18 @@ from imagegate.v1 import generation_pb2
 # Pictures take from milliseconds (a refusal) to minutes.
 DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 OTHER = "_other"
+
+
+class TlsState(Protocol):
+    """What is shown of certificates."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether what is in use is what the files hold."""
+
+    @property
+    def expires(self) -> float | None:
+        """When the own certificate does, in seconds since 1970."""
 
 
 class ProcessMetrics:
@@ -38,8 +52,27 @@ class ProcessMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
+        self._tls_current = Gauge(
+            "imagegate_tls_last_reload_ok",
+            "1 where certificate, key and authorities in use are those of their files.",
+            ["side"],
+            registry=registry,
+        )
+        self._tls_expires = Gauge(
+            "imagegate_tls_certificate_expiry_timestamp_seconds",
+            "When the own certificate expires.",
+            ["side"],
+            registry=registry,
+        )
         build = Gauge("imagegate_build_info", "The version that runs.", ["version"], registry=registry)
         build.labels(version("imagegate")).set(1)
+
+    def watch_tls(self, side: str, files: TlsState) -> None:
+        """Show whenever somebody looks whether certificates are those of their files, and when ours expires; `side` is
+        server or client.
+        """
+        self._tls_current.labels(side).set_function(lambda: files.is_current)
+        self._tls_expires.labels(side).set_function(lambda: files.expires or math.nan)
 
     def answered(self, method: str, code: str, seconds: float) -> None:
         """A call of `method`, or of a route, ended with the gRPC code or HTTP status `code` (from closed sets)."""

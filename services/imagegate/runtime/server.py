@@ -18,11 +18,14 @@ from grpc_reflection.v1alpha import reflection
 
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.deadline import DEFAULT_TIMEOUT
+from imagegate.runtime.guard import Guard
 from imagegate.runtime.interceptors import CallInterceptor
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
-from imagegate.runtime.settings import ProcessSettings, SettingsError
+from imagegate.runtime.settings import ProcessSettings, SettingsError, is_loopback
 from imagegate.runtime.telemetry import http_endpoint
+from imagegate.runtime.tls_files import TlsFiles, TlsPaths
+from imagegate.runtime.transport import server_credentials
 
 log = structlog.get_logger()
 
@@ -63,12 +66,20 @@ async def serving(
     metrics: ProcessMetrics,
     redactor: Redactor,
     default_timeout: float = DEFAULT_TIMEOUT,
+    guard: Guard | None = None,
 ) -> AsyncIterator[Running]:
-    """Serve until the block is left, then drain. A call without a deadline gets `default_timeout` seconds.
+    """Serve those whom the `guard` admits (without one: everybody) until the block is left, then drain. A call without
+    a deadline gets `default_timeout` seconds.
 
-    Raises SettingsError where a port is in use.
+    Raises SettingsError where a port is in use, or where the TLS files cannot be used.
     """
-    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, redactor, default_timeout)], options=SERVER_OPTIONS)
+    tls = _tls(settings)
+    if tls is not None:
+        metrics.watch_tls("server", tls)
+    elif not is_loopback(settings.bind):
+        log.warning("in_the_clear", bind=settings.bind, remedy="IMAGEGATE_TLS_CERT_FILE, or a mesh that encrypts")
+    interceptor = CallInterceptor(metrics, redactor, default_timeout, guard)
+    server = grpc.aio.server(interceptors=[interceptor], options=SERVER_OPTIONS)
     for service in services:
         service.add(server)
     checks = _Health()
@@ -77,7 +88,7 @@ async def serving(
     _add_debugging(server, [*names, health.SERVICE_NAME], settings)
     ready = asyncio.Event()
     async with http_endpoint(settings.bind, settings.http_port, metrics.registry, ready.is_set) as http_port:
-        grpc_port = _bind(server, settings.bind, settings.port, "IMAGEGATE_PORT")
+        grpc_port = _bind(server, settings, tls, settings.port, "IMAGEGATE_PORT")
         await server.start()
         for name in ("", *names):
             await checks.tell(name, True)
@@ -102,18 +113,20 @@ async def also_serving(
     variable: str,
     metrics: ProcessMetrics,
     redactor: Redactor,
+    guard: Guard | None = None,
 ) -> AsyncIterator[int]:
     """Serve on one more `port` of a process that is `serving`, until the block is left; the port that it got.
 
-    `variable` is what sets the port. Raises SettingsError where it is in use.
+    `variable` is what sets the port. Raises SettingsError where it is in use, or where the TLS files cannot be used.
     """
-    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, redactor, DEFAULT_TIMEOUT)], options=SERVER_OPTIONS)
+    interceptor = CallInterceptor(metrics, redactor, DEFAULT_TIMEOUT, guard)
+    server = grpc.aio.server(interceptors=[interceptor], options=SERVER_OPTIONS)
     for service in services:
         service.add(server)
     checks = _Health()  # clients of ours look at it, and complain where it is missing
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     _add_debugging(server, [*(service.name for service in services), health.SERVICE_NAME], settings)
-    bound = _bind(server, settings.bind, port, variable)
+    bound = _bind(server, settings, _tls(settings), port, variable)
     await server.start()
     await checks.tell("", True)
     try:
@@ -171,10 +184,21 @@ def _add_debugging(server: grpc.aio.Server, names: Sequence[str], settings: Proc
         reflection.enable_server_reflection([*names, *shown, reflection.SERVICE_NAME], server)
 
 
-def _bind(server: grpc.aio.Server, bind: str, port: int, variable: str) -> int:
+def _tls(settings: ProcessSettings) -> TlsFiles | None:
+    """What the server shows; None where it speaks in the clear."""
+    if settings.tls_cert_file is None:
+        return None
+    return TlsFiles(TlsPaths(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file))
+
+
+def _bind(server: grpc.aio.Server, settings: ProcessSettings, tls: TlsFiles | None, port: int, variable: str) -> int:
+    address = f"{settings.bind}:{port}"
     try:
-        return int(server.add_insecure_port(f"{bind}:{port}"))
+        if tls is None:
+            return int(server.add_insecure_port(address))
+        asks = settings.tls_client_ca_file is not None
+        return int(server.add_secure_port(address, server_credentials(tls, asks_for_certificates=asks)))
     except RuntimeError as error:
         raise SettingsError(
-            f"gRPC port {port} on {bind} cannot be used; set {variable} to a free one, or to 0 for any"
+            f"gRPC port {port} on {settings.bind} cannot be used; set {variable} to a free one, or to 0 for any"
         ) from error

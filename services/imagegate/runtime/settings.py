@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import Annotated, Literal, Self
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from yarl import URL
 
 PROVIDER_PREFIX = "IMAGEGATE_{provider}_"
@@ -90,8 +90,21 @@ class ProcessSettings(EnvironmentSettings):
     grace_seconds: float = Field(default=120.0, ge=0, le=900, alias="GRACE_SECONDS")
     # Whether a request may name its pictures by their addresses, which are then fetched from here.
     input_uris: bool = Field(default=False, alias="INPUT_URIS")
+    # What the gRPC ports show (without it they speak in the clear), and whom they ask for a certificate: everybody, by
+    # one of these authorities.
+    tls_cert_file: Path | None = Field(default=None, alias="TLS_CERT_FILE")
+    tls_key_file: Path | None = Field(default=None, alias="TLS_KEY_FILE")
+    tls_client_ca_file: Path | None = Field(default=None, alias="TLS_CLIENT_CA_FILE")
     # A folder with the operator's own poses.
     pose_templates: Path | None = Field(default=None, alias="POSE_TEMPLATES")
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE go together")
+        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
+            raise ValueError("TLS_CLIENT_CA_FILE takes TLS_CERT_FILE and TLS_KEY_FILE")
+        return self
 
 
 def data_folder(environ: Mapping[str, str]) -> Path:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from imagegate.router.admin_service import AdminFace
 from imagegate.router.batch import Batches
 from imagegate.router.catalog_service import CatalogFace
-from imagegate.router.config import ModelOverrides, ProviderConfig, RouteOptions, RouterConfig
+from imagegate.router.config import CallerConfig, ModelOverrides, ProviderConfig, RouteOptions, RouterConfig
 from imagegate.router.events import Event, Listeners
 from imagegate.router.generation_service import GenerationFace
 from imagegate.router.history import History
@@ -22,6 +22,7 @@ from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.entrance import Entrance
+from imagegate.runtime.guard import Guard
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.outbox import BOUNDS, Bounds
@@ -137,6 +138,7 @@ async def serving_router(
     entrance: Entrance | None = None,
     poses: PoseTemplates | None = None,
     port: int = 0,
+    callers: Mapping[str, CallerConfig] | None = None,
 ) -> AsyncIterator[ServedRouter]:
     """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
     config = RouterConfig.model_validate(
@@ -144,6 +146,7 @@ async def serving_router(
             "providers": {n: ProviderConfig(target=t, attempt_timeout=attempt_timeout) for n, t in targets.items()},
             "routes": routes,
             "route_options": route_options or {},
+            "callers": callers or {},
         }
     )
     metrics = ProcessMetrics(CollectorRegistry())
@@ -175,9 +178,10 @@ async def serving_router(
             *face.services(),
         ]
         admin = AdminFace(router, "a test").services()
+        guard = Guard(lambda: router.callers)
         async with (
-            also_serving(admin, SETTINGS, 0, "none", metrics, redactor) as admin_port,
-            serving(services, SETTINGS.model_copy(update={"port": port}), metrics, redactor) as running,
+            also_serving(admin, SETTINGS, 0, "none", metrics, redactor, guard) as admin_port,
+            serving(services, SETTINGS.model_copy(update={"port": port}), metrics, redactor, guard=guard) as running,
         ):
             yield ServedRouter(router, running, admin_port, metrics, events)
             face.stop_watching()

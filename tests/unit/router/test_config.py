@@ -7,6 +7,9 @@ import pytest
 
 from imagegate.providers.__main__ import create
 from imagegate.router.config import PACKAGED, ConfigError, ModelOverrides, QualityRoute, dump, load
+from imagegate.runtime.access import Role
+from imagegate.runtime.bearer import hashed
+from imagegate.runtime.callers import Caller
 from imagegate.runtime.redaction import Redactor
 
 GOOD = """
@@ -333,3 +336,47 @@ def test_the_packaged_routes_name_models_that_there_are() -> None:
     for route in config.routes.values():
         lists = route.model_dump(exclude_none=True).values() if isinstance(route, QualityRoute) else [route]
         assert set(chain(*lists)) <= listed | {"huggingface/default"}
+
+
+HASH = hashed("ig_EXAMPLE")
+WITH_CALLERS = f"""{GOOD}
+callers:
+  web: {{weight: 4, max_inflight: 32, tier: pro, identities: ["spiffe://imagegate/edge", edge.svc], keys: [{HASH}]}}
+  batch: {{weight: 0.5}}
+  olga: {{role: operator, keys: [{hashed("ig_OTHER")}]}}
+"""
+
+
+def test_callers_are_known_by_what_they_show(tmp_path: Path) -> None:
+    """S13: by the names of their certificates and by keys; whoever has neither by a certificate with their own name."""
+    callers = load(written(tmp_path, WITH_CALLERS)).known_callers()
+    web = Caller("web", Role.CALLER, "pro", 4.0, 32)
+    assert set(callers.by_identity) == {"spiffe://imagegate/edge", "edge.svc", "batch"}
+    assert callers.with_key("ig_EXAMPLE") == callers.by_identity["edge.svc"] == web
+    assert callers.by_identity["batch"] == Caller("batch", weight=0.5)
+    assert callers.with_key("ig_OTHER") == Caller("olga", Role.OPERATOR)
+    assert callers.with_key("ig_REVOKED") is None
+
+
+def test_without_callers_everything_is_open() -> None:
+    """Nothing changes for whoever names no callers."""
+    assert load(PACKAGED).known_callers().is_open
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("weight: 0.5", "weight: 0", "callers.batch.weight: Input should be greater than 0"),
+        ("weight: 0.5", "wait: 1", "callers.batch.wait: unknown key; did you mean 'weight'?"),
+        ("tier: pro", "tier: gold", "callers.web.tier: Input should be"),
+        ("role: operator", "role: root", "callers.olga.role: Input should be"),
+        (HASH, "ig_EXAMPLE", "callers.web.keys.0: String should match pattern"),
+        ("weight: 0.5", f"keys: [{HASH}]", "callers.batch: shares a key with callers.web"),
+        ("weight: 0.5", "identities: [edge.svc]", "callers.batch: shares the identity 'edge.svc' with callers.web"),
+    ],
+)
+def test_what_is_wrong_with_callers_is_told(tmp_path: Path, right: str, wrong: str, told: str) -> None:
+    """Two callers that cannot be told apart are refused like any mistake; a key in a hash's place is not repeated."""
+    found = problems(tmp_path, WITH_CALLERS.replace(right, wrong))
+    assert any(problem.startswith(told) for problem in found), found
+    assert not any("ig_EXAMPLE" in problem for problem in found)

@@ -167,7 +167,7 @@ async def test_nobody_joins_what_is_ending() -> None:
     second = asyncio.create_task(joining.answer(request("k"), kitchen))
     await asyncio.sleep(0)
     assert not kitchen.made
-    joining._shared["k"].task.cancel()
+    joining._shared["/k"].task.cancel()
     assert (await second).body == b"x" * 10
     assert kitchen.made == 1
 
