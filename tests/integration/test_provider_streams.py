@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
-from imagegate.runtime.limits import Limits, Rate
+from imagegate.runtime.limits import Limits
 from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS
 from imagegate.runtime.order import Delivery, Order, Picture
 from imagegate.runtime.outbox import Bounds
+from imagegate.runtime.rate import Rate
 from imagegate.runtime.redaction import Redactor
 from imagegate.testing import Hang, ScriptedProvider, Telling, picture, serving_provider
 from imagegate.v1 import generation_pb2, generation_pb2_grpc

@@ -386,7 +386,7 @@ async def test_the_failure_rate_of_each_provider_can_be_read_from_the_metrics(ho
     assert 'outcome="rate_limited",outcome_group="limited",provider="a"} 1' in text
     assert 'outcome="ok",outcome_group="ok",provider="b"} 2' in text
     assert 'imagegate_fallbacks_total{from_provider="a",reason="upstream_error",to_provider="b"} 1' in text
-    assert 'imagegate_inflight{provider="a"} 0' in text
+    assert 'imagegate_inflight{caller="",provider="a"} 0' in text
 
 
 async def test_credits_of_what_was_delivered_can_be_read_from_the_metrics(house: House) -> None:

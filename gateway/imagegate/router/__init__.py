@@ -22,12 +22,13 @@ What acts is thin.
 | --- | --- |
 | router | carries out the course of each request |
 | endpoint | calls a provider |
+| turns | lets no caller have more under way than it may |
 | warmup | waits for a model that is being loaded |
 | joining | lets the same request twice be made once |
 | batch | makes several requests side by side |
 | catalogues | asks again and again what each provider offers |
 | lookout, health, reload | what happens while nobody calls |
-| events, metrics, status, history | what happened, for dashboards and people |
+| events, metrics, inflight, status, history | what happened, for dashboards and people |
 | answer, progress, explanation | how it is told: in an answer or an error, in a stream, before it happens |
 | generation_service, catalog_service, router_service, admin_service | the gRPC faces |
 """

@@ -26,7 +26,7 @@ from pydantic import (
 from imagegate.runtime import duration, strict_yaml
 from imagegate.runtime.access import Role
 from imagegate.runtime.bearer import HASH_PATTERN
-from imagegate.runtime.callers import Caller, Callers
+from imagegate.runtime.callers import MAX_WEIGHT, NAME_PATTERN, Caller, Callers
 
 PACKAGED = Path(__file__).with_name("imagegate.yaml")
 PREFIX = "IMAGEGATE_"
@@ -54,7 +54,7 @@ def _seconds(value: object) -> object:
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=3600)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 CandidateName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*/[a-z0-9][a-z0-9_.-]*$")]
 
 
@@ -137,7 +137,7 @@ class CallerConfig(_Strict):
     keys: list[Annotated[str, Field(pattern=HASH_PATTERN)]] = Field(default_factory=list, max_length=100)
     role: Role = Role.CALLER
     tier: Literal["", "free", "basic", "pro", "enterprise"] = ""
-    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    weight: Annotated[float, Field(gt=0, le=MAX_WEIGHT)] = 1.0
     max_inflight: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 

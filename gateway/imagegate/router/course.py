@@ -100,7 +100,7 @@ class _UnderWay:
 
 @dataclass(slots=True)
 class Course:
-    """The state of one request. `goes_on_after_refused_content`: its route allows another candidate then."""
+    """The state of one request of `caller`. `goes_on_after_refused_content`: its route allows another one then."""
 
     request: generation_pb2.GenerateRequest
     entries: Sequence[Entry]
@@ -109,6 +109,7 @@ class Course:
     repeats: RepeatBudget
     emit: Listener
     goes_on_after_refused_content: bool = False
+    caller: str = ""
     record: list[Made | Passed] = field(default_factory=list)
     _tried: set[int] = field(default_factory=set)
     _passed: set[int] = field(default_factory=set)
@@ -271,7 +272,7 @@ class Course:
             is_listed=candidate.listed,
             trickles=turn.trickles,
         )
-        self.emit(AttemptStarted(candidate.provider, candidate.key))
+        self.emit(AttemptStarted(candidate.provider, candidate.key, self.caller))
         self._tried.add(turn.place)
         self._under_way = _UnderWay(turn, permits, timeout, following is not None, now, made)
         return Try(candidate, number, timeout, following is not None)
@@ -304,7 +305,7 @@ class Course:
     def _write(self, attempt: _UnderWay, now: float, failure: Failure | None, upstream_id: str) -> Made:
         """Record how the attempt ended, last of all; one that waited for its model to be loaded has one entry."""
         candidate = attempt.prospect.candidate
-        self.emit(AttemptFinished(candidate.provider, candidate.key, now - attempt.began, failure))
+        self.emit(AttemptFinished(candidate.provider, candidate.key, now - attempt.began, failure, self.caller))
         made = attempt.made or Made(candidate, attempt.began)
         self.record = [entry for entry in self.record if entry is not made] + [made]
         made.seconds, made.failure, made.upstream_id = now - made.began, failure, upstream_id

@@ -8,10 +8,11 @@ from imagegate.runtime.errors import Failure, Reason
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """An attempt left for `provider`/`model`."""
+    """An attempt of `caller` (empty: callers are not told apart) left for `provider`/`model`."""
 
     provider: str
     model: str
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class AttemptFinished:
     model: str
     seconds: float
     failure: Failure | None = None
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)

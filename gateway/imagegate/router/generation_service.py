@@ -132,10 +132,12 @@ class _Order:
 
     async def make(self) -> Answered:
         """The answer of the first candidate that delivers. Raises Failure."""
-        admitted = await self.router.admitted(self.request)
-        journey = self.router.begin(admitted, self.deadline, self.entry.record.request_id)
-        self.history.set_out(self.entry, journey)
-        return await self.router.generate(journey, self.tell)
+        seconds = self.deadline.remaining(self.router.clock())
+        async with self.router.turns.turn(current_caller(), seconds, self.tell):
+            admitted = await self.router.admitted(self.request)
+            journey = self.router.begin(admitted, self.deadline, self.entry.record.request_id)
+            self.history.set_out(self.entry, journey)
+            return await self.router.generate(journey, self.tell)
 
     def unsettled(self) -> Failure | None:
         """Why it must not be made again, once it has ended without an answer; None where it may."""

@@ -21,6 +21,7 @@ from imagegate.router.events import (
     GateClosed,
     RequestFinished,
 )
+from imagegate.router.inflight import Inflight
 from imagegate.router.router import Router
 from imagegate.router.verdict import Group, verdict_on
 from imagegate.runtime.metrics import DURATION_BUCKETS, OTHER
@@ -65,7 +66,8 @@ class RouterMetrics:
         self._skips = counter("skips", "Candidates passed over.", "provider", "reason")
         self._moves = counter("breaker_transitions", "Transitions of breakers.", "provider", "scope", "to", "reason")
         self._gates = gauge("gate_until_timestamp_seconds", "Until when a provider is not asked.", "provider")
-        self._inflight = gauge("inflight", "Attempts under way.", "provider")
+        self._inflight = Inflight(router)
+        registry.register(self._inflight)
         self._overhead = Histogram(
             "imagegate_overhead_seconds",
             "The router's own time per request.",
@@ -78,8 +80,8 @@ class RouterMetrics:
     def __call__(self, event: Event) -> None:
         """Count one event."""
         match event:
-            case AttemptStarted(provider, model):
-                self._inflight.labels(provider).inc()
+            case AttemptStarted(provider, model, caller):
+                self._inflight.count(provider, caller, 1)
                 # There before it counts: Prometheus sees no increase in a series that appears.
                 self._credits.labels(provider, self._label(provider, model))
             case AttemptFinished():
@@ -105,7 +107,7 @@ class RouterMetrics:
         return model if self._is_known(provider, model) else OTHER
 
     def _finished(self, event: AttemptFinished) -> None:
-        self._inflight.labels(event.provider).dec()
+        self._inflight.count(event.provider, event.caller, -1)
         reason = event.failure.reason if event.failure else None
         outcome = reason.lower() if reason else "ok"
         group = verdict_on(reason).group.value if reason else Group.OK.value

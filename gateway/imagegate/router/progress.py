@@ -23,6 +23,13 @@ def finished(record: Sequence[Made | Passed], now: float) -> generation_pb2.Gene
     return generation_pb2.GenerateEvent(attempt_finished=attempts_of(record[-1:], now)[0])
 
 
+def queued(place: int) -> generation_pb2.GenerateEvent:
+    """The request waits, before any attempt, behind `place` others of its caller."""
+    return generation_pb2.GenerateEvent(
+        progress=generation_pb2.Progress(phase=generation_pb2.PHASE_QUEUED, queue_position=place)
+    )
+
+
 def warming(seconds: float) -> generation_pb2.GenerateEvent:
     """A model that is being loaded is expected to be ready in so many seconds."""
     told = generation_pb2.Progress(phase=generation_pb2.PHASE_WARMING)

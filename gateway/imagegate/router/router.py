@@ -20,6 +20,7 @@ from imagegate.router.offers import Offered
 from imagegate.router.ranking import Entry, Obstacle, line_up
 from imagegate.router.repeats import RepeatBudget
 from imagegate.router.routes import Candidate, Resolution, resolve, unknown_providers
+from imagegate.router.turns import Turns
 from imagegate.router.warmup import Warmup
 from imagegate.runtime.callers import OPEN
 from imagegate.runtime.deadline import Deadline
@@ -29,6 +30,8 @@ from imagegate.runtime.fitting import SEEDS, leaves_seed_open
 from imagegate.runtime.interceptors import current_caller
 from imagegate.runtime.metadata import (
     ATTEMPT_NUMBER,
+    CALLER,
+    CALLER_WEIGHT,
     DRAWN_SEED,
     FALLBACK_WAITS,
     INPUTS_ADMITTED,
@@ -84,6 +87,7 @@ class Router:
         self.catalogues = Catalogues(self._key_renewed, self._quota_left)
         self._random = random_source or random.Random()  # noqa: S311 neither jitter nor seeds need secrecy
         self.admission = Admission(emit, self._random)
+        self.turns = Turns()
         self.clock = clock
         self._emit = emit
         self._hops = hops or Hops()
@@ -256,7 +260,14 @@ class Router:
             entries = eligibility.advised(entries, able)
         options = self._options(route)
         return Course(
-            request, entries, deadline, self.admission, self._repeats, self._emit, options.fall_back_on_refused_content
+            request,
+            entries,
+            deadline,
+            self.admission,
+            self._repeats,
+            self._emit,
+            options.fall_back_on_refused_content,
+            current_caller().name,
         )
 
     def _can_make(self, route: str, request: generation_pb2.GenerateRequest) -> bool:
@@ -347,6 +358,9 @@ class Router:
             ATTEMPT_NUMBER: str(attempt.number),
             INPUTS_ADMITTED: "true",
         }
+        caller = current_caller()
+        if caller.name:
+            metadata |= {CALLER: caller.name, CALLER_WEIGHT: f"{caller.weight:g}"}
         if attempt.fallback_waits:
             metadata[FALLBACK_WAITS] = "true"
         if journey.drawn_seed is not None:

@@ -21,11 +21,12 @@ from imagegate.runtime import malloc
 from imagegate.runtime.catalogue_source import SUFFIX, VARIABLE, strangers
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.file_check import report
-from imagegate.runtime.limits import DailyQuota, Limits, Rate
+from imagegate.runtime.limits import DailyQuota, Limits
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.provider import Provider
+from imagegate.runtime.rate import Rate
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.service import ProviderService

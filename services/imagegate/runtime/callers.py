@@ -1,5 +1,7 @@
 """Who asks, by what they show: a certificate's names or a key. Pure."""
 
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +23,9 @@ class Caller:
     max_inflight: int | None = None
 
 
+# How a configuration names a caller, and the most that one may weigh.
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+MAX_WEIGHT = 1000.0
 # Everybody, where callers are not told apart.
 ANONYMOUS = Caller("", Role.OPERATOR)
 
@@ -65,3 +70,14 @@ OPEN = Callers()
 def known_by_name(names: Iterable[str]) -> Callers:
     """Callers whose certificates bear these names, each called by it."""
     return Callers(by_identity={name: Caller(name) for name in names})
+
+
+def told_of(name: str, weight: str) -> Caller | None:
+    """The caller as a router tells of it; None where it tells of none, or nonsense. A weight that is none is 1."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        return None
+    try:
+        told = float(weight)
+    except ValueError:
+        told = math.nan
+    return Caller(name, weight=told if 0 < told <= MAX_WEIGHT else 1.0)

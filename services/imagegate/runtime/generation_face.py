@@ -15,6 +15,7 @@ import grpc
 import structlog
 
 from imagegate.runtime.attempt import Attempt, Attempts
+from imagegate.runtime.callers import Caller, told_of
 from imagegate.runtime.deadline import Deadline, kept_back
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
@@ -22,10 +23,12 @@ from imagegate.runtime.fitting import SEEDS, asked_fields, fit, forbidden, lack
 from imagegate.runtime.handover import Handover
 from imagegate.runtime.inputs import to_inputs
 from imagegate.runtime.inspection import Inspector
-from imagegate.runtime.interceptors import current_request_id
+from imagegate.runtime.interceptors import current_caller, current_request_id
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metadata import (
     ATTEMPT_NUMBER,
+    CALLER,
+    CALLER_WEIGHT,
     DRAWN_SEED,
     FALLBACK_WAITS,
     INPUTS_ADMITTED,
@@ -207,9 +210,10 @@ class GenerationFace:
         def tell_place(place: int) -> None:
             order.tell(generation_pb2.PHASE_QUEUED, queue_position=place)
 
+        slot = self._limits.slot(patience, tell_place if order.watch else None, _who_waits(context))
         has_slot = False
         try:
-            async with asyncio.timeout(order.deadline.remaining()) as timer, self._limits.slot(patience, tell_place):
+            async with asyncio.timeout(order.deadline.remaining()) as timer, slot:
                 has_slot = True
                 delivery = await self._provider.generate(order)
         except TimeoutError as error:
@@ -268,6 +272,11 @@ def _bug() -> Failure:
         "imagegate failed by a bug of its own; nothing about your request is known to be wrong",
         remedy="look for this request's id in the log of the provider",
     )
+
+
+def _who_waits(context: AnyContext) -> Caller:
+    """The caller of whoever calls us, where that is a router that tells of one."""
+    return told_of(_metadata(context, CALLER), _metadata(context, CALLER_WEIGHT)) or current_caller()
 
 
 def _metadata(context: AnyContext, key: str) -> str:

@@ -4,44 +4,15 @@ They are kept in the provider's process, next to the key. Whoever would wait lon
 has patience for is told so at once, with the time after which it makes sense to come back.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from math import ceil
 from time import monotonic
 
+from imagegate.runtime.callers import ANONYMOUS, Caller
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-
-
-class Rate:
-    """A token bucket: `per_second` requests, at most one second's worth at once (but always one)."""
-
-    def __init__(self, per_second: float) -> None:
-        self.per_second = per_second
-        self._capacity = max(per_second, 1.0)
-        self._tokens = self._capacity
-        self._at: float | None = None
-
-    def take(self, now: float, patience: float | None) -> float:
-        """Take a token and return the seconds to wait before using it.
-
-        `now` is the monotonic clock. Where the wait exceeds `patience` seconds nothing is taken and
-        Failure(RATE_LIMITED) raised; None waits however long it takes.
-        """
-        elapsed = 0.0 if self._at is None else now - self._at
-        self._at = now
-        self._tokens = min(self._tokens + elapsed * self.per_second, self._capacity)
-        wait = max(1.0 - self._tokens, 0.0) / self.per_second
-        if patience is not None and wait > patience:
-            raise _held_back(Reason.RATE_LIMITED, f"its rate of {self.per_second:g} requests a second is used up", wait)
-        self._tokens -= 1.0
-        return wait
-
-    def give_back(self) -> None:
-        """Return a token that was taken and not used."""
-        self._tokens = min(self._tokens + 1.0, self._capacity)
+from imagegate.runtime.rate import Rate
+from imagegate.runtime.slots import Slots, TellPlace
 
 
 class DailyQuota:
@@ -54,14 +25,20 @@ class DailyQuota:
 
     def take(self, now: datetime) -> None:
         """Count one request, or raise Failure(OVER_QUOTA) with the time until the next UTC day."""
-        now = now.astimezone(UTC)
-        if not self._is_counted(now.date()):
-            self._day, self.used = now.date(), 0
-        if self.used >= self.per_day:
-            midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
-            wait = (midnight - now).total_seconds()
-            raise _held_back(Reason.OVER_QUOTA, f"its {self.per_day} requests of today are used up", wait)
+        self.check(now)
+        today = now.astimezone(UTC).date()
+        if not self._is_counted(today):
+            self._day, self.used = today, 0
         self.used += 1
+
+    def check(self, now: datetime) -> None:
+        """Raise what `take` would raise, and count nothing."""
+        if self.left(now) > 0:
+            return
+        now = now.astimezone(UTC)
+        midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
+        wait = (midnight - now).total_seconds()
+        raise _held_back(Reason.OVER_QUOTA, f"its {self.per_day} requests of today are used up", wait)
 
     def left(self, now: datetime) -> int:
         """How many requests there may still be today."""
@@ -70,21 +47,6 @@ class DailyQuota:
     def _is_counted(self, day: date) -> bool:
         """Whether what was used counts for `day`: a clock that is set back over midnight begins no new one."""
         return self._day is not None and timedelta(0) <= self._day - day <= timedelta(days=1)
-
-    def give_back(self) -> None:
-        """Return a request that was counted and not made."""
-        self.used = max(self.used - 1, 0)
-
-
-def _tell_nobody(_place: int) -> None:
-    """Whoever waits does not want to know for how many."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    """One who waits for a slot, and wants to hear its place."""
-
-    tell_place: Callable[[int], None]
 
 
 class Limits:
@@ -99,12 +61,8 @@ class Limits:
         clock: Callable[[], float] = monotonic,
         today: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.concurrency = concurrency
         self.quota = quota
-        self._rate = rate
-        self._slots = asyncio.Semaphore(concurrency)
-        self._queue: list[_Waiting] = []
-        self._clock = clock
+        self._slots = Slots(concurrency, rate, clock)
         self._today = today
 
     @property
@@ -114,63 +72,34 @@ class Limits:
 
     @asynccontextmanager
     async def slot(
-        self, patience: float | None, tell_place: Callable[[int], None] = _tell_nobody
+        self, patience: float | None, tell_place: TellPlace | None = None, caller: Caller = ANONYMOUS
     ) -> AsyncIterator[None]:
-        """Hold one slot. Waits at most `patience` seconds for it, for ever where that is None.
+        """Hold one slot. Waits at most `patience` seconds for it, for ever where that is None; callers are served by
+        their weights.
 
         Whoever has to wait hears, now and whenever it changes, how many are before it: 0 is next.
         Raises Failure: BUSY, RATE_LIMITED or OVER_QUOTA, with `retry_after`.
         """
-        await self._acquire(patience, tell_place)
+        if self.quota is not None:
+            self.quota.check(self._today())  # nobody waits for that
         try:
-            await self._take(patience, tell_place)
+            await self._slots.acquire(patience, tell_place, caller)
+        except Failure as failure:
+            raise _held_back(failure.reason, failure.message, failure.retry_after or 0.0) from failure
+        try:
+            self._count()
             yield
         finally:
             self._slots.release()
 
-    async def _take(self, patience: float | None, tell_place: Callable[[int], None]) -> None:
-        """Count one request and wait for its turn; who is refused or leaves before it has used nothing up."""
-        if self.quota is not None:
-            self.quota.take(self._today())
+    def _count(self) -> None:
+        """Count one request of the day; where there is none left its turn has used nothing up."""
         try:
-            await self._turn(patience, tell_place)
-        except BaseException:
             if self.quota is not None:
-                self.quota.give_back()
+                self.quota.take(self._today())
+        except Failure:
+            self._slots.give_back()
             raise
-
-    async def _turn(self, patience: float | None, tell_place: Callable[[int], None]) -> None:
-        wait = self._rate.take(self._clock(), patience) if self._rate is not None else 0.0
-        if self._rate is None or wait <= 0:
-            return
-        tell_place(ceil(wait * self._rate.per_second) - 1)
-        try:
-            await asyncio.sleep(wait)
-        except asyncio.CancelledError:
-            self._rate.give_back()
-            raise
-
-    async def _acquire(self, patience: float | None, tell_place: Callable[[int], None]) -> None:
-        if not self._slots.locked():
-            await self._slots.acquire()  # at once: there is one, and nobody waits for it
-            return
-        waiting = _Waiting(tell_place)
-        self._queue.append(waiting)
-        tell_place(len(self._queue) - 1)
-        try:
-            async with asyncio.timeout(patience):
-                await self._slots.acquire()
-        except TimeoutError as error:
-            raise _held_back(Reason.BUSY, f"all {self.concurrency} of its slots are taken", 1.0) from error
-        finally:
-            self._leave(waiting)
-
-    def _leave(self, waiting: _Waiting) -> None:
-        """Take one out of the queue, and tell those behind it."""
-        place = self._queue.index(waiting)
-        del self._queue[place]
-        for index, behind in enumerate(self._queue[place:], place):
-            behind.tell_place(index)
 
 
 def _held_back(reason: Reason, why: str, wait: float) -> Failure:

@@ -18,5 +18,9 @@ DRAWN_SEED = "imagegate-drawn-seed"
 INPUTS_ADMITTED = "imagegate-inputs-admitted"
 # From the router to a provider: a picture of one colour throughout is no picture (the route's `reject_blank`).
 REJECT_BLANK = "imagegate-reject-blank"
+# From the router to a provider: who asks, by the name in the router's configuration, and its weight where callers wait
+# for a slot. They say something about the order only, and are believed of whoever may call the provider.
+CALLER = "imagegate-caller"
+CALLER_WEIGHT = "imagegate-weight"
 # From a caller who has one: its key, as `Bearer KEY`.
 AUTHORIZATION = "authorization"

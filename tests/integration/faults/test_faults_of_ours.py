@@ -259,7 +259,7 @@ class TestAProviderThatDies:
             async with running.client() as client:
                 result = await client.generate("a lighthouse", model="web", width=256, height=256)
             assert result.provider == WEBUI
-            assert 'imagegate_inflight{provider="huggingface"} 0.0' in await running.metrics("router")
+            assert 'imagegate_inflight{caller="",provider="huggingface"} 0.0' in await running.metrics("router")
 
     async def test_where_it_is_paid_once(self) -> None:
         """F35: fal's provider dies once fal has the work: that is the end, with the id under which fal can be asked."""

@@ -6,10 +6,14 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from imagegate.runtime.callers import ANONYMOUS, Caller
 from imagegate.runtime.errors import Dispatch, Failure, Reason
-from imagegate.runtime.limits import DailyQuota, Limits, Rate
+from imagegate.runtime.limits import DailyQuota, Limits
+from imagegate.runtime.rate import Rate
+from imagegate.runtime.slots import MAX_WAITING
 from imagegate.testing import FakeClock
 
+BATCH = Caller("batch")
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
@@ -20,9 +24,9 @@ def refused(call: Callable[[], object]) -> Failure:
     return caught.value
 
 
-async def refused_slot(limits: Limits, patience: float | None) -> Failure:
+async def refused_slot(limits: Limits, patience: float | None, caller: Caller = ANONYMOUS) -> Failure:
     with pytest.raises(Failure) as caught:
-        async with limits.slot(patience):
+        async with limits.slot(patience, caller=caller):
             pass
     assert caught.value.dispatch is Dispatch.NOT_SENT
     return caught.value
@@ -32,29 +36,6 @@ async def settle() -> None:
     """Let every task run as far as it gets."""
     for _ in range(20):
         await asyncio.sleep(0)
-
-
-def test_rate_allows_a_second_at_once() -> None:
-    """R9: a second's worth of requests goes at once; the next waits for its turn."""
-    rate = Rate(2.0)
-    assert [rate.take(0.0, 1.0) for _ in range(4)] == [0, 0, 0.5, 1.0]
-
-
-def test_rate_refuses_who_would_wait_too_long() -> None:
-    """R9: who would wait longer than his patience is told when to come back, and uses nothing up."""
-    rate = Rate(0.5)
-    assert rate.take(0.0, 1.0) == 0
-    for now, wait in ((0.0, 2.0), (0.0, 2.0), (0.5, 1.5)):
-        failure = refused(lambda now=now: rate.take(now, 1.0))
-        assert (failure.reason, failure.retry_after) == (Reason.RATE_LIMITED, pytest.approx(wait))
-    assert rate.take(1.0, 1.0) == pytest.approx(1.0)
-
-
-def test_rate_saves_up_no_more_than_a_second() -> None:
-    """R9: a night without requests does not allow a burst in the morning."""
-    rate = Rate(3.0)
-    rate.take(0.0, None)
-    assert [rate.take(36_000.0, None) for _ in range(4)] == [0, 0, 0, pytest.approx(1 / 3)]
 
 
 def test_quota_ends_at_midnight_utc() -> None:
@@ -189,13 +170,13 @@ async def test_what_is_refused_uses_up_nothing() -> None:
     spent = Limits(concurrency=1, rate=rate, quota=DailyQuota(0), clock=clock, today=lambda: NOON)
     for _ in range(100):
         assert (await refused_slot(spent, None)).reason is Reason.OVER_QUOTA
-    assert rate.take(clock(), 0.0) == 0, "the refused ones must not hold up the first of the next day"
+    assert rate.wait(clock()) == 0, "the refused ones must not hold up the first of the next day"
 
 
 async def test_who_leaves_before_his_turn_uses_up_nothing() -> None:
-    """R9: a caller that goes away while waiting for the rate gives his turn and his count back."""
-    rate, quota = Rate(0.01), DailyQuota(5)
-    limits = Limits(concurrency=2, rate=rate, quota=quota, clock=FakeClock(), today=lambda: NOON)
+    """R9: a caller that goes away while waiting for the rate has used up no turn and nothing of the day."""
+    rate, quota, clock = Rate(0.01), DailyQuota(5), FakeClock()
+    limits = Limits(concurrency=2, rate=rate, quota=quota, clock=clock, today=lambda: NOON)
 
     async def one() -> None:
         async with limits.slot(None):
@@ -204,11 +185,10 @@ async def test_who_leaves_before_his_turn_uses_up_nothing() -> None:
     await one()
     waiting = asyncio.create_task(one())
     await settle()
-    assert quota.used == 2
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert quota.used == 1
-    assert refused(lambda: rate.take(1000.0, 0.0)).retry_after == pytest.approx(100)
+    assert rate.wait(clock()) == pytest.approx(100)
 
 
 async def test_who_waits_hears_how_many_are_before_him() -> None:
@@ -268,3 +248,79 @@ async def test_what_is_left_of_the_day() -> None:
     now[0] += timedelta(days=1)
     assert limits.quota_left == 3
     assert Limits(concurrency=1).quota_left is None
+
+
+async def test_callers_are_served_by_weight() -> None:
+    """S32: of two callers who both wait, one of weight 3 gets three turns for each of the other's, oldest first."""
+    limits, served = Limits(concurrency=1), list[str]()
+
+    async def one(caller: Caller, number: int) -> None:
+        async with limits.slot(None, caller=caller):
+            served.append(f"{caller.name}{number}")
+
+    web = Caller("web", weight=3)
+    async with limits.slot(None):
+        tasks = [asyncio.create_task(one(caller, number)) for caller in (BATCH, web) for number in range(6)]
+        await settle()
+    await asyncio.gather(*tasks)
+    assert served == "batch0 web0 web1 web2 batch1 web3 web4 web5 batch2 batch3 batch4 batch5".split()
+
+
+async def test_the_rate_is_shared_by_weight_too() -> None:
+    """S32: where a rate is what they wait for, who comes last of a busy caller is not before a quiet one's first."""
+    clock = FakeClock()
+    limits, heard = Limits(concurrency=99, rate=Rate(2.0), clock=clock), list[int]()
+    flood = [
+        asyncio.create_task(limits.slot(None, caller=BATCH).__aenter__())  # they keep what they get
+        for _ in range(50)
+    ]
+    await settle()
+    limited = await refused_slot(limits, 1.0, BATCH)
+    assert (limited.reason, limited.retry_after) == (Reason.RATE_LIMITED, pytest.approx(24.5))
+    quiet = asyncio.create_task(limits.slot(1.0, heard.append, Caller("web")).__aenter__())
+    await settle()
+    assert heard == [0]
+    clock.advance(0.5)
+    await asyncio.wait_for(quiet, 5)
+    for task in flood:
+        task.cancel()
+
+
+async def test_a_turn_changes_the_places_of_others() -> None:
+    """S32: a place is told as the order is: whoever is overtaken by another caller hears that too."""
+    limits = Limits(concurrency=1)
+    heard: dict[str, list[int]] = {"batch0": [], "batch1": [], "web": []}
+
+    async def one(name: str) -> None:
+        async with limits.slot(None, heard[name].append, Caller(name.rstrip("01"))):
+            pass
+
+    async with limits.slot(None, caller=BATCH):
+        tasks = []
+        for name in heard:
+            tasks.append(asyncio.create_task(one(name)))
+            await settle()
+        assert heard == {"batch0": [0, 1], "batch1": [1, 2], "web": [0]}
+    await asyncio.gather(*tasks)
+    assert heard == {"batch0": [0, 1, 0], "batch1": [1, 2, 1, 0], "web": [0]}
+
+
+async def test_a_caller_known_by_name_fills_no_queue() -> None:
+    """S32: of one caller a thousand wait; more are BUSY at once, while others are let in, and nobody where callers are
+    not told apart.
+    """
+    limits = Limits(concurrency=1)
+    async with limits.slot(None):
+        nameless = [asyncio.create_task(limits.slot(None).__aenter__()) for _ in range(MAX_WAITING + 1)]
+        flood = [asyncio.create_task(limits.slot(None, caller=BATCH).__aenter__()) for _ in range(MAX_WAITING)]
+        await settle()
+        failure = await refused_slot(limits, None, BATCH)
+        assert (failure.reason, failure.retry_after) == (Reason.BUSY, 1.0)
+        assert "1,000 requests of this caller wait already" in failure.message
+        assert (await refused_slot(limits, 0.01, Caller("web"))).message.endswith("slots are taken")
+        for task in (*nameless, *flood):
+            assert not task.done()
+            task.cancel()
+        await asyncio.gather(*nameless, *flood, return_exceptions=True)
+    async with limits.slot(0, caller=BATCH):
+        pass
