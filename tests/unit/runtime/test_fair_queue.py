@@ -67,7 +67,7 @@ def test_nobody_is_overtaken_by_its_own_and_somebody_is_always_served(
 
 @given(WEIGHTS, st.integers(0, 500))
 def test_nobody_starves(weight: float, before: int) -> None:
-    """S32: however long and heavy a flood, a caller of weight 1 waits for no more turns of it than its weight, and one."""
+    """S32: however long and heavy a flood, a caller of weight 1 waits for no more turns than its weight, and one."""
     queue = FairQueue[str]()
     for _ in range(before):
         queue.add("flood", weight, "flood")
@@ -165,9 +165,8 @@ def p99_of_quiet(slots: int, others: float, *, most: int | None = None) -> float
     """
     per_second = slots / 20
     seconds = QUIET_REQUESTS / per_second
-    comings = heapq.merge(
-        arrivals("quiet", per_second, seconds, 11), arrivals("flood", per_second * others, seconds, 12)
-    )
+    quiet = arrivals("quiet", per_second, seconds, 11)
+    flood = arrivals("flood", per_second * others, seconds, 12)
     queue, ends = FairQueue[tuple[float, float]](), list[tuple[float, str]]()
     held, under_way = deque[tuple[float, float]](), Counter[str]()  # held back by `max_inflight`, in the router
     took = list[float]()
@@ -185,7 +184,7 @@ def p99_of_quiet(slots: int, others: float, *, most: int | None = None) -> float
             if ticket.caller == "quiet":
                 took.append(now + length - came)
 
-    for came, caller, length in comings:
+    for came, caller, length in heapq.merge(quiet, flood):
         while ends and ends[0][0] <= came:
             now, whose = heapq.heappop(ends)
             under_way[whose] -= 1
@@ -206,13 +205,15 @@ def arrivals(caller: str, per_second: float, seconds: float, seed: int) -> Itera
         yield now, caller, rng.lognormvariate(-0.125, 0.5)
 
 
-@pytest.mark.parametrize("slots", [8, 16, 32])
+@pytest.mark.parametrize("slots", [4, 8, 16])
 def test_a_flood_from_one_caller_hardly_delays_another(slots: int) -> None:
-    """S32: one caller at 100 times another's rate raises the other's p99 by at most 25 %, with eight slots or more."""
+    """S32: one caller at 100 times another's rate raises the other's p99 by at most 25 %, with four slots or more: the
+    one that ends next is soon free.
+    """
     assert p99_of_quiet(slots, 100) <= 1.25 * p99_of_quiet(slots, 0)
 
 
-@pytest.mark.parametrize("slots", [2, 4, 16])
-def test_who_may_not_take_the_last_slots_delays_nobody(slots: int) -> None:
-    """S32: with fewer slots a picture that is being made is waited for, unless `max_inflight` keeps two free."""
-    assert p99_of_quiet(slots, 100, most=max(slots - 2, 1)) <= 1.25 * p99_of_quiet(slots, 0)
+@pytest.mark.parametrize("slots", [2, 3, 8])
+def test_who_may_not_take_the_last_slot_delays_nobody(slots: int) -> None:
+    """S32: with fewer slots whoever is being served is waited for, unless `max_inflight` keeps one free."""
+    assert p99_of_quiet(slots, 100, most=slots - 1) <= 1.25 * p99_of_quiet(slots, 0)

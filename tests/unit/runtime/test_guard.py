@@ -7,7 +7,7 @@ from google.rpc import code_pb2
 
 from imagegate.runtime.access import Role
 from imagegate.runtime.bearer import hashed, header_of, key_in, new_key
-from imagegate.runtime.callers import ANONYMOUS, OPEN, Caller, Callers
+from imagegate.runtime.callers import ANONYMOUS, OPEN, Caller, Callers, told_of
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.guard import Guard, check_access
 from imagegate.runtime.wrong_keys import MAX_ADDRESSES, MOST, WINDOW_SECONDS, WrongKeys
@@ -172,3 +172,17 @@ def test_a_key_has_the_bits_that_make_a_plain_hash_enough() -> None:
     assert len(key) == len("ig_") + 43
     assert key_in(header_of(key)) == key
     assert new_key() != key
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "caller"),
+    [
+        ("web", "4", Caller("web", weight=4)),
+        ("web", "0.5", Caller("web", weight=0.5)),
+        *[("web", nonsense, Caller("web")) for nonsense in ("", "0", "-1", "nan", "inf", "1e9", "much", "4\n5")],
+        *[(nonsense, "4", None) for nonsense in ("", "Web", "../web", "w" * 65, "web\n", "a b")],
+    ],
+)
+def test_who_asks_as_a_router_tells_it(name: str, weight: str, caller: Caller | None) -> None:
+    """S32: a name that is none is nobody's, and a weight that is none is 1: what is told decides an order only."""
+    assert told_of(name, weight) == caller
