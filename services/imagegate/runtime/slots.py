@@ -108,23 +108,25 @@ class Slots:
             raise
 
     def _no_turn(self) -> Failure:
-        """Why nobody has been served for too long."""
+        """Why its turn did not come."""
         if self._rate is not None and self._free > 0:
-            return self._rate_used_up(self._rate, self._rate.wait(self._clock()))
+            return _too_far_back(self._rate, BUSY_SECONDS)
         return _refused(Reason.BUSY, f"all {self.number} of its slots are taken", BUSY_SECONDS)
 
     def _check_rate(self, ticket: Ticket[_Waiting], patience: float | None) -> None:
-        """Raises Failure(RATE_LIMITED) where the rate alone lets the turn come too late."""
+        """Raises Failure where the rate alone lets the turn come too late: RATE_LIMITED where it does so for anybody,
+        and BUSY where only those before it do, who are not before every other caller.
+        """
         if self._rate is None or patience is None:
             return
+        soonest = self._rate.wait(self._clock())
+        if soonest > patience:
+            why = f"its rate of {self._rate.per_second:g} requests a second is used up"
+            raise _refused(Reason.RATE_LIMITED, why, soonest)
         before = next(place for place, each in enumerate(self._queue.in_order()) if each is ticket)
         wait = self._rate.wait(self._clock(), before)
         if wait > patience:
-            raise self._rate_used_up(self._rate, wait)
-
-    def _rate_used_up(self, rate: Rate, wait: float) -> Failure:
-        why = f"its rate of {rate.per_second:g} requests a second is used up"
-        return _refused(Reason.RATE_LIMITED, why, wait)
+            raise _too_far_back(self._rate, wait)
 
     def _serve(self) -> None:
         """Give turns, as far as there are slots and the rate allows."""
@@ -147,6 +149,10 @@ class Slots:
         if self._listening:
             for place, ticket in enumerate(self._queue.in_order()):
                 ticket.item.hear(place)
+
+
+def _too_far_back(rate: Rate, wait: float) -> Failure:
+    return _refused(Reason.BUSY, f"too many wait at its rate of {rate.per_second:g} requests a second", wait)
 
 
 def _refused(reason: Reason, why: str, wait: float) -> Failure:

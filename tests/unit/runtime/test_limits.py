@@ -267,7 +267,9 @@ async def test_callers_are_served_by_weight() -> None:
 
 
 async def test_the_rate_is_shared_by_weight_too() -> None:
-    """S32: where a rate is what they wait for, who comes last of a busy caller is not before a quiet one's first."""
+    """S32: where a rate is what they wait for, who comes last of a busy caller is not before a quiet one's first, and
+    is BUSY: RATE_LIMITED would keep a router from asking for the other.
+    """
     clock = FakeClock()
     limits, heard = Limits(concurrency=99, rate=Rate(2.0), clock=clock), list[int]()
     flood = [
@@ -276,7 +278,7 @@ async def test_the_rate_is_shared_by_weight_too() -> None:
     ]
     await settle()
     limited = await refused_slot(limits, 1.0, BATCH)
-    assert (limited.reason, limited.retry_after) == (Reason.RATE_LIMITED, pytest.approx(24.5))
+    assert (limited.reason, limited.retry_after) == (Reason.BUSY, pytest.approx(24.5))
     quiet = asyncio.create_task(limits.slot(1.0, heard.append, Caller("web")).__aenter__())
     await settle()
     assert heard == [0]

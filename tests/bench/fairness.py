@@ -1,0 +1,163 @@
+"""What one caller's flood costs another: the quiet one's p99 beside a caller who asks 100 times as often, and alone.
+
+`make bench`. A router and a provider of 1, 4 and 16 slots on real sockets of this process, both callers of weight 1.
+Pictures take a random time, the same for the same request in every round; rounds with and without the flood alternate.
+"""
+
+import asyncio
+import logging
+import random
+import statistics
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from time import perf_counter
+
+import grpc
+import structlog
+
+from imagegate.router.config import CallerConfig
+from imagegate.runtime.bearer import hashed, header_of
+from imagegate.runtime.limits import Limits
+from imagegate.runtime.order import Delivery, Order
+from imagegate.testing import ScriptedProvider, serving_provider, serving_router
+from imagegate.v1 import generation_pb2, generation_pb2_grpc
+
+KEYS = {"quiet": "ig_quiet_EXAMPLE", "flood": "ig_flood_EXAMPLE"}
+QUIET_PER_SECOND = 2.0
+TIMES = 100
+# What all slots together make in a second: the quiet caller asks for a sixteenth of it, the flood for six times as much.
+PICTURES_PER_SECOND = 32.0
+ROUNDS = 3
+QUIET_PER_ROUND = 50
+FLOOD_PATIENCE_SECONDS = 10.0
+
+Stub = "generation_pb2_grpc.GenerationServiceAsyncStub"
+
+
+@dataclass(slots=True)
+class TimedProvider(ScriptedProvider):
+    """Takes a lognormal time for each picture, by its seed; of `mean` seconds."""
+
+    mean: float = 0.1
+
+    async def generate(self, order: Order) -> Delivery:
+        await asyncio.sleep(random.Random(order.seed(0)).lognormvariate(-0.125, 0.5) * self.mean)
+        return await ScriptedProvider.generate(self, order)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The quiet caller's seconds, alone and beside the flood, and what became of the flood's requests."""
+
+    slots: int
+    most: int | None
+    alone: list[float]
+    beside: list[float]
+    delivered: int
+    turned_away: int
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long the p99 is beside the flood."""
+        return p99(self.beside) / p99(self.alone)
+
+    def __str__(self) -> str:
+        limit = "" if self.most is None else f", max_inflight {self.most}"
+        return (
+            f"{self.slots:>2} slots{limit:<18} median {statistics.median(self.alone) * 1000:6.0f} → "
+            f"{statistics.median(self.beside) * 1000:6.0f} ms   p99 {p99(self.alone) * 1000:6.0f} → "
+            f"{p99(self.beside) * 1000:6.0f} ms   × {self.ratio:.2f}   "
+            f"(flood: {self.delivered} delivered, {self.turned_away} not)"
+        )
+
+
+def p99(taken: list[float]) -> float:
+    """The 99th percentile."""
+    return statistics.quantiles(taken, n=100, method="inclusive")[98]
+
+
+@asynccontextmanager
+async def a_router(slots: int, most: int | None) -> AsyncIterator[str]:
+    """The address of a router over a provider of so many slots; `most` is the flood's `max_inflight`."""
+    provider = TimedProvider("a", mean=slots / PICTURES_PER_SECOND)
+    callers = {name: CallerConfig(keys=[hashed(key)]) for name, key in KEYS.items()}
+    callers["flood"] = callers["flood"].model_copy(update={"max_inflight": most})
+    async with (
+        serving_provider(provider, limits=Limits(concurrency=slots)) as served,
+        serving_router({"a": served.target}, {"default": ["a/model"]}, callers=callers) as router,
+    ):
+        yield router.target
+
+
+async def ask(stub: Stub, caller: str, seed: int, timeout: float) -> float:
+    """The seconds that one request took. Raises AioRpcError."""
+    began = perf_counter()
+    request = generation_pb2.GenerateRequest(prompt="x", seed=seed)
+    await stub.Generate(request, timeout=timeout, metadata=(("authorization", header_of(KEYS[caller])),))
+    return perf_counter() - began
+
+
+async def quiet(stub: Stub, seed: int) -> list[float]:
+    """The seconds of each of a round's requests, which come at random, the same in every round with this `seed`."""
+    rng, calls = random.Random(seed), []
+    for number in range(QUIET_PER_ROUND):
+        await asyncio.sleep(rng.expovariate(QUIET_PER_SECOND))
+        calls.append(asyncio.create_task(ask(stub, "quiet", seed * 1000 + number, 60)))
+    return await asyncio.gather(*calls)
+
+
+async def flood(target: str, outcomes: list[bool]) -> None:
+    """Ask 100 times as often until cancelled; `outcomes` hears whether each was delivered."""
+    rng, calls, number = random.Random(0), set[asyncio.Task[None]](), 0
+
+    async def one(stub: Stub, seed: int) -> None:
+        try:
+            await ask(stub, "flood", seed, FLOOD_PATIENCE_SECONDS)
+        except grpc.aio.AioRpcError:
+            outcomes.append(False)
+        else:
+            outcomes.append(True)
+
+    async with grpc.aio.insecure_channel(target) as channel:
+        stub = generation_pb2_grpc.GenerationServiceStub(channel)
+        try:
+            while True:
+                await asyncio.sleep(rng.expovariate(QUIET_PER_SECOND * TIMES))
+                number += 1
+                calls.add(task := asyncio.create_task(one(stub, number)))
+                task.add_done_callback(calls.discard)
+        finally:
+            for task in calls:
+                task.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def measure(slots: int, most: int | None = None) -> Figures:
+    """Rounds with and without the flood, in turn."""
+    alone, beside, outcomes = list[float](), list[float](), list[bool]()
+    async with a_router(slots, most) as target, grpc.aio.insecure_channel(target) as channel:
+        stub = generation_pb2_grpc.GenerationServiceStub(channel)
+        await ask(stub, "quiet", 0, 60)
+        for number in range(1, ROUNDS + 1):
+            alone += await quiet(stub, number)
+            flooding = asyncio.create_task(flood(target, outcomes))
+            beside += await quiet(stub, number)
+            flooding.cancel()
+            with suppress(asyncio.CancelledError):
+                await flooding
+    return Figures(slots, most, alone, beside, outcomes.count(True), outcomes.count(False))
+
+
+async def main() -> None:
+    """Measure and print."""
+    for slots, most in ((1, None), (4, None), (4, 3), (16, None), (16, 15)):
+        sys.stdout.write(f"{await measure(slots, most)}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    logging.disable()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    asyncio.run(main())
