@@ -70,8 +70,9 @@ nightly: install-dev ## the same rules on many more random cases; prints the see
 	@seed=$(SEED); echo "seed $$seed (repeat with: make nightly SEED=$$seed)"; \
 	$(BIN)/pytest -n 2 --timeout 1800 --hypothesis-profile nightly --hypothesis-seed $$seed $(PYTEST_ARGS)
 
-bench: install-dev ## what an open breaker, and having nobody to ask, cost a call (figures, no assertions)
+bench: install-dev ## what protections cost a call, and one caller's flood another (8 minutes; figures, no assertions)
 	$(BIN)/python tests/bench/protections.py
+	$(BIN)/python tests/bench/fairness.py
 
 simulate: install-dev ## our routing policy and two others under every fault, as a table; ARGS="--help" for more
 	PYTHONPATH=tests $(BIN)/python -m simulation $(ARGS)
