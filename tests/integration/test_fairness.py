@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import grpc
@@ -145,6 +146,39 @@ async def test_a_caller_waits_behind_its_own(stack: AsyncExitStack) -> None:
     while not event.HasField("completed"):
         event = await stream.read()
     assert "third" in floor.provider.prompts
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_flood_makes_no_model_look_slow(stack: AsyncExitStack, streams: bool) -> None:
+    """S32: a router learns from the provider how long a request waited there, which is none of the model's time."""
+    floor = await a_floor(stack)
+    stub = await floor.stub()
+    request = generation_pb2.GenerateRequest(prompt="batch0")
+    if streams:
+        calls = [stub.GenerateStream(request, timeout=60, metadata=key("batch")) for _ in range(2)]
+    else:
+        calls = [stub.Generate(request, timeout=60, metadata=key("batch")) for _ in range(2)]
+    waiting = [asyncio.create_task(ended(call)) for call in calls]
+    await until(lambda: floor.waiting() == 1)
+    began = monotonic()
+    await until(lambda: monotonic() - began > 0.5)
+    for _ in calls:
+        floor.provider.let.release()
+    await asyncio.gather(*waiting)
+    window = floor.routers[0].router.admission._models["a", "model"].latency
+    lengths = sorted(seconds for _, seconds in window._recent)
+    assert len(lengths) == 2
+    assert lengths[0] < 0.25
+    assert lengths[1] > 0.5
+
+
+async def ended(call: Any) -> None:
+    """Read all that there is."""
+    if hasattr(call, "read"):
+        while await call.read() is not grpc.aio.EOF:
+            pass
+    else:
+        await call
 
 
 async def test_requests_of_one_key_are_one_request_under_way(stack: AsyncExitStack) -> None:

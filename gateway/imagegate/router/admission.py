@@ -163,13 +163,15 @@ class Admission:
 
     # ── After it ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def delivered(self, permits: Permits, now: float, seconds: float, usual: float) -> None:
-        """The attempt delivered, in `seconds` a picture; `usual` is the catalogue's word on that."""
+    def delivered(self, permits: Permits, now: float, seconds: float, usual: float, waited: float = 0.0) -> None:
+        """The attempt delivered, in `seconds` a picture, `waited` of these behind others in the provider; `usual` is
+        the catalogue's word on that.
+        """
         model = self._model(permits.provider, permits.model, now)
         provider = self._provider(permits.provider)
         provider.breaker.succeeded(permits.of_provider, now)
         model.breaker.succeeded(permits.of_model, now)
-        model.latency.add(now, seconds)
+        model.latency.add(now, seconds, waited)
         model.warming.over()
         model.rejecting.over()
         for scope in (provider, model):

@@ -154,13 +154,14 @@ class Course:
 
     # ── How it went ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def delivered(self, now: float, upstream_id: str = "") -> None:
-        """The attempt under way delivered."""
+    def delivered(self, now: float, upstream_id: str = "", waited: float = 0.0) -> None:
+        """The attempt under way delivered; for `waited` seconds of it others were being served in the provider."""
         attempt = self._take()
         candidate = attempt.prospect.candidate
         self._write(attempt, now, None, upstream_id)
         each = (now - attempt.began) / self._count
-        self.admission.delivered(attempt.permits, now, each, budget.usual_seconds(candidate.model))
+        usual = budget.usual_seconds(candidate.model)
+        self.admission.delivered(attempt.permits, now, each, usual, waited / self._count)
 
     def failed(self, failure: Failure, now: float, upstream_id: str = "") -> None:
         """The attempt under way failed."""

@@ -6,8 +6,9 @@ answer and survive a cancel. The answer itself is never parsed here.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import grpc
@@ -17,7 +18,7 @@ from grpc_status import rpc_status
 
 from imagegate.runtime.channels import ChannelPool
 from imagegate.runtime.errors import MAX_ATTEMPT_BYTES, Dispatch, Failure, Reason, from_status
-from imagegate.runtime.metadata import UPSTREAM_ID
+from imagegate.runtime.metadata import UPSTREAM_ID, WAITED
 from imagegate.runtime.order import UPSTREAM_ID as LEGAL_ID
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.serialised import holds
@@ -54,6 +55,10 @@ NEVER_CONNECTED = (
 # How it says that a message or its metadata exceeded the limits of our own hops.
 TOO_LARGE = ("larger than max", "metadata size exceeds")
 
+# Seconds for the end of a call whose answer is there.
+TRAILERS_SECONDS = 0.5
+DECIMAL = re.compile(r"[0-9]{1,5}(\.[0-9]{1,9})?")
+
 Call = grpc.aio.UnaryStreamCall[bytes, bytes]
 # Hears an event of a call under way; never blocks.
 Tell = Callable[[generation_pb2.GenerateEvent], None]
@@ -65,9 +70,12 @@ class _NoStreamsError(Exception):
 
 @dataclass(slots=True)
 class Sighting:
-    """What is known of an attempt under way: the upstream's id, once it was seen."""
+    """What is known of an attempt under way: the upstream's id, once it was seen, and for how many seconds the request
+    waited in the provider, once that answered.
+    """
 
     upstream_id: str = ""
+    waited: float = 0.0
 
     @property
     def dispatch(self) -> Dispatch:
@@ -78,6 +86,11 @@ class Sighting:
         """The provider tells the id; what cannot be one is as good as none, and is not kept."""
         if LEGAL_ID.fullmatch(upstream_id):
             self.upstream_id = upstream_id
+
+    def hear_waited(self, seconds: str) -> None:
+        """The provider tells how long the request waited; what is no number of seconds is as good as none."""
+        if DECIMAL.fullmatch(seconds):
+            self.waited = float(seconds)
 
 
 class Endpoint:
@@ -121,6 +134,7 @@ class Endpoint:
                 answer = await call.read()
                 if not isinstance(answer, bytes):  # EOF
                     raise _silent(self.provider)
+                await _hear_trailers(call, sighting)
                 return self._with_picture(answer)
 
     def _with_picture(self, answer: bytes) -> bytes:
@@ -185,6 +199,7 @@ class Endpoint:
             while isinstance(told := await call.read(), bytes):
                 answer = response_of(told)
                 if answer is not None:
+                    await _hear_trailers(call, sighting)
                     return answer
                 event = generation_pb2.GenerateEvent.FromString(told)
                 if event.HasField("progress"):
@@ -229,6 +244,15 @@ class Endpoint:
             except grpc.aio.AioRpcError as error:
                 raise _failure(error, self, Sighting()) from error
             return answer
+
+
+async def _hear_trailers(call: Call, sighting: Sighting) -> None:
+    """What is told after the answer. It comes together with it, or is not waited for."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TRAILERS_SECONDS):
+            for key, value in await call.trailing_metadata():
+                if key == WAITED:
+                    sighting.hear_waited(str(value))
 
 
 def _bounded(event: generation_pb2.GenerateEvent, sighting: Sighting) -> generation_pb2.GenerateEvent:

@@ -20,31 +20,37 @@ class Latency:
     """What the successes of one model took."""
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[float, float]] = deque(maxlen=KEPT)
+        self._kept: deque[tuple[float, float, float]] = deque(maxlen=KEPT)
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
         self._ordered: list[float] = []
+        self._ordered_with_waits: list[float] = []
 
     def __repr__(self) -> str:
         return f"<Latency of {len(self._kept)} pictures>"
 
-    def add(self, now: float, seconds: float) -> None:
-        """One picture that came at `now` took so long."""
-        self._recent.append((now, seconds))
+    def add(self, now: float, seconds: float, waited: float = 0.0) -> None:
+        """One picture that came at `now` took so long, `waited` of it behind others in the provider."""
+        alone = seconds - min(waited, seconds)
+        self._recent.append((now, alone))
         if len(self._kept) < ENOUGH or now - self._kept[-1][0] >= SPACING:
-            self._kept.append((now, seconds))
+            self._kept.append((now, alone, seconds))
             self._ordered = []
 
     def quantile(self, share: float, usual: float) -> float:
-        """The time that `share` (0.50, 0.90, 0.95 or 0.99) of the pictures stay within.
+        """The time that `share` (0.50, 0.90, 0.95 or 0.99) of the pictures stay within, without waiting behind others;
+        the last one with it, since it says when an attempt that may be waiting is overdue.
 
         `usual` is the catalogue's usual time, which counts until enough were seen; but what was seen to succeed is
         never beyond the slowest hundredth.
         """
-        self._ordered = self._ordered or sorted(seconds for _, seconds in self._kept)
-        if len(self._ordered) < ENOUGH:
-            longest = self._ordered[-1] if self._ordered and share == 0.99 else 0.0
+        if not self._ordered:
+            self._ordered = sorted(alone for _, alone, _ in self._kept)
+            self._ordered_with_waits = sorted(seconds for _, _, seconds in self._kept)
+        ordered = self._ordered_with_waits if share == 0.99 else self._ordered
+        if len(ordered) < ENOUGH:
+            longest = ordered[-1] if ordered and share == 0.99 else 0.0
             return max(FACTORS[share] * usual, longest)
-        return _quantile(self._ordered, share)
+        return _quantile(ordered, share)
 
     def is_slow(self, now: float, window: float, usual: float, objective: float | None) -> bool:
         """Whether four in five of the pictures of the last `window` seconds took longer than they may.
@@ -54,7 +60,7 @@ class Latency:
         recent = [seconds for at, seconds in self._recent if at > now - window]
         if len(recent) < SLOW_OUT_OF:
             return False
-        before = sorted(seconds for at, seconds in self._kept if at <= now - window)
+        before = sorted(alone for at, alone, _ in self._kept if at <= now - window)
         baseline = _quantile(before, 0.95) if len(before) >= ENOUGH else FACTORS[0.95] * usual
         limit = max(SLOW_TIMES * baseline, objective or 0.0)
         return sum(seconds > limit for seconds in recent) >= SLOW_SHARE * len(recent)

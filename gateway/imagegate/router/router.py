@@ -339,7 +339,7 @@ class Router:
             course.left(bug, self.clock(), sighting.upstream_id)
             raise
         else:
-            course.delivered(self.clock(), sighting.upstream_id)
+            course.delivered(self.clock(), sighting.upstream_id, sighting.waited)
             self._tell_cost(attempt.candidate, course.request)
             return body
         finally:

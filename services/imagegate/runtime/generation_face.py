@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import grpc
@@ -34,6 +35,7 @@ from imagegate.runtime.metadata import (
     INPUTS_ADMITTED,
     REJECT_BLANK,
     UPSTREAM_ID,
+    WAITED,
 )
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.outbox import Bounds
@@ -50,6 +52,8 @@ log = structlog.get_logger()
 
 # Seconds that a caller who has another candidate waits for its turn.
 PATIENCE_SECONDS = 1.0
+# Whoever waited for less had a slot at once.
+SHORTEST_WAIT_SECONDS = 0.01
 
 Event = generation_pb2.GenerateEvent
 Context = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, generation_pb2.GenerateResponse]
@@ -211,10 +215,11 @@ class GenerationFace:
             order.tell(generation_pb2.PHASE_QUEUED, queue_position=place)
 
         slot = self._limits.slot(patience, tell_place if order.watch else None, _who_waits(context))
-        has_slot = False
+        began, has_slot = monotonic(), False
         try:
             async with asyncio.timeout(order.deadline.remaining()) as timer, slot:
                 has_slot = True
+                _tell_waited(context, monotonic() - began)
                 delivery = await self._provider.generate(order)
         except TimeoutError as error:
             if not timer.expired():
@@ -277,6 +282,11 @@ def _bug() -> Failure:
 def _who_waits(context: AnyContext) -> Caller:
     """The caller of whoever calls us, where that is a router that tells of one."""
     return told_of(_metadata(context, CALLER), _metadata(context, CALLER_WEIGHT)) or current_caller()
+
+
+def _tell_waited(context: AnyContext, seconds: float) -> None:
+    if seconds >= SHORTEST_WAIT_SECONDS:
+        context.set_trailing_metadata((*context.trailing_metadata(), (WAITED, f"{seconds:.3f}")))
 
 
 def _metadata(context: AnyContext, key: str) -> str:

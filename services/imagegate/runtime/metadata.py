@@ -6,6 +6,9 @@ REQUEST_ID_KEY = "imagegate-request-id"
 REASON_KEY = "imagegate-reason"
 # In a provider's initial metadata, the moment it has it: the upstream's id of the work.
 UPSTREAM_ID = "imagegate-upstream-id"
+# In a provider's trailers: the seconds (decimal) for which the request waited for a slot of the provider's own, behind
+# other requests. They say nothing about how long the model takes.
+WAITED = "imagegate-waited"
 # From the router to a provider: the number of this attempt within the request, from 1.
 ATTEMPT_NUMBER = "imagegate-attempt"
 # From the router to a provider: another candidate waits, so answer BUSY instead of queueing for long.

@@ -65,6 +65,21 @@ def test_the_first_that_delivers_ends_it(replica: FakeReplica) -> None:
     assert list(course.failures) == [SICK]
 
 
+def test_what_waited_behind_others_says_nothing_about_a_model(replica: FakeReplica) -> None:
+    """S32: the time in a provider's queue is the attempt's, and not the model's: nobody's flood makes it look slow."""
+    for _ in range(30):
+        course = replica.course(A)
+        replica.play(course, [])
+        course.delivered(replica.clock.advance(100), waited=95.0)
+        assert isinstance(attempt := course.record[-1], Made)
+        assert attempt.seconds == 100.0
+    assert [replica.admission.usual("a", "m", share, 10.0) for share in (0.50, 0.90, 0.95)] == [pytest.approx(5.0)] * 3
+    assert replica.admission.usual("a", "m", 0.99, 10.0) == 100.0  # by which those who wait are overdue
+    course = replica.course(A)
+    replica.play(course, [])
+    course.delivered(replica.clock.advance(1), waited=1e9)
+
+
 def test_at_most_four_attempts_are_made(replica: FakeReplica) -> None:
     """However many candidates there are, four attempts are the end, and the fourth waits for nobody."""
     steps = replica.play(replica.course(A, B, C, D, E), [SICK] * 5)
