@@ -70,7 +70,7 @@ nightly: install-dev ## the same rules on many more random cases; prints the see
 	@seed=$(SEED); echo "seed $$seed (repeat with: make nightly SEED=$$seed)"; \
 	$(BIN)/pytest -n 2 --timeout 1800 --hypothesis-profile nightly --hypothesis-seed $$seed $(PYTEST_ARGS)
 
-bench: install-dev ## what protections cost a call, and one caller's flood another (8 minutes; figures, no assertions)
+bench: install-dev ## what protections cost a call, and one caller's flood another (15 minutes; figures, no assertions)
 	$(BIN)/python tests/bench/protections.py
 	$(BIN)/python tests/bench/fairness.py
 

@@ -1,6 +1,6 @@
-"""What one caller's flood costs another: the quiet one's p99 beside a caller who asks 100 times as often, and alone.
+"""What one caller's flood costs others: the p99 of quiet ones beside a caller who asks 100 times as often, and alone.
 
-`make bench`. A router and a provider of 1, 4 and 16 slots on real sockets of this process, both callers of weight 1.
+`make bench`. A router and a provider of 1, 4 and 16 slots on real sockets of this process, all callers of weight 1.
 Pictures take a random time, the same for the same request in every round; rounds with and without the flood alternate.
 """
 
@@ -26,11 +26,12 @@ from imagegate.runtime.order import Delivery, Order
 from imagegate.testing import ScriptedProvider, serving_provider, serving_router
 from imagegate.v1 import generation_pb2, generation_pb2_grpc
 
-KEYS = {"quiet": "ig_quiet_EXAMPLE", "flood": "ig_flood_EXAMPLE"}
-QUIET_PER_SECOND = 2.0
+QUIET = ("web", "app", "shop", "desk")
+KEYS = {caller: f"ig_{caller}_EXAMPLE" for caller in (*QUIET, "flood")}
+PER_SECOND = 0.5  # of each quiet caller
 TIMES = 100
-# What all slots together make in a second: the quiet caller asks for a sixteenth of it, the flood for six times it.
-PICTURES_PER_SECOND = 32.0
+# What all slots together make in a second: a quiet caller asks for a sixteenth of it, the flood for six times it.
+PICTURES_PER_SECOND = 8.0
 ROUNDS = 3
 QUIET_PER_ROUND = 50
 FLOOD_PATIENCE_SECONDS = 10.0
@@ -51,7 +52,7 @@ class TimedProvider(ScriptedProvider):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The quiet caller's seconds, alone and beside the flood, and what became of the flood's requests."""
+    """The quiet callers' seconds, alone and beside the flood, and what became of the flood's requests."""
 
     slots: int
     most: int | None
@@ -95,7 +96,7 @@ async def a_router(slots: int, most: int | None) -> AsyncIterator[str]:
         serving_provider(provider, limits=Limits(concurrency=slots)) as served,
         serving_router({"a": served.target}, {"default": ["a/model"]}, callers=callers) as router,
     ):
-        # Pictures take a hundredth of what they take: whatever holds up this process for a second looks like a hang.
+        # Pictures take a tenth of what they take: whatever holds up this process for a second looks like a hang.
         watching = Override(Mode.OBSERVE_ONLY, "a benchmark", "make bench", math.inf)
         for scope in (("a", ""), ("a", "model")):
             router.router.admission.decide(scope, watching, router.router.clock())
@@ -111,16 +112,16 @@ async def ask(stub: Stub, caller: str, seed: int, timeout: float) -> float:
 
 
 async def quiet(stub: Stub, seed: int) -> list[float]:
-    """The seconds of each of a round's requests, which come at random, the same in every round with this `seed`."""
+    """The seconds of each of a round's quiet requests, which come at random, and the same for the same `seed`."""
     rng, calls = chance(seed), []
     for number in range(QUIET_PER_ROUND):
-        await asyncio.sleep(rng.expovariate(QUIET_PER_SECOND))
-        calls.append(asyncio.create_task(ask(stub, "quiet", seed * 1000 + number, 60)))
+        await asyncio.sleep(rng.expovariate(PER_SECOND * len(QUIET)))
+        calls.append(asyncio.create_task(ask(stub, rng.choice(QUIET), seed * 1000 + number, 60)))
     return await asyncio.gather(*calls)
 
 
 async def flood(target: str, outcomes: list[bool]) -> None:
-    """Ask 100 times as often until cancelled; `outcomes` hears whether each was delivered."""
+    """Ask 100 times as often as each of them until cancelled; `outcomes` hears whether each was delivered."""
     rng, calls, number = chance(0), set[asyncio.Task[None]](), 0
 
     async def one(stub: Stub, seed: int) -> None:
@@ -135,7 +136,7 @@ async def flood(target: str, outcomes: list[bool]) -> None:
         stub = generation_pb2_grpc.GenerationServiceStub(channel)
         try:
             while True:
-                await asyncio.sleep(rng.expovariate(QUIET_PER_SECOND * TIMES))
+                await asyncio.sleep(rng.expovariate(PER_SECOND * TIMES))
                 number += 1
                 calls.add(task := asyncio.create_task(one(stub, number)))
                 task.add_done_callback(calls.discard)
@@ -150,7 +151,7 @@ async def measure(slots: int, most: int | None = None) -> Figures:
     alone, beside, outcomes = list[float](), list[float](), list[bool]()
     async with a_router(slots, most) as target, grpc.aio.insecure_channel(target) as channel:
         stub = generation_pb2_grpc.GenerationServiceStub(channel)
-        await ask(stub, "quiet", 0, 60)
+        await ask(stub, QUIET[0], 0, 60)
         for number in range(1, ROUNDS + 1):
             alone += await quiet(stub, number)
             flooding = asyncio.create_task(flood(target, outcomes))
