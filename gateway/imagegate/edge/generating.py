@@ -1,6 +1,6 @@
 """One generation: the order goes to the router, what comes back is kept."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -46,21 +46,23 @@ class Generating:
     else with them.
     """
 
-    def __init__(self, client: AsyncClient, gallery: Gallery) -> None:
+    def __init__(self, client: AsyncClient, gallery: Gallery, weigh: Callable[[str, int], None]) -> None:
+        """`weigh` hears how many pictures a user asks for."""
         self._client = client
         self._gallery = gallery
+        self._weigh = weigh
 
     async def generate(self, caller: Caller, request_id: str, order: Order) -> Made:
         """Make what was ordered and keep it."""
         await self._gallery.check_room()
-        fields = _fields(caller, request_id, order)
+        fields = self._weighed(caller, request_id, order)
         result = await self._client.generate(order.prompt, model=order.model, **fields)
         return await self._kept(caller, order, result)
 
     async def stream(self, caller: Caller, request_id: str, order: Order) -> AsyncGenerator[Event | Made, None]:
         """The same, told while it happens; the last one is what was made. Closing it cancels the work."""
         await self._gallery.check_room()
-        fields = _fields(caller, request_id, order)
+        fields = self._weighed(caller, request_id, order)
         async with aclosing(self._client.stream(order.prompt, model=order.model, **fields)) as events:
             async for event in events:
                 if isinstance(event, Completed):
@@ -71,6 +73,12 @@ class Generating:
     async def explain(self, caller: Caller, request_id: str, order: Order) -> router_pb2.Explanation:
         """What would become of it now. Nothing is asked of any upstream, and nothing kept."""
         return await self._client.explain(order.prompt, model=order.model, **_fields(caller, request_id, order))
+
+    def _weighed(self, caller: Caller, request_id: str, order: Order) -> dict[str, Any]:
+        count = order.fields.get("count")
+        if isinstance(count, int):
+            self._weigh(caller.user, count)
+        return _fields(caller, request_id, order)
 
     async def _kept(self, caller: Caller, order: Order, result: Result) -> Made:
         result = bare(result)

@@ -16,7 +16,8 @@ from imagegate.edge.backend import exchange
 from imagegate.edge.backend.answered import ErrorAnswer
 from imagegate.edge.backend.pictures import Pictures
 from imagegate.edge.backend.questions import Questions
-from imagegate.edge.endpoint import Endpoint, Tell
+from imagegate.edge.budget import Budget
+from imagegate.edge.endpoint import MIB, Endpoint, Tell
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
 from imagegate.edge.health import Health
@@ -53,6 +54,7 @@ class House:
     gallery: Gallery
     links: Links
     generating: Generating
+    admission: Admission
     routers: Routers
     board: Board
     pace: sse.Pace
@@ -90,8 +92,8 @@ class House:
 
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
-        admission = Admission(self.settings, time.monotonic)
-        return Front(self.endpoints(), self.keyring, admission, metrics, redactor)
+        budget = Budget(self.settings.bodies_mib * MIB)
+        return Front(self.endpoints(), self.keyring, self.admission, budget, metrics, redactor)
 
 
 @asynccontextmanager
@@ -129,8 +131,11 @@ async def opened(
             janitor.at_work(cleaner),
             board.watching(routers.replicas, time.time, board_pace) as watched,
         ):
-            generating = Generating(client, gallery)
-            yield House(settings, client, keyring, gallery, links, generating, routers, watched, pace, health)
+            admission = Admission(settings, time.monotonic)
+            generating = Generating(client, gallery, admission.weigh)
+            yield House(
+                settings, client, keyring, gallery, links, generating, admission, routers, watched, pace, health
+            )
 
 
 def some_link_key() -> Callable[[], str]:

@@ -16,27 +16,29 @@ from imagegate.runtime.errors import Dispatch, Failure, Reason
 
 
 class Rate:
-    """A token bucket: `per_second` requests, at most one second's worth at once (but always one)."""
+    """A token bucket: `per_second` tokens come in, and `burst` of them are kept at most (None: one second's worth);
+    always one.
+    """
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, burst: float | None = None) -> None:
         self.per_second = per_second
-        self._capacity = max(per_second, 1.0)
+        self._capacity = max(per_second if burst is None else burst, 1.0)
         self._tokens = self._capacity
         self._at: float | None = None
 
-    def take(self, now: float, patience: float | None) -> float:
-        """Take a token and return the seconds to wait before using it.
+    def take(self, now: float, patience: float | None, count: int = 1) -> float:
+        """Take `count` tokens and return the seconds to wait before using them.
 
         `now` is the monotonic clock. Where the wait exceeds `patience` seconds nothing is taken and
-        Failure(RATE_LIMITED) raised; None waits however long it takes.
+        Failure(RATE_LIMITED) raised; None waits however long it takes, and whoever comes next waits for that as well.
         """
         elapsed = 0.0 if self._at is None else now - self._at
         self._at = now
         self._tokens = min(self._tokens + elapsed * self.per_second, self._capacity)
-        wait = max(1.0 - self._tokens, 0.0) / self.per_second
+        wait = max(count - self._tokens, 0.0) / self.per_second
         if patience is not None and wait > patience:
             raise _held_back(Reason.RATE_LIMITED, f"its rate of {self.per_second:g} requests a second is used up", wait)
-        self._tokens -= 1.0
+        self._tokens -= count
         return wait
 
     def give_back(self) -> None:

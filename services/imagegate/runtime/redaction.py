@@ -205,6 +205,7 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     (("hf_",), re.compile(_WORD_START + r"(hf_" + _NO_WORD + r"[A-Za-z0-9*]{6,})")),
     (("r8_",), re.compile(_WORD_START + r"(r8_" + _NO_WORD + r"[A-Za-z0-9*]{6,})")),
     (("rpa_",), re.compile(_WORD_START + r"(rpa_" + _NO_WORD + r"[A-Za-z0-9*]{6,})")),
+    (("ig_",), re.compile(_WORD_START + r"(ig_" + _NO_WORD + r"[A-Za-z0-9_*-]{6,})")),  # our edge's own
     (("sk-",), re.compile(_WORD_START + r"(sk-" + _NO_WORD + r"[A-Za-z0-9_*-]{8,})")),
     (("bearer",), re.compile(r"\b(?i:bearer)(?:\s+|%20)" + _NO_WORD + r"([\w.~+/=*:-]{6,})")),
     (("basic",), re.compile(r"\b(?i:basic)(?:\s+|%20)" + _NO_WORD + r"([\w+/=*-]{6,})")),

@@ -11,6 +11,7 @@
 | system | everything as processes, the edge among them where it is asked for |
 | sandboxed, fronts | the real providers in front of the sandbox, and what may stand between them |
 | House | a router over several scripted providers |
+| fronted, raw_http | the edge on a real socket, its front around a test's own endpoints, and HTTP byte by byte |
 | HeldThreads | the threads of an event loop, until a test lets them go |
 | picture | a picture such as an upstream returns |
 """

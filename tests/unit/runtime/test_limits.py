@@ -57,6 +57,22 @@ def test_rate_saves_up_no_more_than_a_second() -> None:
     assert [rate.take(36_000.0, None) for _ in range(4)] == [0, 0, 0, pytest.approx(1 / 3)]
 
 
+def test_rate_keeps_a_burst() -> None:
+    """P12: a rate may keep more than a second's worth, and never more than that."""
+    rate = Rate(0.5, burst=3)
+    assert [rate.take(0.0, 0.0) for _ in range(3)] == [0, 0, 0]
+    assert refused(lambda: rate.take(0.0, 0.0)).retry_after == 2
+    assert [rate.take(3600.0, None) for _ in range(4)] == [0, 0, 0, 2]
+
+
+def test_rate_is_owed_what_was_used_beyond_it() -> None:
+    """P12: several at once weigh as many; whoever comes next waits for what is owed."""
+    rate = Rate(1.0, burst=2)
+    assert rate.take(0.0, None, count=5) == 3
+    assert refused(lambda: rate.take(0.0, 0.0)).retry_after == 4
+    assert rate.take(4.0, 0.0) == 0
+
+
 def test_quota_ends_at_midnight_utc() -> None:
     """R9: a day's requests are counted until midnight UTC, and the refusal says how long that is."""
     quota = DailyQuota(2)

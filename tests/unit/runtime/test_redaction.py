@@ -112,6 +112,7 @@ def test_prose(text: str) -> None:
         ("token hf_EXAMPLEexample0123456789 is invalid", "token *** is invalid"),
         ("r8_EXAMPLEexample0123456789", "***"),
         ("rpa_EXAMPLEEXAMPLE0123456789", "***"),
+        ("is ig_EXAMPLEexample-0123_456789 known?", "is *** known?"),
         ("Incorrect API key provided: sk-EXAM****************MPLE.", "Incorrect API key provided: ***."),
         ("a task-scheduler and sk-proj-EXAMPLE_1234-5678", "a task-scheduler and ***"),
         ("authorization: bearer EXAMPLE.abc-123~x", "authorization: bearer ***"),
