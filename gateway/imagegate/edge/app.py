@@ -48,15 +48,15 @@ class Front:
         endpoints: Sequence[Endpoint],
         keyring: Keyring,
         admission: Admission,
-        budget: Budget,
         metrics: ProcessMetrics,
         redactor: Redactor,
+        budget: Budget | None = None,
         intake: IntakeBounds | None = None,
     ) -> None:
         self._endpoints = endpoints
         self._keyring = keyring
         self._admission = admission
-        self._budget = budget
+        self._budget = budget or Budget()
         self._intake = intake or IntakeBounds()
         self._metrics = metrics
         self._redactor = redactor

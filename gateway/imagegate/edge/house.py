@@ -93,7 +93,7 @@ class House:
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
         budget = Budget(self.settings.bodies_mib * MIB)
-        return Front(self.endpoints(), self.keyring, self.admission, budget, metrics, redactor)
+        return Front(self.endpoints(), self.keyring, self.admission, metrics, redactor, budget)
 
 
 @asynccontextmanager

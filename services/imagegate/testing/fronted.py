@@ -91,9 +91,9 @@ async def serving_endpoints(
         endpoints,
         keyring or Keyring(lambda: KEYS),
         Admission(chosen, time.monotonic),
-        budget or Budget(),
         ProcessMetrics(CollectorRegistry()),
         redactor or Redactor(),
+        budget,
         intake,
     )
     async with serving_http(front.app(), "127.0.0.1", 0, 0.1, bounds) as port:

@@ -22,7 +22,7 @@ from imagegate.testing.system import Member, edge_alone
 
 # What anybody may see: pictures by their signed links, what the edge can do, whether it lives, and the page, which asks
 # for a key. A route that is new here was meant to be.
-FOR_ANYBODY = {"/uploads/{rest:.*}", "/openapi.json", "/livez", "/readyz", "/", "/static/{name}", "/static/{path:.*}"}
+FOR_ANYBODY = {"/uploads/{rest:.*}", "/openapi.json", "/livez", "/readyz", "/", "/static/{name:.*}"}
 REVOKED = "ig_revoked_EXAMPLE"
 NO_ROUTER = "127.0.0.1:1"
 MAX_SERIES = 2_000

@@ -1,6 +1,6 @@
 """What all bodies together may take of memory."""
 
-from imagegate.edge.budget import FOR_SMALL_BODIES, LEAVING, PIECE_BYTES, Budget, Share
+from imagegate.edge.budget import CALL_BYTES, FOR_SMALL_BODIES, LEAVING, PIECE_BYTES, Budget, Share
 from imagegate.edge.endpoint import JSON_BYTES, KIB, MIB
 
 PIECE = 256 * KIB - PIECE_BYTES
@@ -12,7 +12,7 @@ def test_what_came_is_paid_for_and_given_back() -> None:
     share = Share(budget)
     assert share.take(1000)
     assert share.take(0)
-    assert budget.taken == 1000 + 2 * PIECE_BYTES
+    assert budget.taken == CALL_BYTES + 1000 + 2 * PIECE_BYTES
     share.give_back()
     share.give_back()
     assert (budget.taken, budget.leaving) == (0, 0)
@@ -28,7 +28,7 @@ def test_there_is_always_room_for_words() -> None:
     while other.take(PIECE):
         pass
     assert Share(budget).take(JSON_BYTES - PIECE_BYTES)
-    assert not Share(budget).take(JSON_BYTES)
+    assert not Share(budget).take(JSON_BYTES + CALL_BYTES)
 
 
 def test_one_that_is_refused_makes_room_for_the_others() -> None:
