@@ -135,7 +135,7 @@ def hundreds(edge: Member) -> list[Awaitable[str]]:
 
 
 async def test_the_edge_serves_on(edge: Member) -> None:
-    """S17, S24, S25: 100 MB in one body, then two thousand dribbling connections, then five hundred aborted uploads: all
+    """S17, S24: 100 MB in one body, then two thousand dribbling connections, then five hundred aborted uploads: all
     the while others are answered, and the process never needs more than 64 MiB more than before.
     """
     async with others(edge) as seconds:
