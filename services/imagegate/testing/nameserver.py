@@ -12,6 +12,7 @@ import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
+from typing import cast
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -34,14 +35,12 @@ class NameServer(asyncio.DatagramProtocol):
         self._answers: dict[tuple[str, int], Iterator[Sequence[str]]] = {
             (name, kind): chain(sets, repeat(sets[-1])) for name, sets in names.items() for kind in _FAMILIES
         }
-        self._transport: asyncio.DatagramTransport | None = None
+        self._transport: asyncio.DatagramTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)  # noqa: S101
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # asyncio's own is no subclass of it
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        assert self._transport is not None  # noqa: S101
         labels, end = _labels(data)
         (kind, _) = _QUESTION.unpack_from(data, end)
         name = ".".join(labels).lower()
@@ -130,8 +129,8 @@ def _is_of(address: ipaddress.IPv4Address | ipaddress.IPv6Address, kind: int) ->
 
 
 def _as_the_c_library(host: str) -> list[tuple[int, str]]:
-    """127.1, 0x7f000001 and 2130706433 are addresses to `getaddrinfo`."""
+    """127.1, 0x7f000001 and 2130706433 are addresses to `getaddrinfo`, and a NUL is the end of a name."""
     try:
-        return [(1, socket.inet_ntoa(socket.inet_aton(host)))]
+        return [(1, socket.inet_ntoa(socket.inet_aton(host.partition("\0")[0])))]
     except OSError:
         return []
