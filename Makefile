@@ -47,11 +47,12 @@ protos: install-dev ## generate the Python code of protos/ (committed)
 protos-baseline: install-dev ## renew protos/baseline.binpb, which breaking changes are measured against (at a release)
 	$(BIN)/buf build protos -o protos/baseline.binpb
 
-check: install-dev ## ruff, mypy, import-linter, buf, generated code up to date
+check: install-dev ## ruff, mypy, import-linter, no keys in any file, buf, generated code up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PYTHONPATH=tests $(BIN)/python -m secret_scanner
 	$(BIN)/buf lint protos
 	$(BIN)/buf format -d --exit-code protos
 	$(BIN)/buf breaking protos --against protos/baseline.binpb

@@ -495,7 +495,9 @@ async def test_what_the_operator_calls_our_own(ground: Ground) -> None:
     """S1: names and ranges of IMAGEGATE_NEVER_FETCH are as good as inside, though they are public."""
     urls = ["https://pictures.example/a.png", f"https://{PUBLIC}/a.png", f"https://[{PUBLIC_V6}]/a.png"]
     assert await fetched(ground, urls) == [PNG] * 3
-    for own in ("pictures.example,93.184.0.0/16,2606:4700::/32", "example,93.184.215.14/32,2606:4700::1111"):
+    told = await fetched(ground, urls, "pictures.example")
+    assert [type(one) for one in told] == [NotFetchedError, bytes, bytes]
+    for own in ("93.184.0.0/16,2606:4700::/32", "example,93.184.215.14/32,2606:4700::1111"):
         ground.internet.reached.clear()
         told = await fetched(ground, urls, own)
         assert [type(one) for one in told] == [NotFetchedError] * 3

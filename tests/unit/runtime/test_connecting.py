@@ -20,7 +20,7 @@ def test_our_own_places_come_from_the_environment() -> None:
 
 @pytest.mark.parametrize("create", [fal.create, huggingface.create])
 def test_providers_keep_away_from_them(create: object) -> None:
-    """S1: a provider reads it as well, since its upstream names addresses; what is wrong in it keeps it from starting."""
+    """S1: a provider reads it as well: its upstream names addresses. What is wrong in it keeps it from starting."""
     assert callable(create)
     with pytest.raises(SettingsError, match="IMAGEGATE_NEVER_FETCH"):
         create({"IMAGEGATE_NEVER_FETCH": "10.0.0.1/8"}, lambda _: None)
