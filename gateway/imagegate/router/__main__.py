@@ -29,6 +29,7 @@ from imagegate.router.router import Router
 from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime import malloc
+from imagegate.runtime.connecting import Network
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.file_check import report
 from imagegate.runtime.guard import Guard
@@ -70,7 +71,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     hops = Hops(TransportSettings.read(environ, PREFIX))
     metrics.watch_tls("client", hops.files)
     listeners = Listeners()
-    entrance = Entrance(poses, uris=UriInputs() if settings.input_uris else None)
+    entrance = Entrance(poses, uris=UriInputs(network=Network.of(environ)) if settings.input_uris else None)
     router = Router(ModelOverrides.read(environ), listeners, entrance, keep_prompts=settings.log_prompts, hops=hops)
     scoreboard = Scoreboard(router.catalogues.has)
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard)

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 import imagegate.providers
 from imagegate.runtime import malloc
 from imagegate.runtime.catalogue_source import SUFFIX, VARIABLE, strangers
+from imagegate.runtime.connecting import Network
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.file_check import report
 from imagegate.runtime.limits import DailyQuota, Limits, Rate
@@ -76,7 +77,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
         log.warning("overlays that nobody reads", folder=environ[VARIABLE], files=unread, remedy=told)
     metrics = ProcessMetrics(CollectorRegistry())
     models = tuple(model.key for model in provider.catalogue.models)
-    entrance = Entrance(poses, uris=UriInputs() if settings.input_uris else None)
+    entrance = Entrance(poses, uris=UriInputs(network=Network.of(environ)) if settings.input_uris else None)
     service = ProviderService(
         provider,
         limits=limits_of(name, provider, environ),
