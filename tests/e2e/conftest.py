@@ -1,5 +1,7 @@
 """An edge over a router over the sandbox, and a browser in front of it."""
 
+import os
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +64,32 @@ async def stage(tmp_path: Path, pace: Pace) -> AsyncIterator[Stage]:
 @pytest.fixture(scope="session")
 def chromium() -> Path:
     """Where Debian's Chromium is."""
-    if not CHROMIUM.exists():
-        pytest.fail(f"there is no {CHROMIUM}: install Debian's chromium (apt-get install chromium)", pytrace=False)
     return CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """Where kubectl is."""
+    return installed("kubectl")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """Where promtool is."""
+    return installed("promtool")
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> Path:
+    """Where Prometheus is."""
+    return installed("prometheus")
+
+
+def installed(command: str) -> Path:
+    """Where a command is; `debian.py` has said before if it is nowhere."""
+    found = shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert found is not None, command
+    return Path(found)
 
 
 @pytest.fixture
