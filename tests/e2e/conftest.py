@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from imagegate.testing.fronted import ServedEdge, serving_edge
 from imagegate.testing.sandboxed import serving_sandboxed
 from imagegate.testing.serving import ServedRouter, serving_router
 
+from .containers import ROOT, Engine
 from .visitor import Visitor, visiting
 
 CHROMIUM = Path("/usr/bin/chromium")
+# Of whoever builds the image: nothing of it may be in there.
+SECRETS = {"FAL_KEY": "planted-id:planted-secret", "HUGGINGFACE_API_KEY": "hf_planted"}
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -83,6 +86,20 @@ def promtool() -> Path:
 def prometheus() -> Path:
     """Where Prometheus is."""
     return installed("prometheus")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """What builds and runs containers; nothing runs any more afterwards."""
+    engine = Engine(ROOT / "build/containers")
+    yield engine
+    engine.podman("system", "prune", "--force", "--volumes")
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine) -> str:
+    """What `make image` printed when it made the image."""
+    return engine.make_image(SECRETS)
 
 
 def installed(command: str) -> Path:
