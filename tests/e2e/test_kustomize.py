@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,20 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
+def rendered(kubectl: Path, overlay: str) -> Sequence[Manifest]:
+    return list(yaml.safe_load_all(run(kubectl, "kustomize", K8S / "overlays" / overlay)))
+
+
+@pytest.fixture(scope="module")
+def production(kubectl: Path) -> Sequence[Manifest]:
+    """Every object of the overlay for production."""
+    return rendered(kubectl, "production")
+
+
 @pytest.fixture(scope="module", params=["local", "production"])
-def objects(request: pytest.FixtureRequest) -> Sequence[Manifest]:
+def objects(request: pytest.FixtureRequest, kubectl: Path) -> Sequence[Manifest]:
     """Every object of an overlay."""
-    return list(yaml.safe_load_all(run("kubectl", "kustomize", K8S / "overlays" / request.param)))
+    return rendered(kubectl, request.param)
 
 
 def of_kind(objects: Sequence[Manifest], kind: str) -> dict[str, Manifest]:
@@ -103,10 +114,9 @@ def test_every_object_is_what_kubernetes_takes(objects: Sequence[Manifest]) -> N
             kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_production_is_watched() -> None:
+def test_production_is_watched(production: Sequence[Manifest]) -> None:
     """The overlay for production has its monitor and its alerts."""
-    rendered = list(yaml.safe_load_all(run("kubectl", "kustomize", K8S / "overlays/production")))
-    assert {each["kind"] for each in rendered} >= WITHOUT_SCHEMA.keys()
+    assert {each["kind"] for each in production} >= WITHOUT_SCHEMA.keys()
 
 
 # ── What they are to be ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -208,22 +218,50 @@ def body(file: Path) -> str:
     return re.sub(r"\A(#.*\n)+", "", file.read_text())
 
 
-def test_only_providers_reach_the_internet() -> None:
-    """Edge and router reach pods of ours by name, never an address; a self-hosted engine is reached by its provider."""
-    rendered = list(yaml.safe_load_all(run("kubectl", "kustomize", K8S / "overlays/production")))
-    policies = of_kind(rendered, "NetworkPolicy")
-    outside = {
-        name: peer["ipBlock"]
+def test_only_providers_reach_the_internet(production: Sequence[Manifest]) -> None:
+    """Router and edge reach no public address, providers nothing else; a self-hosted engine is its provider's."""
+    policies = of_kind(production, "NetworkPolicy")
+    public = {
+        name
         for name, policy in policies.items()
-        for rule in policy["spec"].get("egress", ())
+        for rule in egress(policy)
         for peer in rule["to"]
-        if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0"
+        if "ipBlock" in peer
+        if (block := ip_network(peer["ipBlock"]["cidr"])).is_global or block.prefixlen < 8
     }
-    assert outside.keys() == {"providers-reach-their-upstream"}
-    assert {"10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"} <= set(*(each["except"] for each in outside.values()))
+    assert public == {"providers-reach-their-upstream"}
+    (rule,) = egress(policies["providers-reach-their-upstream"])
+    excepted = {each for peer in rule["to"] for each in peer["ipBlock"].get("except", ())}
+    assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= excepted
     engine = policies["engine-is-reached-by-its-provider-only"]
     (rule,) = engine["spec"]["ingress"]
     assert [peer["podSelector"]["matchLabels"] for peer in rule["from"]] == [{"imagegate.io/provider": "automatic1111"}]
+
+
+def test_the_edge_reaches_what_it_keeps_pictures_in(production: Sequence[Manifest]) -> None:
+    """Where pictures are in S3 and records in PostgreSQL, the policies let the edge there, and nowhere else."""
+    (container,) = [container for name, _, container in pods(production) if name == "edge"]
+    assert environment(container)["IMAGEGATE_EDGE_PICTURES"].startswith("s3://")
+    assert "IMAGEGATE_EDGE_DATABASE" in environment(container)
+    component = {"matchLabels": {"app.kubernetes.io/component": "edge"}}
+    allowed = [
+        (port["port"], sorted(each for peer in rule["to"] for each in peer))
+        for policy in of_kind(production, "NetworkPolicy").values()
+        if policy["spec"]["podSelector"] == component
+        for rule in egress(policy)
+        for port in rule["ports"]
+    ]
+    assert sorted(allowed) == [
+        (443, ["ipBlock"]),
+        (5432, ["ipBlock", "namespaceSelector"]),
+        (50051, ["podSelector"]),
+        (50052, ["podSelector"]),
+    ]
+
+
+def egress(policy: Manifest) -> Sequence[Manifest]:
+    found: Sequence[Manifest] = policy["spec"].get("egress", ())
+    return found
 
 
 # ── What builds and starts them ──────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ from observability.panels import ROWS
 
 from .prometheus import scraping
 
+pytestmark = pytest.mark.usefixtures("prometheus")
 # What has nothing to show where nobody was refused, limited or mistaken.
 EMPTY_WHERE_ALL_IS_WELL = {
     "Models that refuse every input",
