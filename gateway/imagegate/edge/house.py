@@ -86,14 +86,23 @@ class House:
             self.pace,
         )
 
-    async def stop_telling(self, _app: object = None) -> None:
-        """Have everybody leave who looks on for ever; they would keep the edge from stopping."""
+    def leave(self) -> None:
+        """Have everybody leave: the edge is about to stop. Who only looks on would keep it from stopping."""
+        self.health.leave()
         self.board.close()
 
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
         budget = Budget(self.settings.bodies_mib * MIB)
-        return Front(self.endpoints(), self.keyring, self.admission, metrics, redactor, budget)
+        return Front(
+            self.endpoints(),
+            self.keyring,
+            self.admission,
+            metrics,
+            redactor,
+            budget,
+            is_leaving=lambda: self.health.is_leaving,
+        )
 
 
 @asynccontextmanager
