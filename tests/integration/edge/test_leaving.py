@@ -49,9 +49,9 @@ class Edge:
             ],
             Keyring(lambda: KEYS),
             Admission(EdgeSettings(data=Path()), time.monotonic),
-            Budget(),
             ProcessMetrics(CollectorRegistry()),
             Redactor(),
+            Budget(),
             is_leaving=self.told.is_set,
         )
         async with serving_http(front.app(), "127.0.0.1", 0, self.grace, quiet_seconds=self.quiet) as port:
