@@ -41,12 +41,12 @@ async def serve(environ: Mapping[str, str]) -> None:
     router, admin = _router(environ), environ.get(ADMIN_VARIABLE, "")
     async with house.opened(settings, router, keyring, _link_keys(environ, redactor), admin) as parts:
         app = parts.front(metrics, redactor).app()
-        app.on_shutdown.append(parts.stop_telling)
-        async with serving_http(app, process.bind, settings.port, process.grace_seconds) as port:
+        quiet, grace = process.drain_seconds, process.grace_seconds
+        async with serving_http(app, process.bind, settings.port, grace, quiet_seconds=quiet) as port:
             log.info("edge_listening", http=port)
             async with serving([], process, metrics, redactor):
                 await until_told_to_stop()
-                parts.health.leave()
+                parts.leave()
 
 
 def main() -> int:

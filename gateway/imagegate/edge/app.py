@@ -52,12 +52,14 @@ class Front:
         redactor: Redactor,
         budget: Budget | None = None,
         intake: IntakeBounds | None = None,
+        is_leaving: Callable[[], bool] = lambda: False,
     ) -> None:
         self._endpoints = endpoints
         self._keyring = keyring
         self._admission = admission
         self._budget = budget or Budget()
         self._intake = intake or IntakeBounds()
+        self._is_leaving = is_leaving
         self._metrics = metrics
         self._redactor = redactor
 

@@ -90,6 +90,7 @@ class Connection(web.RequestHandler):
         "_is_in_head",
         "_is_lingering",
         "_left_to_send",
+        "_quiet_since",
         "_refusal",
         "_room",
         "_share",
@@ -122,6 +123,7 @@ class Connection(web.RequestHandler):
         self._left_to_send = 0
         self._head_tail = b""
         self._is_busy = self._is_lingering = False
+        self._quiet_since = self._loop.time()
         # Whether something was thrown away, since there was no room for it.
         self.is_full = False
         self._begin_head()
@@ -150,6 +152,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Something has come; aiohttp calls it with nothing to go on with what lies there."""
+        self._quiet_since = self._loop.time()
         if not data or (data := self._admitted(data)):
             super().data_received(data)
 
@@ -163,6 +166,12 @@ class Connection(web.RequestHandler):
         if self._stall is not None:
             self._stall.cancel()
         super().resume_writing()
+
+    def leave_if_quiet(self, seconds: float) -> None:
+        """End it if nobody is being answered on it, and nothing has come for so long."""
+        waits = self._waiter is not None and not self._waiter.done() and not self._head
+        if waits and self._loop.time() - self._quiet_since >= seconds:
+            self.force_close()
 
     def handle_error(
         self,
@@ -202,6 +211,7 @@ class Connection(web.RequestHandler):
     def request_ends(self, *, is_complete: bool) -> None:
         """It is answered, or about to be; what has not come of it by now is not wanted any more."""
         self._is_busy = False
+        self._quiet_since = self._loop.time()
         self._share.give_back()
         if is_complete:
             self._begin_head()

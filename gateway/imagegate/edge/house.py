@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from imagegate.client import AsyncClient
-from imagegate.edge import database, janitor, openapi, sse
+from imagegate.edge import database, janitor, openapi, sse, uploads
 from imagegate.edge.admission import Admission
 from imagegate.edge.api import board, family
 from imagegate.edge.api.board import Board, BoardPace
@@ -17,7 +17,7 @@ from imagegate.edge.backend.answered import ErrorAnswer
 from imagegate.edge.backend.pictures import Pictures
 from imagegate.edge.backend.questions import Questions
 from imagegate.edge.budget import Budget
-from imagegate.edge.endpoint import MIB, Endpoint, Tell
+from imagegate.edge.endpoint import MIB, Endpoint, Tell, tell_problem
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
 from imagegate.edge.health import Health
@@ -41,6 +41,7 @@ from imagegate.runtime.settings import DATA_VARIABLE, SettingsError
 PROBLEMS: Mapping[Tell, openapi.Shape] = {
     exchange.tell: ("application/json", ErrorAnswer),
     tell_error: ("application/json", ErrorDocument),
+    uploads.tell: openapi.PROBLEM[tell_problem],
 }
 
 
@@ -86,14 +87,16 @@ class House:
             self.pace,
         )
 
-    async def stop_telling(self, _app: object = None) -> None:
-        """Have everybody leave who looks on for ever; they would keep the edge from stopping."""
+    def leave(self) -> None:
+        """Have everybody leave: the edge is about to stop. Who only looks on would keep it from stopping."""
+        self.health.leave()
         self.board.close()
 
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
         budget = Budget(self.settings.bodies_mib * MIB)
-        return Front(self.endpoints(), self.keyring, self.admission, metrics, redactor, budget)
+        parts = (self.endpoints(), self.keyring, self.admission, metrics, redactor, budget)
+        return Front(*parts, is_leaving=lambda: self.health.is_leaving)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
 
+import structlog
 from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, http_parser, web
 
 from imagegate.edge.budget import Budget
@@ -15,20 +16,33 @@ from imagegate.edge.connection import Bounds, Connection, Crowd, Refusal
 from imagegate.edge.http_rules import ends_connection
 from imagegate.runtime.settings import SettingsError
 
+log = structlog.get_logger(__name__)
+
 BUDGET: web.AppKey[Budget] = web.AppKey("budget")
 REFUSAL: web.AppKey[Refusal] = web.AppKey("refusal")
 # Files that are open besides connections: the database, pictures, channels to the router.
 OTHER_FILES = 200
 BACKLOG = 1024
+# Seconds: how often it is looked at who is still there, and how long after the grace handlers may take to end.
+LOOK, CANCEL = 0.1, 1.0
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
 async def serving_http(
-    app: web.Application, bind: str, port: int, grace_seconds: float, bounds: Bounds | None = None
+    app: web.Application,
+    bind: str,
+    port: int,
+    grace_seconds: float,
+    bounds: Bounds | None = None,
+    *,
+    quiet_seconds: float = 0.0,
 ) -> AsyncIterator[int]:
     """Serve `app` until the block is left, then let calls under way end; the port (`port` 0 takes a free one).
+
+    Then nobody can connect any more, and a connection is ended once nothing has happened on it for `quiet_seconds`:
+    on one that a client has kept a call may just be on its way.
 
     Raises SettingsError where it is in use, or where aiohttp has only the parser that was tricked again and again.
     """
@@ -38,7 +52,7 @@ async def serving_http(
     for category in (BadContentDispositionHeader, BadContentDispositionParam):
         warnings.simplefilter("ignore", category)
     # Without handler_cancellation a handler would go on, and pay, for a client that has left.
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=grace_seconds)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=min(CANCEL, grace_seconds))
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - that is what setup is for
     runner.server.request_handler = _told(runner.server.request_handler)
@@ -60,6 +74,7 @@ async def serving_http(
             yield int(server.sockets[0].getsockname()[1])
         finally:
             server.close()
+            await _until_left(runner, quiet_seconds, grace_seconds)
     finally:
         await runner.cleanup()
 
@@ -88,6 +103,26 @@ def _told(handler: Handler) -> Handler:
 
 def _plainly(status: int, _error: BaseException | None) -> web.Response:
     return web.Response(status=status)
+
+
+async def _until_left(runner: web.AppRunner, quiet_seconds: float, grace_seconds: float) -> None:
+    """Wait until all have left, for the grace at most."""
+    try:
+        async with asyncio.timeout(grace_seconds):
+            while connections := _connections(runner):
+                for connection in connections:
+                    connection.leave_if_quiet(quiet_seconds)
+                await asyncio.sleep(LOOK)
+                # A loop looks at its timers before its sockets: what has arrived is read before anybody is told to go.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+    except TimeoutError:
+        log.warning("calls are cut off at the end of the grace", connections=len(_connections(runner)))
+
+
+def _connections(runner: web.AppRunner) -> list[Connection]:
+    connections = runner.server.connections if runner.server is not None else []
+    return [each for each in connections if isinstance(each, Connection)]
 
 
 def _affordable(bounds: Bounds) -> Bounds:

@@ -69,9 +69,11 @@ async def serving_edge(
     keyring = keyring or Keyring(lambda: KEYS)
     async with house.opened(chosen, router, keyring, lambda: "a-key-of-a-test", admin, **more) as parts:
         app = parts.front(metrics, Redactor()).app()
-        app.on_shutdown.append(parts.stop_telling)
         async with serving_http(app, "127.0.0.1", 0, grace_seconds=0.1) as port:
-            yield ServedEdge(parts, f"http://127.0.0.1:{port}", metrics)
+            try:
+                yield ServedEdge(parts, f"http://127.0.0.1:{port}", metrics)
+            finally:
+                parts.leave()
 
 
 @asynccontextmanager
