@@ -66,6 +66,7 @@ class Front:
     def app(self) -> web.Application:
         """The application."""
         app = web.Application(middlewares=[self._around])
+        app.on_response_prepare.append(self._end_if_leaving)
         app[BUDGET] = self._budget
         app[REFUSAL] = self._refusal
         for endpoint in self._endpoints:
@@ -89,6 +90,12 @@ class Front:
         if is_broken:
             response.force_close()
         return response
+
+    async def _end_if_leaving(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """An answer of an edge that leaves ends its connection: the next call finds another edge."""
+        if self._is_leaving():
+            response.force_close()
+            response.headers[hdrs.CONNECTION] = "close"  # which aiohttp has decided on before it asks
 
     def _refusal(self, status: int, error: BaseException | None) -> web.Response:
         """The answer to what could not be parsed, or failed outside of any endpoint."""
