@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from imagegate.client import AsyncClient
-from imagegate.edge import database, janitor, openapi, sse, uploads
+from imagegate.edge import database, janitor, openapi, sse
 from imagegate.edge.admission import Admission
 from imagegate.edge.api import board, family
 from imagegate.edge.api.board import Board, BoardPace
@@ -17,7 +17,7 @@ from imagegate.edge.backend.answered import ErrorAnswer
 from imagegate.edge.backend.pictures import Pictures
 from imagegate.edge.backend.questions import Questions
 from imagegate.edge.budget import Budget
-from imagegate.edge.endpoint import MIB, Endpoint, Tell, tell_problem
+from imagegate.edge.endpoint import MIB, Endpoint, Tell
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
 from imagegate.edge.health import Health
@@ -41,7 +41,6 @@ from imagegate.runtime.settings import DATA_VARIABLE, SettingsError
 PROBLEMS: Mapping[Tell, openapi.Shape] = {
     exchange.tell: ("application/json", ErrorAnswer),
     tell_error: ("application/json", ErrorDocument),
-    uploads.tell: openapi.PROBLEM[tell_problem],
 }
 
 
