@@ -111,6 +111,11 @@ class Load:
             await self._tried(kind, look)
             self.looks[kind] += 1
 
+    async def is_on(self, calls: int) -> None:
+        """Wait until so many are over."""
+        while self.done.total() < calls:
+            await asyncio.sleep(0.05)
+
     async def _tried(self, kind: str, ask: Ask) -> None:
         try:
             await ask()
@@ -181,9 +186,10 @@ class House:
             async with on_lookers(load, looks), asyncio.TaskGroup() as group:
                 for _, (kind, ask) in zip(range(callers), cycle(calls.items()), strict=False):
                     group.create_task(load.keep_calling(kind, ask))
-                for replica in restarted:
+                await load.is_on(callers)
+                for number, replica in enumerate(restarted):
+                    await asyncio.sleep(MIN_READY_SECONDS if number else 0)
                     await replica.restart()
-                    await asyncio.sleep(MIN_READY_SECONDS)
                 load.may_stop.set()
             return figures(load, time.monotonic() - began, restarted)
 

@@ -110,12 +110,12 @@ async def _until_left(runner: web.AppRunner, quiet_seconds: float, grace_seconds
     try:
         async with asyncio.timeout(grace_seconds):
             while connections := _connections(runner):
-                for connection in connections:
-                    connection.leave_if_quiet(quiet_seconds)
-                await asyncio.sleep(LOOK)
                 # A loop looks at its timers before its sockets: what has arrived is read before anybody is told to go.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
+                for connection in connections:
+                    connection.leave_if_quiet(quiet_seconds)
+                await asyncio.sleep(LOOK)
     except TimeoutError:
         log.warning("calls are cut off at the end of the grace", connections=len(_connections(runner)))
 
