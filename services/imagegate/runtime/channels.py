@@ -41,6 +41,8 @@ CHANNEL_OPTIONS: ChannelOptions = (
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # When replicas are replaced in turn, a name is looked up for the one that came before the next one goes.
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     # Otherwise gRPC would give two channels to one target the same connection.
     ("grpc.use_local_subchannel_pool", 1),
     # Our hops are internal: a web proxy that the environment names is not meant for them.
