@@ -94,8 +94,15 @@ class House:
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
         budget = Budget(self.settings.bodies_mib * MIB)
-        parts = (self.endpoints(), self.keyring, self.admission, metrics, redactor, budget)
-        return Front(*parts, is_leaving=lambda: self.health.is_leaving)
+        return Front(
+            self.endpoints(),
+            self.keyring,
+            self.admission,
+            metrics,
+            redactor,
+            budget,
+            is_leaving=lambda: self.health.is_leaving,
+        )
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 from imagegate.edge.admission import Admission
 from imagegate.edge.app import Front
 from imagegate.edge.body import Body
-from imagegate.edge.budget import Budget
 from imagegate.edge.caller import Access
 from imagegate.edge.endpoint import KIB, Call, Endpoint, tell_problem
 from imagegate.edge.keys import Keyring
@@ -49,7 +48,6 @@ class Edge:
             ],
             Keyring(lambda: KEYS),
             Admission(EdgeSettings(data=Path()), time.monotonic),
-            Budget(),
             ProcessMetrics(CollectorRegistry()),
             Redactor(),
             is_leaving=self.told.is_set,
