@@ -301,7 +301,7 @@ async def test_a_restart_of_each_process_loses_no_call(tmp_path: Path, record_pr
     who looks on is let go in order.
     """
     house, load = House.of(tmp_path, "0.5 2"), Load(400)
-    record_property("figures", await house.under_load(load, 40, [house.providers[0], house.routers[0], house.edges[0]]))
+    record_property("figures", await house.under_load(load, 24, [house.providers[0], house.routers[0], house.edges[0]]))
     assert load.failed == []
 
 

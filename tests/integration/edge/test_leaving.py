@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 from imagegate.edge.admission import Admission
 from imagegate.edge.app import Front
 from imagegate.edge.body import Body
-from imagegate.edge.budget import Budget
 from imagegate.edge.caller import Access
 from imagegate.edge.endpoint import KIB, Call, Endpoint, tell_problem
 from imagegate.edge.keys import Keyring
@@ -51,7 +50,6 @@ class Edge:
             Admission(EdgeSettings(data=Path()), time.monotonic),
             ProcessMetrics(CollectorRegistry()),
             Redactor(),
-            Budget(),
             is_leaving=self.told.is_set,
         )
         async with serving_http(front.app(), "127.0.0.1", 0, self.grace, quiet_seconds=self.quiet) as port:
