@@ -1,6 +1,7 @@
 """The manifests, as kubectl renders them, against Kubernetes' schemas and against what they are to be."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,20 +26,20 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
-def rendered(kubectl: Path, overlay: str) -> Sequence[Manifest]:
-    return list(yaml.safe_load_all(run(kubectl, "kustomize", K8S / "overlays" / overlay)))
+def rendered(kubectl: Path, overlay: Path) -> Sequence[Manifest]:
+    return list(yaml.safe_load_all(run(kubectl, "kustomize", overlay)))
 
 
 @pytest.fixture(scope="module")
 def production(kubectl: Path) -> Sequence[Manifest]:
     """Every object of the overlay for production."""
-    return rendered(kubectl, "production")
+    return rendered(kubectl, K8S / "overlays/production")
 
 
 @pytest.fixture(scope="module", params=["local", "production"])
 def objects(request: pytest.FixtureRequest, kubectl: Path) -> Sequence[Manifest]:
     """Every object of an overlay."""
-    return rendered(kubectl, request.param)
+    return rendered(kubectl, K8S / "overlays" / request.param)
 
 
 def of_kind(objects: Sequence[Manifest], kind: str) -> dict[str, Manifest]:
@@ -233,9 +234,16 @@ def test_only_providers_reach_the_internet(production: Sequence[Manifest]) -> No
     (rule,) = egress(policies["providers-reach-their-upstream"])
     excepted = {each for peer in rule["to"] for each in peer["ipBlock"].get("except", ())}
     assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= excepted
+    webuis = {"provider-automatic1111"}
+    deployments = of_kind(production, "Deployment")
+    assert webuis == {
+        name
+        for name, each in deployments.items()
+        if each["spec"]["template"]["metadata"]["labels"].get("imagegate.io/upstream") == "engine"
+    }
     engine = policies["engine-is-reached-by-its-provider-only"]
     (rule,) = engine["spec"]["ingress"]
-    assert [peer["podSelector"]["matchLabels"] for peer in rule["from"]] == [{"imagegate.io/provider": "automatic1111"}]
+    assert [peer["podSelector"]["matchLabels"] for peer in rule["from"]] == [{"imagegate.io/upstream": "engine"}]
 
 
 def test_the_edge_reaches_what_it_keeps_pictures_in(production: Sequence[Manifest]) -> None:
@@ -262,6 +270,52 @@ def test_the_edge_reaches_what_it_keeps_pictures_in(production: Sequence[Manifes
 def egress(policy: Manifest) -> Sequence[Manifest]:
     found: Sequence[Manifest] = policy["spec"].get("egress", ())
     return found
+
+
+# ── What the operator's page changes ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_the_page_changes_can_be_applied(kubectl: Path, tmp_path: Path) -> None:
+    """S3: a copy of the overlay for production takes the page's files as they are written: routes, a price, a second
+    webui with a Service, a Secret and a label of its own, behind the same policies.
+    """
+    k8s = tmp_path / "k8s"
+    shutil.copytree(K8S, k8s)
+    mine = k8s / "overlays/mine"
+    shutil.copytree(K8S / "overlays/production", mine)
+    shutil.copy(K8S / "router/imagegate.yaml", mine)
+    for name, block in re.findall(r"```yaml\n# (\S+)\n(.*?)```", (K8S / "README.md").read_text(), re.DOTALL):
+        file = k8s / name
+        file.parent.mkdir(exist_ok=True)
+        had = yaml.safe_load(file.read_text()) if file.exists() else {}
+        file.write_text(yaml.safe_dump(with_more(had, yaml.safe_load(block))))
+    run(Path(sys.executable).with_name("imagegate"), "config", "check", mine / "imagegate.yaml", mine / "fal.yaml")
+    applied = rendered(kubectl, mine)
+    for each in applied:
+        if each["kind"] not in WITHOUT_SCHEMA:
+            kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+    test_what_belongs_together_finds_each_other(applied)
+    maps = of_kind(applied, "ConfigMap")
+    assert "automatic1111-attic/local" in yaml.safe_load(maps["router"]["data"]["imagegate.yaml"])["routes"]["default"]
+    assert yaml.safe_load(maps["models"]["data"]["fal.yaml"])["models"]["flux-schnell"]["credits"]
+    (attic,) = [each for each in pods(applied) if each[0] == "provider-automatic1111-attic"]
+    assert environment(attic[2])["SD_API_URL"] == "http://webui-attic:7860"
+    assert [volume["secret"]["secretName"] for volume in attic[1]["volumes"] if "secret" in volume] == [attic[0]]
+    template = of_kind(applied, "Deployment")[attic[0]]["spec"]["template"]
+    assert template["metadata"]["labels"]["imagegate.io/upstream"] == "engine"
+
+
+def with_more(had: Manifest, more: Manifest) -> Manifest:
+    """What somebody has who writes `more` into a file: lists of resources and generators grow, routes are replaced."""
+    merged = dict(had)
+    for key, value in more.items():
+        if isinstance(value, dict):
+            merged[key] = with_more(had.get(key, {}), value)
+        elif key in ("resources", "configMapGenerator"):
+            merged[key] = [*had.get(key, ()), *value]
+        else:
+            merged[key] = value
+    return merged
 
 
 # ── What builds and starts them ──────────────────────────────────────────────────────────────────────────────────────

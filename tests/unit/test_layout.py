@@ -92,6 +92,6 @@ def test_every_provider_has_the_shape_of_its_siblings() -> None:
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     """A relative link in a README that leads nowhere is a lie."""
-    for document in (*ROOT.glob("*.md"), *ROOT.glob("*/*.md")):
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("deploy/*/*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.relative_to(ROOT)}: {target}"
