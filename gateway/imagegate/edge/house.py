@@ -122,13 +122,14 @@ async def opened(
     await objects.check()
     room = Room([each for each in (database.folder_of(url), objects.folder) if each], settings.min_free_mib)
     links = Links(link_keys, settings.link_seconds, time.time)
+    transport = transport or {}
     async with (
         database.opened(url) as records,
-        AsyncClient(router, timeout=settings.timeout, **(transport or {})) as client,
+        AsyncClient(router, timeout=settings.timeout, **transport) as client,
     ):
         gallery = Gallery(records, objects, room, time.time)
         cleaner = Janitor(records, objects, settings.retention_days, time.time)
-        routers = routers or Routers.behind(client.router, admin, transport or {})
+        routers = routers or Routers.behind(client.router, admin, transport)
         health = Health(records.check, time.monotonic)
         async with (
             janitor.at_work(cleaner),

@@ -47,13 +47,13 @@ class ServingSettings(EnvironmentSettings):
 
 
 def guard_of(environ: Mapping[str, str]) -> Guard:
-    """Lets in those whose certificates the environment names. Raises SettingsError where no certificate is asked for."""
+    """Lets in those whose certificates the environment names. Raises SettingsError where none is asked for."""
     listed = ServingSettings.read(environ, "IMAGEGATE_").allowed_callers
     callers = known_by_name(name.strip() for name in listed.split(",") if name.strip())
     asks = ProcessSettings.read(environ, "IMAGEGATE_").tls_client_ca_file is not None
     if not callers.is_open and not asks:
         raise SettingsError(
-            "IMAGEGATE_ALLOWED_CALLERS names certificates: it takes IMAGEGATE_TLS_CLIENT_CA_FILE, so that they are asked for"
+            "IMAGEGATE_ALLOWED_CALLERS names certificates, which are asked for with IMAGEGATE_TLS_CLIENT_CA_FILE only"
         )
     return Guard(lambda: callers, asks_for_certificates=asks)
 

@@ -143,10 +143,10 @@ class Board:
 
 @asynccontextmanager
 async def watching(
-    find: FindReplicas, now: Callable[[], float], pace: BoardPace, transport: TransportFields
+    find: FindReplicas, now: Callable[[], float], pace: BoardPace = PACE, transport: TransportFields | None = None
 ) -> AsyncIterator[Board]:
     """A board that is kept up to date until the block is left. `transport` is how replicas are reached."""
-    board = Board(find, now, pace, transport)
+    board = Board(find, now, pace, transport or {})
     tasks = [
         asyncio.create_task(_again_and_again(board.look, pace.look)),
         asyncio.create_task(_again_and_again(board.sample, pace.sample)),
