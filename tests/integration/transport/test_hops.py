@@ -12,6 +12,7 @@ from imagegate.client import AsyncAdminClient, AsyncClient, Client, GenerationEr
 from imagegate.client.cli import run
 from imagegate.edge.routers import Routers
 from imagegate.router.hops import Hops
+from imagegate.runtime.bearer import hashed
 from imagegate.runtime.errors import Reason
 from imagegate.runtime.settings import SettingsError
 from imagegate.runtime.transport import Transport, TransportSettings
@@ -133,7 +134,10 @@ async def test_operators_reach_the_admin_port(secured: Secured) -> None:
     admin = f"127.0.0.1:{secured.router.admin_port}"
     olga = secured.showing(secured.authority.issue("olga", dns=()), "olga")
     async with AsyncAdminClient(admin, **olga) as client:
-        assert "routes" in (await client.get_config()).yaml
+        shown = (await client.get_config()).yaml
+        assert "routes" in shown
+        assert hashed(KEY) not in shown
+        assert hashed(KEY)[:8] in shown
     async with AsyncAdminClient(admin, **edge_of(secured)) as client:
         with pytest.raises(GenerationError) as refused:
             await client.get_config()
