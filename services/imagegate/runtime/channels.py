@@ -79,8 +79,7 @@ class ChannelPool:
 
     @asynccontextmanager
     async def call_slot(self) -> AsyncIterator[grpc.aio.Channel]:
-        """A channel with room for one call, which is yours until the block is left. Never waits for
-        others.
+        """A channel with room for one call, which is yours until the block is left. Never waits for other calls.
 
         Raises RuntimeError after `close`.
         """
