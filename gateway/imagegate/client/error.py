@@ -14,6 +14,7 @@ from imagegate.client.result import Attempt
 from imagegate.runtime.errors import Reason, Violation, from_status
 from imagegate.runtime.metadata import REQUEST_ID_KEY
 from imagegate.runtime.redaction import clip, one_line
+from imagegate.runtime.transport import is_tls_trouble
 from imagegate.v1 import router_pb2
 
 MAX_FOREIGN_BYTES = 512
@@ -131,6 +132,12 @@ def _made_up_by_transport(
 ) -> tuple[Reason, str]:
     """The reason and a sentence with the remedy, by gRPC's own code: nobody of ours has answered."""
     match error.code():
+        case grpc.StatusCode.UNAVAILABLE if is_tls_trouble(error.details() or ""):
+            told = f"the {target.what} at {target.address} shows no certificate that is believed here"
+            return Reason.UNREACHABLE, f"{told}; name whom to believe with --ca or IMAGEGATE_TLS_CA_FILE"
+        case grpc.StatusCode.UNAVAILABLE if _was_hung_up(error.details() or ""):
+            told = f"what listens at {target.address} closes connections at once"
+            return Reason.UNREACHABLE, f"{told}; perhaps it wants TLS, or a certificate: --ca, --cert and --key"
         case grpc.StatusCode.UNAVAILABLE:
             return Reason.UNREACHABLE, f"no {target.what} answers at {target.address}; {target.if_silent}"
         case grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -144,3 +151,8 @@ def _made_up_by_transport(
             # Something answers there, a proxy perhaps: starting another one would not help.
             words = clip(" ".join(one_line(error.details() or "").split()), MAX_FOREIGN_BYTES) or "no details"
             return Reason.INTERNAL, f"the call to {target.address} was broken off ({code.name}: {words})"
+
+
+def _was_hung_up(details: str) -> bool:
+    """Whether gRPC says that a connection was made, and closed before anything was said."""
+    return "last error" in details and "Socket closed" in details

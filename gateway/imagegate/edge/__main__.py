@@ -10,17 +10,19 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from imagegate.client.address import ADMIN_VARIABLE, ROUTER_VARIABLE, router_address
-from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry, new_key
+from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry
 from imagegate.edge import database, house
 from imagegate.edge.keys import Keyring
 from imagegate.edge.serving import serving_http
 from imagegate.edge.settings import LINK_KEYS_VARIABLE, EdgeSettings
 from imagegate.runtime import malloc
+from imagegate.runtime.bearer import new_key
 from imagegate.runtime.metrics import ProcessMetrics, watch_in_force
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.settings import ProcessSettings, Secret, SettingsError, is_loopback
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.transport import TOKEN_VARIABLE
 
 log = structlog.get_logger("imagegate.edge")
 
@@ -89,7 +91,7 @@ def _router(environ: Mapping[str, str]) -> str:
 
 def _hide_passwords(environ: Mapping[str, str], settings: EdgeSettings, redactor: Redactor) -> None:
     """What lets the edge into its database and its bucket stays out of the log."""
-    secrets = [environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    secrets = [environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", TOKEN_VARIABLE)]
     if settings.database:
         secrets.append(database.password_of(settings.database))
     for secret in filter(None, secrets):

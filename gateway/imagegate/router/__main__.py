@@ -68,8 +68,10 @@ async def serve(environ: Mapping[str, str]) -> None:
     configure_logging(settings, redactor, service="router")
     poses = PoseTemplates(settings.pose_templates)
     metrics = ProcessMetrics(CollectorRegistry())
-    hops = Hops(TransportSettings.read(environ, PREFIX))
-    metrics.watch_tls("client", hops.files)
+    calling = TransportSettings.read(environ, PREFIX)
+    hops = Hops(calling)
+    if calling.is_tls:
+        metrics.watch_tls("client", hops.files)
     listeners = Listeners()
     entrance = Entrance(poses, uris=UriInputs(network=Network.of(environ)) if settings.input_uris else None)
     router = Router(ModelOverrides.read(environ), listeners, entrance, keep_prompts=settings.log_prompts, hops=hops)

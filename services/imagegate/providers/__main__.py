@@ -15,13 +15,16 @@ from pathlib import Path
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
+from pydantic import Field
 
 import imagegate.providers
 from imagegate.runtime import malloc
+from imagegate.runtime.callers import known_by_name
 from imagegate.runtime.catalogue_source import SUFFIX, VARIABLE, strangers
 from imagegate.runtime.connecting import Network
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.file_check import report
+from imagegate.runtime.guard import Guard
 from imagegate.runtime.limits import DailyQuota, Limits, Rate
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models_file import CatalogueError
@@ -30,11 +33,30 @@ from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.service import ProviderService
-from imagegate.runtime.settings import ProcessSettings, ProviderSettings, SettingsError
+from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, ProviderSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
 from imagegate.runtime.uri_inputs import UriInputs
 
 log = structlog.get_logger("imagegate.providers")  # as `python -m` this module has another name
+
+
+class ServingSettings(EnvironmentSettings):
+    """What a provider takes besides the settings of every process."""
+
+    # The names (SAN URI, SAN DNS or CN) of the certificates that are let in, separated by commas; by default all.
+    allowed_callers: str = Field(default="", alias="ALLOWED_CALLERS")
+
+
+def guard_of(environ: Mapping[str, str]) -> Guard:
+    """Lets in those whose certificates the environment names. Raises SettingsError where none is asked for."""
+    listed = ServingSettings.read(environ, "IMAGEGATE_").allowed_callers
+    callers = known_by_name(name.strip() for name in listed.split(",") if name.strip())
+    asks = ProcessSettings.read(environ, "IMAGEGATE_").tls_client_ca_file is not None
+    if not callers.is_open and not asks:
+        raise SettingsError(
+            "IMAGEGATE_ALLOWED_CALLERS names certificates, which are asked for with IMAGEGATE_TLS_CLIENT_CA_FILE only"
+        )
+    return Guard(lambda: callers, asks_for_certificates=asks)
 
 
 def names() -> list[str]:
@@ -70,6 +92,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
     settings = ProcessSettings.read(environ, "IMAGEGATE_")
     redactor = Redactor()
     configure_logging(settings, redactor, service=f"provider-{name}")
+    guard = guard_of(environ)
     poses = PoseTemplates(settings.pose_templates)
     provider = create(name, environ, redactor)
     if unread := strangers(environ, names()):
@@ -88,7 +111,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
         poses=poses,
     )
     try:
-        async with serving(service.services(), settings, metrics, redactor):
+        async with serving(service.services(), settings, metrics, redactor, guard=guard):
             await until_told_to_stop()
     finally:
         await entrance.close()

@@ -81,15 +81,15 @@ class ChannelPool:
 
     @asynccontextmanager
     async def call_slot(self) -> AsyncIterator[grpc.aio.Channel]:
-        """A channel with room for one call, which is yours until the block is left. Never waits.
+        """A channel with room for one call, which is yours until the block is left. Never waits for other calls.
 
         Raises RuntimeError after `close`.
         """
         line = self._line_with_room()
         line.calls += 1
-        for former in [each for each in self._lines if each.revision != line.revision]:
-            await self._close_if_spare(former)
         try:
+            for former in [each for each in self._lines if each.revision != line.revision]:
+                await self._close_if_spare(former)
             yield line.channel
         finally:
             line.calls -= 1

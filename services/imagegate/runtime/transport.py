@@ -97,6 +97,12 @@ class _KeyedChannel:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
     def unary_unary(self, *method: Any, **options: Any) -> Callable[..., Any]:
         """A method with one answer."""
         return self._keyed(self._channel.unary_unary(*method, **options))
@@ -104,6 +110,14 @@ class _KeyedChannel:
     def unary_stream(self, *method: Any, **options: Any) -> Callable[..., Any]:
         """A method with a stream of answers."""
         return self._keyed(self._channel.unary_stream(*method, **options))
+
+    def stream_unary(self, *method: Any, **options: Any) -> Callable[..., Any]:
+        """A method that takes a stream."""
+        return self._keyed(self._channel.stream_unary(*method, **options))
+
+    def stream_stream(self, *method: Any, **options: Any) -> Callable[..., Any]:
+        """A method with streams both ways."""
+        return self._keyed(self._channel.stream_stream(*method, **options))
 
     def _keyed(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def begin(request: Any, *, metadata: Iterable[tuple[str, str]] | None = None, **options: Any) -> Any:
