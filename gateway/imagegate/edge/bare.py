@@ -7,14 +7,15 @@ from hashlib import sha256
 
 from imagegate.client.result import Image, Result
 from imagegate.edge.problem import Problem
-from imagegate.runtime import images, luggage
+from imagegate.runtime import colour_profile, images, luggage
 from imagegate.runtime.images import NotAPicture
 from imagegate.v1 import generation_pb2
 
 
 def bare(result: Result) -> Result:
-    """The answer with every picture the same in every pixel, and nothing else in its bytes; the same object where
-    nothing else was. What is said of a picture is what its bytes say, whoever has delivered it: by its sum it is kept.
+    """The answer with every picture the same in every pixel, and nothing else in its bytes but what its colours mean;
+    the same object where nothing else was. What is said of a picture is what its bytes say, whoever has delivered it:
+    by its sum it is kept.
 
     Raises Problem (502) for one that is no picture: whoever sees it would see what a stranger wrote.
     """
@@ -37,6 +38,8 @@ def _bare(image: Image) -> Image:
     if info.mime_type != image.mime_type:
         raise Problem(502, "BAD_OUTPUT", f"what was delivered as {image.mime_type} is {info.mime_type}")
     data = luggage.left_behind(image.data, info)
+    if colours := colour_profile.colours_of(image.data, info):
+        data = colour_profile.with_colours(data, info, colours)
     return replace(
         image,
         data=data,
