@@ -17,6 +17,15 @@ TOKEN_VARIABLE = "IMAGEGATE_TOKEN"  # noqa: S105 - a name
 
 # How gRPC says that it does not believe the other side's certificate. That its own is not believed it never learns.
 TLS_TROUBLE = ("handshake failed", "certificate_verify_failed", "hostname verification")
+# How it says that there was no connection to begin with; everything else broke one that there was.
+NEVER_CONNECTED = (
+    "failed to connect",
+    "connection refused",
+    "connections to all",
+    "dns",
+    "errors resolving",
+    "lookup failed",
+)
 
 Options = Iterable[tuple[str, str | int]]
 
@@ -129,6 +138,12 @@ class _KeyedChannel:
 
 
 IN_THE_CLEAR = Transport()
+
+
+def was_never_connected(error: grpc.aio.AioRpcError) -> bool:
+    """Whether a call failed because there was no connection to begin with, so that nothing of it was ever sent."""
+    words = (error.details() or "").lower()
+    return error.code() is grpc.StatusCode.UNAVAILABLE and any(sign in words for sign in NEVER_CONNECTED)
 
 
 def is_tls_trouble(details: str) -> bool:
