@@ -21,6 +21,7 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.settings import ProcessSettings, Secret, SettingsError, is_loopback
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.traffic import Traffic
 
 log = structlog.get_logger("imagegate.edge")
 
@@ -36,6 +37,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     configure_logging(process, redactor, service="edge")
     _hide_passwords(environ, settings, redactor)
     keyring = _keyring(environ, process.bind, redactor)
+    traffic = Traffic.read(environ)
     metrics = ProcessMetrics(CollectorRegistry())
     watch_in_force(metrics.registry, "keys", lambda: keyring.revision, lambda: keyring.is_current)
     router, admin = _router(environ), environ.get(ADMIN_VARIABLE, "")
@@ -44,7 +46,7 @@ async def serve(environ: Mapping[str, str]) -> None:
         app.on_shutdown.append(parts.stop_telling)
         async with serving_http(app, process.bind, settings.port, process.grace_seconds) as port:
             log.info("edge_listening", http=port)
-            async with serving([], process, metrics, redactor):
+            async with serving([], process, metrics, redactor, traffic=traffic):
                 await until_told_to_stop()
                 parts.health.leave()
 

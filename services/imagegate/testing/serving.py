@@ -32,6 +32,7 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Running, also_serving, serving
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
+from imagegate.runtime.traffic import Traffic
 from imagegate.v1 import admin_pb2_grpc, generation_pb2_grpc, router_pb2_grpc
 
 LOCAL = "127.0.0.1"
@@ -97,6 +98,7 @@ async def serving_provider(
     port: int = 0,
     bounds: Bounds = BOUNDS,
     entrance: Entrance | None = None,
+    traffic: Traffic | None = None,
 ) -> AsyncIterator[ServedProvider]:
     """Serve `provider` until the block is left."""
     redactor = redactor or Redactor()
@@ -115,7 +117,7 @@ async def serving_provider(
     )
     settings = SETTINGS.model_copy(update={"port": port})
     try:
-        async with serving(service.services(), settings, metrics, redactor) as running:
+        async with serving(service.services(), settings, metrics, redactor, traffic=traffic) as running:
             yield ServedProvider(provider, running, metrics)
     finally:
         await entrance.close()
