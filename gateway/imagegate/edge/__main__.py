@@ -22,6 +22,7 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.settings import ProcessSettings, Secret, SettingsError, is_loopback
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.traffic import Traffic
 from imagegate.runtime.transport import TOKEN_VARIABLE
 
 log = structlog.get_logger("imagegate.edge")
@@ -38,6 +39,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     configure_logging(process, redactor, service="edge")
     _hide_passwords(environ, settings, redactor)
     keyring = _keyring(environ, process.bind, redactor)
+    traffic = Traffic.read(environ)
     metrics = ProcessMetrics(CollectorRegistry())
     watch_in_force(metrics.registry, "keys", lambda: keyring.revision, lambda: keyring.is_current)
     router, admin = _router(environ), environ.get(ADMIN_VARIABLE, "")
@@ -46,7 +48,7 @@ async def serve(environ: Mapping[str, str]) -> None:
         quiet, grace = process.drain_seconds, process.grace_seconds
         async with serving_http(app, process.bind, settings.port, grace, quiet_seconds=quiet) as port:
             log.info("edge_listening", http=port)
-            async with serving([], process, metrics, redactor):
+            async with serving([], process, metrics, redactor, traffic=traffic):
                 await until_told_to_stop()
                 parts.leave()
 

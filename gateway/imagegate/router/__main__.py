@@ -39,6 +39,7 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import also_serving, serving, until_told_to_stop
 from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.traffic import Traffic
 from imagegate.runtime.transport import PREFIX, TransportSettings
 from imagegate.runtime.uri_inputs import UriInputs
 
@@ -62,6 +63,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     BrokenError where it cannot go on.
     """
     settings = ProcessSettings.read(environ, "IMAGEGATE_")
+    traffic = Traffic.read(environ)
     path = configuration.config_path(environ)
     config = configuration.load(path, environ)
     redactor = Redactor()
@@ -89,9 +91,11 @@ async def serve(environ: Mapping[str, str]) -> None:
     guard = Guard(lambda: router.callers, asks_for_certificates=settings.tls_client_ca_file is not None)
     port = RouterSettings.read(environ, "IMAGEGATE_").admin_port
     try:
-        async with also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor, guard) as admin_port:
+        async with also_serving(
+            admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor, guard, traffic
+        ) as admin_port:
             log.info("admin_listening", grpc=admin_port)
-            async with serving(services, settings, metrics, redactor, guard=guard) as running:
+            async with serving(services, settings, metrics, redactor, guard=guard, traffic=traffic) as running:
                 try:
                     await working(
                         until_told_to_stop(),

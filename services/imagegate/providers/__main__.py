@@ -35,6 +35,7 @@ from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, ProviderSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.traffic import Traffic
 from imagegate.runtime.uri_inputs import UriInputs
 
 log = structlog.get_logger("imagegate.providers")  # as `python -m` this module has another name
@@ -93,6 +94,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
     redactor = Redactor()
     configure_logging(settings, redactor, service=f"provider-{name}")
     guard = guard_of(environ)
+    traffic = Traffic.read(environ)
     poses = PoseTemplates(settings.pose_templates)
     provider = create(name, environ, redactor)
     if unread := strangers(environ, names()):
@@ -111,7 +113,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
         poses=poses,
     )
     try:
-        async with serving(service.services(), settings, metrics, redactor, guard=guard):
+        async with serving(service.services(), settings, metrics, redactor, traffic=traffic, guard=guard):
             await until_told_to_stop()
     finally:
         await entrance.close()

@@ -33,6 +33,7 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Running, also_serving, serving
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
+from imagegate.runtime.traffic import Traffic
 from imagegate.v1 import admin_pb2_grpc, generation_pb2_grpc, router_pb2_grpc
 
 LOCAL = "127.0.0.1"
@@ -100,6 +101,7 @@ async def serving_provider(
     entrance: Entrance | None = None,
     process: ProcessSettings = SETTINGS,
     guard: Guard | None = None,
+    traffic: Traffic | None = None,
 ) -> AsyncIterator[ServedProvider]:
     """Serve `provider` until the block is left."""
     redactor = redactor or Redactor()
@@ -118,7 +120,7 @@ async def serving_provider(
     )
     settings = process.model_copy(update={"port": port})
     try:
-        async with serving(service.services(), settings, metrics, redactor, guard=guard) as running:
+        async with serving(service.services(), settings, metrics, redactor, traffic=traffic, guard=guard) as running:
             yield ServedProvider(provider, running, metrics)
     finally:
         await entrance.close()
