@@ -1,8 +1,8 @@
 """Answers that wait to be read, of all calls of a process together: whose turn it is, and who gives way. Pure.
 
 What gRPC was handed cannot be taken back: it keeps it, and a copy, until its caller reads it, leaves, or is out of
-time. So what is handed over is bounded, and what waits for its turn is the first to go. A connection on which nothing is
-left unread always has its turn: whoever reads does not notice those who do not.
+time. So what is handed over is bounded, and what waits for its turn is the first to go. A connection on which nothing
+is left unread always has its turn: whoever reads does not notice those who do not.
 """
 
 from collections.abc import Callable
