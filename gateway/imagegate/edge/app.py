@@ -16,7 +16,7 @@ from imagegate.edge.budget import Budget
 from imagegate.edge.caller import Access, Caller
 from imagegate.edge.endpoint import Call, Endpoint, Tell, tell_problem
 from imagegate.edge.http_rules import broken_rule
-from imagegate.edge.intake import Intake, IntakeBounds
+from imagegate.edge.intake import IntakeBounds
 from imagegate.edge.keys import Keyring
 from imagegate.edge.problem import Problem, bug, not_found, of_error
 from imagegate.edge.serving import BUDGET, REFUSAL
@@ -119,7 +119,7 @@ class Front:
             began = monotonic()
             request_id = self._begin(request)
             status = GONE
-            request[INTAKE] = lambda max_bytes: Intake(request, max_bytes, self._intake)
+            request[INTAKE] = self._intake
             try:
                 response = await self._answer(endpoint, request, request_id)
                 status = response.status

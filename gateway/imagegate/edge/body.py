@@ -1,7 +1,7 @@
 """Reading what a caller sends: never more than its route allows, never for longer than it should take."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -11,14 +11,14 @@ from pydantic_core import from_json
 
 from imagegate.edge.endpoint import MIB
 from imagegate.edge.form_of_parts import MAX_PARTS, Form, Upload, form_of_parts
-from imagegate.edge.intake import Intake
+from imagegate.edge.intake import Intake, IntakeBounds
 from imagegate.edge.problem import Problem, invalid
 from imagegate.runtime.errors import Violation
 
 __all__ = ["FORM", "JSON", "MULTIPART", "Body", "Form", "Upload", "json_value", "parsed"]
 
-# Makes the intake of a request, with what its front knows of all the others.
-INTAKE: web.RequestKey[Callable[[int], Intake]] = web.RequestKey("intake")
+# What its front says of how long a request's body may take.
+INTAKE: web.RequestKey[IntakeBounds] = web.RequestKey("intake")
 # From here on a body is looked at beside the loop.
 BIG_BYTES = 1 * MIB
 # Of one JSON body: a picture is one value, and nothing of ours has thousands.
@@ -84,7 +84,7 @@ class Body:
     def _intake(self) -> Intake:
         if self._request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body has to come uncompressed")
-        return self._request[INTAKE](self._max_bytes)
+        return Intake(self._request, self._max_bytes, self._request[INTAKE])
 
     def _check_kind(self, *kinds: str) -> None:
         if self.media_type not in kinds:

@@ -42,8 +42,8 @@ class Intake:
         self._check_size(self._request.content_length or 0)
         self._connection.body_begins(self._max_bytes, self._stop)
         try:
-            await self._let_come()
             async with self._deadline:
+                await self._let_come()
                 return await self._read()
         except TimeoutError:
             raise self._no_room() if self._connection.is_full else self._too_slow() from None

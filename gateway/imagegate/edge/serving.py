@@ -95,6 +95,10 @@ def _told(handler: Handler) -> Handler:
             if not response.prepared and (not is_complete or ends_connection(request.headers)):
                 response.force_close()
             return response
+        except asyncio.CancelledError as error:
+            # What the handler held goes now, and not when aiohttp has done with the exception.
+            error.__context__ = None
+            raise error.with_traceback(None) from None
         finally:
             connection.request_ends(is_complete=is_complete)
 

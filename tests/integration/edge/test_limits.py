@@ -1,7 +1,9 @@
 """How much one may ask of the edge, and send to it: over real sockets."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import BytesIO
@@ -18,6 +20,7 @@ from imagegate.edge.connection import Bounds
 from imagegate.edge.endpoint import MIB, Call, Endpoint, tell_problem
 from imagegate.edge.form_of_parts import MAX_PARTS
 from imagegate.edge.intake import IntakeBounds
+from imagegate.edge.problem import Problem
 from imagegate.sandbox.app import Pace
 from imagegate.testing.fronted import ALICE, BOB, serving_edge, serving_endpoints
 from imagegate.testing.raw_http import Streams, connected, exchange, head, hear
@@ -135,6 +138,38 @@ async def test_who_leaves_stops_the_work_upstream(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
         assert [each["state"] for each in upstreams.sandbox.billing()] == ["cancelled"]
         assert not any(each["billed"] for each in upstreams.sandbox.billing())
+
+
+class Picture:
+    """Something large."""
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_what_a_call_held_goes_with_it(leaves: bool) -> None:
+    """S17: the pictures of a call that was cancelled, or refused, do not wait for the garbage collector."""
+    kept: list[weakref.ref[Picture]] = []
+
+    async def hold(_call: Call) -> web.Response:
+        picture = Picture()
+        kept.append(weakref.ref(picture))
+        if leaves:
+            await asyncio.Event().wait()
+        raise Problem(400, "INVALID_REQUEST", f"not {picture}")
+
+    endpoint = Endpoint("POST", "/hold", hold, "", tell_problem)
+    gc.disable()
+    try:
+        async with serving_endpoints([endpoint]) as port, asyncio.timeout(10):
+            async with connected(port) as (reader, writer):
+                writer.write(head("POST", "/hold", ALICE))
+                while not kept:
+                    await asyncio.sleep(0.01)
+                if not leaves:
+                    assert (await hear(reader, 0.5)).statuses == [400]
+            while kept[0]() is not None:
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 # ── Bodies ───────────────────────────────────────────────────────────────────────────────────────
