@@ -64,6 +64,12 @@ def test_it_does_not_start_with_a_bad_text(text: str) -> None:
         Keyring(lambda: text)
 
 
+def test_a_key_belongs_to_one_user() -> None:
+    """P12: the same key under two names would be whoever's stands last: the file is refused."""
+    with pytest.raises(SettingsError, match="the same key is there twice"):
+        Keyring(lambda: document(("alice", OLD), ("bob", OLD)))
+
+
 def test_what_is_wrong_is_told_without_what_is_there() -> None:
     """R14: somebody may have put the key itself in its hash's place."""
     with pytest.raises(SettingsError) as told:
