@@ -58,3 +58,12 @@ def test_a_router_that_does_not_let_the_edge_in_says_nothing_of_the_callers_key(
     problem = of_error(GenerationError(Reason.UNAUTHENTICATED, "this key is not known here", code=code))
     assert (problem.status, problem.reason) == (502, "SHUT_OUT")
     assert "key" not in problem.detail
+
+
+@pytest.mark.parametrize(("told", "shown"), [(None, 1), (0.0, 1), (0.2, 1), (7.1, 8), (86_400.0, 60)])
+def test_retry_after_is_whole_seconds_that_a_client_waits_for(told: float | None, shown: int) -> None:
+    """P12: never 0, which is at once, and never longer than OpenAI's client waits before it gives up."""
+    limited = GenerationError(
+        Reason.RATE_LIMITED, "too much", code=grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after=told
+    )
+    assert of_error(limited).retry_after == shown
