@@ -31,6 +31,7 @@ NOBODY = Caller("")
 REQUEST_ID = "X-Request-Id"
 # On every answer; a page of ours adds its own policy.
 SECURITY_HEADERS = {
+    "Server": "imagegate",  # the library would name its version and Python's
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",

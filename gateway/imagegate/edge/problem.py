@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import grpc
+import structlog
 from pydantic import BaseModel, Field
 
 from imagegate.client import GenerationError
 from imagegate.client.plain import plain
 from imagegate.client.result import Attempt, Image
 from imagegate.runtime.errors import Reason, Violation
+
+log = structlog.get_logger(__name__)
 
 # A client that is told to come back later than this mostly gives up instead (OpenAI's does, beyond 120 s), and an
 # earlier look costs nothing.
@@ -122,6 +125,8 @@ def of_error(error: GenerationError) -> Problem:
     nothing that a caller could do anything about.
     """
     if error.dispatch:
+        # Which router, and how, is for the log: callers are not told.
+        log.warning("no_answer_of_a_router", reason=str(error.reason), told=error.message)
         return _without_answer(error)
     if error.code in SHUT_OUT:
         return Problem(502, "SHUT_OUT", "the router does not let this edge in; whoever runs this edge has to mend that")

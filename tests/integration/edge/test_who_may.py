@@ -118,6 +118,7 @@ async def test_every_answer_has_its_headers(alone: ServedEdge) -> None:
             async with session.get(path) as answer:
                 assert answer.headers["X-Request-Id"]
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["Server"] == "imagegate"
                 assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
                 assert answer.headers["Referrer-Policy"] == "no-referrer"
 
