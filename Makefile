@@ -9,7 +9,7 @@ PROTOS := $(wildcard protos/imagegate/v1/*.proto)
 SERVICES := $(shell grep -l '^service ' $(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev protos protos-baseline check test e2e nightly bench simulate observability image up demo lock clean
+.PHONY: help install install-dev protos protos-baseline check test e2e nightly audit bench simulate observability image up demo lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -47,11 +47,12 @@ protos: install-dev ## generate the Python code of protos/ (committed)
 protos-baseline: install-dev ## renew protos/baseline.binpb, which breaking changes are measured against (at a release)
 	$(BIN)/buf build protos -o protos/baseline.binpb
 
-check: install-dev ## ruff, mypy, import-linter, buf, generated code up to date
+check: install-dev ## ruff, mypy, import-linter, no keys in any file, buf, generated code up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PYTHONPATH=tests $(BIN)/python -m secret_scanner
 	$(BIN)/buf lint protos
 	$(BIN)/buf format -d --exit-code protos
 	$(BIN)/buf breaking protos --against protos/baseline.binpb
@@ -62,13 +63,18 @@ check: install-dev ## ruff, mypy, import-linter, buf, generated code up to date
 test: install-dev ## every test that needs Python only (at most 8 minutes)
 	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
 
-e2e: install-dev ## browser, PostgreSQL and Node (apt-get install chromium npm postgresql); screenshots go to build/
+e2e: install-dev ## image, manifests, browser, database, Node (tests/e2e/debian.py says what it needs); writes to build/
 	@mkdir -p build
 	$(BIN)/pytest $(PYTEST_ARGS) tests/e2e
 
 nightly: install-dev ## the same rules on many more random cases; prints the seed
 	@seed=$(SEED); echo "seed $$seed (repeat with: make nightly SEED=$$seed)"; \
 	$(BIN)/pytest -n 2 --timeout 1800 --hypothesis-profile nightly --hypothesis-seed $$seed $(PYTEST_ARGS)
+
+audit: install-dev ## known vulnerabilities of what the lock files name (asks the internet, and says so where it cannot)
+	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install -q pip-audit==2.10.1; } || \
+	  { echo "the audit could not be done: pip-audit cannot be installed" >&2; exit 2; }
+	@PYTHONPATH=tests $(BIN)/python -m dependency_audit build/audit/bin/pip-audit $(wildcard *.lock deploy/*.lock)
 
 bench: install-dev ## what protections cost a call, and one caller's flood another (15 minutes; figures, no assertions)
 	$(BIN)/python tests/bench/protections.py

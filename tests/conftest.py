@@ -26,25 +26,28 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--without chromium` leaves out what needs that package."""
-    parser.addoption("--without", action="append", default=[], metavar="PACKAGE", help="leave out what needs it")
+    """`--without chromium` leaves out what needs that package; tests/e2e/debian.py has the names."""
+    parser.addoption("--without", action="append", default=[], metavar="NAME", help="leave out what needs it")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes minutes runs with `make nightly` only, which loads that profile. Where tests need packages that the
-    machine has not, all of them are named before anything runs.
+    """What takes minutes runs with `make nightly` only, which loads that profile. Where tests need what the machine has
+    not, all of it is named before anything runs.
     """
     left_out = set(config.getoption("--without"))
     if config.getoption("--hypothesis-profile") != "nightly":
         leave_out(config, items, lambda item: item.get_closest_marker("nightly") is not None)
     leave_out(config, items, lambda item: bool(needs(item) & left_out))
-    missing = sorted({package for item in items for package in needs(item)} & set(debian.lacking()))
+    needed = {name for item in items for name in needs(item)}
+    missing = "".join(f"\n  {name}: {debian.reason(name)}" for name in debian.lacking(needed))
     if missing:
-        pytest.exit(f"these tests need what is not here: apt-get install {' '.join(missing)}", returncode=2)
+        pytest.exit(
+            f"these tests need what is not here (--without NAME leaves out what needs it):{missing}", returncode=2
+        )
 
 
 def needs(item: pytest.Item) -> set[str]:
-    """The Debian packages that a test stands on."""
+    """What a test stands on that a machine may not have."""
     return debian.needed(getattr(item, "fixturenames", ()))
 
 
@@ -64,3 +67,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and {SKIPS_ARE_LISTED_IN.name} does not list it"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What a test has measured is told, whoever ran it."""
+    for report in (each for outcome in ("passed", "failed") for each in terminalreporter.getreports(outcome)):
+        for name, told in report.user_properties:
+            if name == "figures":
+                terminalreporter.write_line(f"{report.nodeid}: {told}")

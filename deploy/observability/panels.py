@@ -218,6 +218,23 @@ PROCESSES = Row(
                 ),
             ],
         ),
+        Panel(
+            "Certificates",
+            "s",
+            [
+                Query(
+                    "min by (job, instance) (imagegate_tls_certificate_expiry_timestamp_seconds) - time()",
+                    "{{instance}} expires in",
+                ),
+                Query("min by (job, instance) (imagegate_tls_last_reload_ok) == 0", "{{instance}} shows an old one"),
+            ],
+        ),
+        _one(
+            "Limits on callers, used",
+            "percentunit",
+            "max by (job, limit) (imagegate_limit_used / imagegate_limit)",
+            "{{job}} {{limit}}",
+        ),
     ],
 )
 ROWS = (CALLERS, MODELS, PROVIDERS, PROCESSES)

@@ -1,6 +1,8 @@
 """An edge over a router over the sandbox, and a browser in front of it."""
 
-from collections.abc import AsyncIterator
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +15,12 @@ from imagegate.testing.fronted import ServedEdge, serving_edge
 from imagegate.testing.sandboxed import serving_sandboxed
 from imagegate.testing.serving import ServedRouter, serving_router
 
+from .containers import ROOT, Engine
 from .visitor import Visitor, visiting
 
 CHROMIUM = Path("/usr/bin/chromium")
+# Of whoever builds the image: nothing of it may be in there.
+SECRETS = {"FAL_KEY": "planted-id:planted-secret", "HUGGINGFACE_API_KEY": "hf_planted"}
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -62,9 +67,46 @@ async def stage(tmp_path: Path, pace: Pace) -> AsyncIterator[Stage]:
 @pytest.fixture(scope="session")
 def chromium() -> Path:
     """Where Debian's Chromium is."""
-    if not CHROMIUM.exists():
-        pytest.fail(f"there is no {CHROMIUM}: install Debian's chromium (apt-get install chromium)", pytrace=False)
     return CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """Where kubectl is."""
+    return installed("kubectl")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """Where promtool is."""
+    return installed("promtool")
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> Path:
+    """Where Prometheus is."""
+    return installed("prometheus")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """What builds and runs containers; nothing runs any more afterwards."""
+    engine = Engine(ROOT / "build/containers")
+    yield engine
+    engine.podman("system", "prune", "--force", "--volumes")
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine) -> str:
+    """What `make image` printed when it made the image."""
+    return engine.make_image(SECRETS)
+
+
+def installed(command: str) -> Path:
+    """Where a command is; `debian.py` has said before if it is nowhere."""
+    found = shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert found is not None, command
+    return Path(found)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 
 import aiohttp
 import yaml
+
+from .ports import free_ports
 
 RULES = Path(__file__).parents[2] / "deploy/observability/rules.yaml"
 PROMETHEUS = shutil.which("prometheus") or "/usr/bin/prometheus"
@@ -74,7 +75,7 @@ async def scraping(jobs: Mapping[str, str], folder: Path) -> AsyncIterator[Prome
         "scrape_configs": [{"job_name": job, "static_configs": [{"targets": [at]}]} for job, at in jobs.items()],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-    port = _free_port()
+    [port] = free_ports(1)
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             PROMETHEUS,
@@ -105,10 +106,3 @@ async def _until_ready(session: aiohttp.ClientSession, process: asyncio.subproce
                 pass  # not yet
             await asyncio.sleep(0.1)
     raise RuntimeError(f"Prometheus ended with exit code {process.returncode}")
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

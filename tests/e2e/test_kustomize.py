@@ -1,9 +1,11 @@
 """The manifests, as kubectl renders them, against Kubernetes' schemas and against what they are to be."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,20 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
+def rendered(kubectl: Path, overlay: Path) -> Sequence[Manifest]:
+    return list(yaml.safe_load_all(run(kubectl, "kustomize", overlay)))
+
+
+@pytest.fixture(scope="module")
+def production(kubectl: Path) -> Sequence[Manifest]:
+    """Every object of the overlay for production."""
+    return rendered(kubectl, K8S / "overlays/production")
+
+
 @pytest.fixture(scope="module", params=["local", "production"])
-def objects(request: pytest.FixtureRequest) -> Sequence[Manifest]:
+def objects(request: pytest.FixtureRequest, kubectl: Path) -> Sequence[Manifest]:
     """Every object of an overlay."""
-    return list(yaml.safe_load_all(run("kubectl", "kustomize", K8S / "overlays" / request.param)))
+    return rendered(kubectl, K8S / "overlays" / request.param)
 
 
 def of_kind(objects: Sequence[Manifest], kind: str) -> dict[str, Manifest]:
@@ -103,10 +115,9 @@ def test_every_object_is_what_kubernetes_takes(objects: Sequence[Manifest]) -> N
             kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_production_is_watched() -> None:
+def test_production_is_watched(production: Sequence[Manifest]) -> None:
     """The overlay for production has its monitor and its alerts."""
-    rendered = list(yaml.safe_load_all(run("kubectl", "kustomize", K8S / "overlays/production")))
-    assert {each["kind"] for each in rendered} >= WITHOUT_SCHEMA.keys()
+    assert {each["kind"] for each in production} >= WITHOUT_SCHEMA.keys()
 
 
 # ── What they are to be ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -208,22 +219,103 @@ def body(file: Path) -> str:
     return re.sub(r"\A(#.*\n)+", "", file.read_text())
 
 
-def test_only_providers_reach_the_internet() -> None:
-    """Edge and router reach pods of ours by name, never an address; a self-hosted engine is reached by its provider."""
-    rendered = list(yaml.safe_load_all(run("kubectl", "kustomize", K8S / "overlays/production")))
-    policies = of_kind(rendered, "NetworkPolicy")
-    outside = {
-        name: peer["ipBlock"]
+def test_only_providers_reach_the_internet(production: Sequence[Manifest]) -> None:
+    """Router and edge reach no public address, providers nothing else; a self-hosted engine is its provider's."""
+    policies = of_kind(production, "NetworkPolicy")
+    public = {
+        name
         for name, policy in policies.items()
-        for rule in policy["spec"].get("egress", ())
+        for rule in egress(policy)
         for peer in rule["to"]
-        if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0"
+        if "ipBlock" in peer
+        if (block := ip_network(peer["ipBlock"]["cidr"])).is_global or block.prefixlen < 8
     }
-    assert outside.keys() == {"providers-reach-their-upstream"}
-    assert {"10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"} <= set(*(each["except"] for each in outside.values()))
+    assert public == {"providers-reach-their-upstream"}
+    (rule,) = egress(policies["providers-reach-their-upstream"])
+    excepted = {each for peer in rule["to"] for each in peer["ipBlock"].get("except", ())}
+    assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= excepted
+    webuis = {"provider-automatic1111"}
+    deployments = of_kind(production, "Deployment")
+    assert webuis == {
+        name
+        for name, each in deployments.items()
+        if each["spec"]["template"]["metadata"]["labels"].get("imagegate.io/upstream") == "engine"
+    }
     engine = policies["engine-is-reached-by-its-provider-only"]
     (rule,) = engine["spec"]["ingress"]
-    assert [peer["podSelector"]["matchLabels"] for peer in rule["from"]] == [{"imagegate.io/provider": "automatic1111"}]
+    assert [peer["podSelector"]["matchLabels"] for peer in rule["from"]] == [{"imagegate.io/upstream": "engine"}]
+
+
+def test_the_edge_reaches_what_it_keeps_pictures_in(production: Sequence[Manifest]) -> None:
+    """Where pictures are in S3 and records in PostgreSQL, the policies let the edge there, and nowhere else."""
+    (container,) = [container for name, _, container in pods(production) if name == "edge"]
+    assert environment(container)["IMAGEGATE_EDGE_PICTURES"].startswith("s3://")
+    assert "IMAGEGATE_EDGE_DATABASE" in environment(container)
+    component = {"matchLabels": {"app.kubernetes.io/component": "edge"}}
+    allowed = [
+        (port["port"], sorted(each for peer in rule["to"] for each in peer))
+        for policy in of_kind(production, "NetworkPolicy").values()
+        if policy["spec"]["podSelector"] == component
+        for rule in egress(policy)
+        for port in rule["ports"]
+    ]
+    assert sorted(allowed) == [
+        (443, ["ipBlock"]),
+        (5432, ["ipBlock", "namespaceSelector"]),
+        (50051, ["podSelector"]),
+        (50052, ["podSelector"]),
+    ]
+
+
+def egress(policy: Manifest) -> Sequence[Manifest]:
+    found: Sequence[Manifest] = policy["spec"].get("egress", ())
+    return found
+
+
+# ── What the operator's page changes ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_the_page_changes_can_be_applied(kubectl: Path, tmp_path: Path) -> None:
+    """S3: a copy of the overlay for production takes the page's files as they are written: routes, a price, a second
+    webui with a Service, a Secret and a label of its own, behind the same policies.
+    """
+    k8s = tmp_path / "k8s"
+    shutil.copytree(K8S, k8s)
+    mine = k8s / "overlays/mine"
+    shutil.copytree(K8S / "overlays/production", mine)
+    shutil.copy(K8S / "router/imagegate.yaml", mine)
+    for name, block in re.findall(r"```yaml\n# (\S+)\n(.*?)```", (K8S / "README.md").read_text(), re.DOTALL):
+        file = k8s / name
+        file.parent.mkdir(exist_ok=True)
+        had = yaml.safe_load(file.read_text()) if file.exists() else {}
+        file.write_text(yaml.safe_dump(with_more(had, yaml.safe_load(block))))
+    run(Path(sys.executable).with_name("imagegate"), "config", "check", mine / "imagegate.yaml", mine / "fal.yaml")
+    applied = rendered(kubectl, mine)
+    for each in applied:
+        if each["kind"] not in WITHOUT_SCHEMA:
+            kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+    test_what_belongs_together_finds_each_other(applied)
+    maps = of_kind(applied, "ConfigMap")
+    assert "automatic1111-attic/local" in yaml.safe_load(maps["router"]["data"]["imagegate.yaml"])["routes"]["default"]
+    assert yaml.safe_load(maps["models"]["data"]["fal.yaml"])["models"]["flux-schnell"]["credits"]
+    (attic,) = [each for each in pods(applied) if each[0] == "provider-automatic1111-attic"]
+    assert environment(attic[2])["SD_API_URL"] == "http://webui-attic:7860"
+    assert [volume["secret"]["secretName"] for volume in attic[1]["volumes"] if "secret" in volume] == [attic[0]]
+    template = of_kind(applied, "Deployment")[attic[0]]["spec"]["template"]
+    assert template["metadata"]["labels"]["imagegate.io/upstream"] == "engine"
+
+
+def with_more(had: Manifest, more: Manifest) -> Manifest:
+    """What somebody has who writes `more` into a file: lists of resources and generators grow, routes are replaced."""
+    merged = dict(had)
+    for key, value in more.items():
+        if isinstance(value, dict):
+            merged[key] = with_more(had.get(key, {}), value)
+        elif key in ("resources", "configMapGenerator"):
+            merged[key] = [*had.get(key, ()), *value]
+        else:
+            merged[key] = value
+    return merged
 
 
 # ── What builds and starts them ──────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,6 @@
 """The gallery on PostgreSQL: the rules that it keeps on every database, and what only a server can do.
 
-Fails, naming the package, where the machine has no server; `make test` keeps the same rules on SQLite.
+`make test` keeps the same rules on SQLite.
 """
 
 import asyncio

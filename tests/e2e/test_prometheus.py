@@ -19,8 +19,10 @@ from observability.panels import ROWS
 
 from .prometheus import scraping
 
+pytestmark = pytest.mark.usefixtures("prometheus")
 # What has nothing to show where nobody was refused, limited or mistaken.
 EMPTY_WHERE_ALL_IS_WELL = {
+    "Certificates",
     "Models that refuse every input",
     "Configurations",
     "Not asked for",

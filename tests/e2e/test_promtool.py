@@ -12,40 +12,42 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 TESTS = sorted((DEPLOY / "observability").glob("*.test.yaml"))
 
 
-def promtool(*arguments: str | Path) -> str:
+def run(promtool: Path, *arguments: str | Path) -> str:
     """What promtool says; fails where it is not content."""
-    done = subprocess.run(["/usr/bin/promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.mark.parametrize("tests", TESTS, ids=lambda path: path.name)
-def test_every_alert_fires_keeps_quiet_and_ends(tests: Path) -> None:
+def test_every_alert_fires_keeps_quiet_and_ends(promtool: Path, tests: Path) -> None:
     """P11, R9: each alert fires within its time with its labels, not where all is well, and ends (promtool's tests)."""
-    promtool("test", "rules", tests)
+    run(promtool, "test", "rules", tests)
 
 
-def test_the_rules_are_such_as_prometheus_takes() -> None:
+def test_the_rules_are_such_as_prometheus_takes(promtool: Path) -> None:
     """promtool finds nothing to say about the rules."""
-    assert "SUCCESS" in promtool("check", "rules", "--lint=all", "--lint-fatal", DEPLOY / "observability/rules.yaml")
+    assert "SUCCESS" in run(
+        promtool, "check", "rules", "--lint=all", "--lint-fatal", DEPLOY / "observability/rules.yaml"
+    )
 
 
-def test_the_rules_of_the_operator_are_such_as_prometheus_takes(tmp_path: Path) -> None:
+def test_the_rules_of_the_operator_are_such_as_prometheus_takes(promtool: Path, tmp_path: Path) -> None:
     """What the PrometheusRule holds is a file of rules."""
     rule_object = yaml.safe_load((DEPLOY / "k8s/components/monitoring/rules.yaml").read_text())
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump(rule_object["spec"]))
-    promtool("check", "rules", "--lint=all", "--lint-fatal", file)
+    run(promtool, "check", "rules", "--lint=all", "--lint-fatal", file)
 
 
-def test_every_expression_of_the_dashboard_is_one(tmp_path: Path) -> None:
+def test_every_expression_of_the_dashboard_is_one(promtool: Path, tmp_path: Path) -> None:
     """P11: Prometheus parses everything that the dashboard asks."""
     rules = [{"record": f"shown:{number}", "expr": each} for number, each in enumerate(expressions())]
     file = tmp_path / "shown.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "shown", "rules": rules}]}))
-    assert f"{len(rules)} rules found" in promtool("check", "rules", file)
+    assert f"{len(rules)} rules found" in run(promtool, "check", "rules", file)
 
 
-def test_the_configuration_of_prometheus_is_one() -> None:
+def test_the_configuration_of_prometheus_is_one(promtool: Path) -> None:
     """Prometheus takes the configuration that compose gives it, with the rules that it names."""
-    promtool("check", "config", "--syntax-only", DEPLOY / "prometheus.yml")
+    run(promtool, "check", "config", "--syntax-only", DEPLOY / "prometheus.yml")

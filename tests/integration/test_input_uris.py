@@ -159,6 +159,14 @@ async def test_what_is_too_large_too_slow_or_not_there_is_not_fetched() -> None:
             await response.write(b"x")
             await asyncio.sleep(0.01)
 
+    async def dawdling(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(20):  # above the rate below which a body is given up, and it comes to an end
+            await response.write(bytes(2_000))
+            await asyncio.sleep(0.1)
+        return response
+
     async def silent(_request: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
         raise AssertionError("nobody tells it to go on")
@@ -166,7 +174,7 @@ async def test_what_is_too_large_too_slow_or_not_there_is_not_fetched() -> None:
     async def missing(_request: web.Request) -> web.StreamResponse:
         return web.Response(status=404)
 
-    answers = {"large": large, "endless": endless, "silent": silent, "missing": missing}
+    answers = {"large": large, "endless": endless, "dawdling": dawdling, "silent": silent, "missing": missing}
     async with serving(**answers) as place, fetching(place, max_bytes=200_000, max_seconds=0.5) as uris:
         for path in answers:
             with pytest.raises(NotFetchedError):

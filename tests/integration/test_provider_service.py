@@ -12,6 +12,7 @@ from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.errors import Dispatch, Failure, Reason, from_status
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metadata import ATTEMPT_NUMBER, FALLBACK_WAITS, UPSTREAM_ID
@@ -20,7 +21,7 @@ from imagegate.runtime.models import Parameter
 from imagegate.runtime.options import Option
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.redaction import Redactor
-from imagegate.runtime.server import MESSAGE_OPTIONS, serving
+from imagegate.runtime.server import serving
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
 from imagegate.testing import SCRIPTED_FOR_EVERYTHING, SCRIPTED_MODEL, Hang, ScriptedProvider, picture

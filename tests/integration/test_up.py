@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from imagegate.client import Client
-from imagegate.client.key import as_document, entry, new_key
+from imagegate.client.key import as_document, entry
+from imagegate.runtime.bearer import new_key
 
 UP = (sys.executable, "-m", "imagegate.client", "up", "--ports", "auto")
 SECONDS = 60.0  # for what takes a few on a machine that does nothing else

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE_ROOTS = ("gateway", "services", "protos")
 TOP_LEVEL = {
     "protos", "services", "gateway", "tests", "deploy", "Makefile", "pyproject.toml", "README.md",
-    "LICENSE", "CHANGELOG.md", "requirements.lock", "requirements-dev.lock",
+    "LICENSE", "CHANGELOG.md", "SECURITY.md", "THREAT_MODEL.md", "requirements.lock", "requirements-dev.lock",
 }  # fmt: skip
 
 
@@ -92,6 +92,6 @@ def test_every_provider_has_the_shape_of_its_siblings() -> None:
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     """A relative link in a README that leads nowhere is a lie."""
-    for document in (ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("*/*.md")):
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("deploy/*/*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.relative_to(ROOT)}: {target}"

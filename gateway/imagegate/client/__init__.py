@@ -17,6 +17,7 @@ from imagegate.client.client import AsyncClient
 from imagegate.client.error import GenerationError
 from imagegate.client.event import AttemptFinished, AttemptStarted, Completed, Event, Progress
 from imagegate.client.result import Adjustment, Attempt, Image, Result
+from imagegate.client.transport import TransportFields
 
 __all__ = [
     "Adjustment",
@@ -33,4 +34,5 @@ __all__ = [
     "Image",
     "Progress",
     "Result",
+    "TransportFields",
 ]

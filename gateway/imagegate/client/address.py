@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 ROUTER_VARIABLE = "IMAGEGATE_ROUTER"
@@ -73,6 +74,19 @@ def host_and_port(address: str, default_port: int) -> tuple[str, int]:
     if not host or parts.netloc != rest or "@" in rest:
         raise ValueError(f"{address!r} does not say on which host the admin port is; name it with --admin HOST:PORT")
     return host, port or default_port
+
+
+def host_name(address: str) -> str:
+    """The host's name in an address; empty where there is an IP address, or something else in its place."""
+    try:
+        host, _ = host_and_port(address, 0)
+    except ValueError:
+        return ""
+    try:
+        ip_address(host)
+    except ValueError:
+        return host
+    return ""
 
 
 def joined(host: str, port: int) -> str:

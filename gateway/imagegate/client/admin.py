@@ -2,12 +2,13 @@
 
 import os
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, Unpack
 
 from google.protobuf.duration_pb2 import Duration
 
 from imagegate.client.address import admin_address, admin_target
 from imagegate.client.connection import ASK_TIMEOUT, Connection
+from imagegate.client.transport import TransportFields, transport_of
 from imagegate.v1 import admin_pb2, router_pb2
 from imagegate.v1.admin_pb2_grpc import RouterAdminServiceStub
 
@@ -19,11 +20,13 @@ class AsyncAdminClient:
 
     The default is IMAGEGATE_ADMIN, else port 50052 of the host of IMAGEGATE_ROUTER, else of this machine. Whatever is
     asked takes at most `timeout` seconds, and raises GenerationError where it fails. Use it in one event loop, and
-    close it (`async with AsyncAdminClient() as admin:`). Raises ValueError for an address that names no host.
+    close it (`async with AsyncAdminClient() as admin:`). `transport` as for `AsyncClient`. Raises ValueError for an
+    address that names no host, or files that cannot be used.
     """
 
-    def __init__(self, admin: str = "", *, timeout: float = ASK_TIMEOUT) -> None:
-        self._connection = Connection(admin_target(admin_address(admin, "", os.environ)))
+    def __init__(self, admin: str = "", *, timeout: float = ASK_TIMEOUT, **transport: Unpack[TransportFields]) -> None:
+        target = admin_target(admin_address(admin, "", os.environ))
+        self._connection = Connection(target, transport_of(transport, os.environ))
         self.timeout = timeout
 
     def __repr__(self) -> str:

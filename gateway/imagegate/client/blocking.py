@@ -16,6 +16,7 @@ from imagegate.client.event import Event
 from imagegate.client.fields import GenerateFields, RecommendFields
 from imagegate.client.result import Result
 from imagegate.client.runner import Runner
+from imagegate.client.transport import TransportFields
 from imagegate.v1 import catalog_pb2, router_pb2
 
 Answer = TypeVar("Answer")
@@ -28,8 +29,14 @@ class Client:
     is closed when it is collected, or at the end of the program.
     """
 
-    def __init__(self, router: str | None = None, *, timeout: float = DEFAULT_TIMEOUT) -> None:
-        self._client = AsyncClient(router, timeout=timeout)
+    def __init__(
+        self,
+        router: str | None = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        **transport: Unpack[TransportFields],
+    ) -> None:
+        self._client = AsyncClient(router, timeout=timeout, **transport)
         self._runner = Runner(self._client)
         self._finalizer = weakref.finalize(self, self._runner.shut_down)
 

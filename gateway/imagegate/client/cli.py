@@ -10,6 +10,7 @@ import typer
 
 from imagegate.client import exits
 from imagegate.client.commands import batch, breaker, catalog, doctor, edge, local, picture, recommend, record, status
+from imagegate.client.commands.reach import reaching
 from imagegate.client.error import GenerationError
 from imagegate.client.files import CannotWriteError
 from imagegate.client.process import ProcessFailedError
@@ -25,16 +26,16 @@ app = typer.Typer(
 )
 app.command()(local.up)
 app.command("open")(edge.open_page)
-app.command()(picture.generate)
-app.command()(picture.explain)
-app.command()(batch.batch)
-app.command()(catalog.models)
-app.command()(catalog.poses)
-app.command()(recommend.recommend)
-app.command()(status.status)
-app.command()(doctor.doctor)
-app.command()(record.requests)
-app.command()(record.why)
+app.command()(reaching(picture.generate))
+app.command()(reaching(picture.explain))
+app.command()(reaching(batch.batch))
+app.command()(reaching(catalog.models))
+app.command()(reaching(catalog.poses))
+app.command()(reaching(recommend.recommend))
+app.command()(reaching(status.status))
+app.command()(reaching(doctor.doctor))
+app.command()(reaching(record.requests))
+app.command()(reaching(record.why))
 app.command()(edge.key)
 app.command()(local.sandbox)
 app.command()(local.conformance)

@@ -20,6 +20,7 @@ from imagegate.client.fields import (
     to_request,
 )
 from imagegate.client.result import Result
+from imagegate.client.transport import TransportFields, transport_of
 from imagegate.v1 import catalog_pb2, generation_pb2, router_pb2
 from imagegate.v1.catalog_pb2_grpc import CatalogServiceStub
 from imagegate.v1.generation_pb2_grpc import GenerationServiceStub
@@ -34,14 +35,22 @@ class AsyncClient:
     """A client of one router (or of one provider: they speak the same protocol).
 
     `router` is HOST:PORT or any gRPC target; the default is IMAGEGATE_ROUTER, else 127.0.0.1:50051.
-    `timeout` is the seconds that a `generate` or `stream` may take. Use it in one event loop, and close it
+    `timeout` is the seconds that a `generate` or `stream` may take; `transport` are the `TransportFields`: `tls`, `ca`,
+    `cert`, `key`, `server_name` and `token`. Use it in one event loop, and close it
     (`async with AsyncClient() as client:`). Any number of calls may be under way at once.
 
-    Whatever is asked raises GenerationError where it fails, or where the router cannot be asked.
+    Whatever is asked raises GenerationError where it fails, or where the router cannot be asked. Raises ValueError for
+    an address, or files, that cannot be used.
     """
 
-    def __init__(self, router: str | None = None, *, timeout: float = DEFAULT_TIMEOUT) -> None:
-        self._connection = Connection(router_target(router, os.environ))
+    def __init__(
+        self,
+        router: str | None = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        **transport: Unpack[TransportFields],
+    ) -> None:
+        self._connection = Connection(router_target(router, os.environ), transport_of(transport, os.environ))
         self.timeout = timeout
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ import grpc
 from imagegate.client.address import Target
 from imagegate.client.error import from_rpc_error
 from imagegate.runtime.channels import ChannelPool
+from imagegate.runtime.transport import Transport
 
 ASK_TIMEOUT = 15.0  # seconds for a question that no upstream is asked
 
@@ -19,9 +20,9 @@ Answer = TypeVar("Answer")
 class Connection:
     """Calls to one target. What fails is told as GenerationError. Belongs to one event loop."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, transport: Transport) -> None:
         self.target = target
-        self._channels = ChannelPool(target.address)
+        self._channels = ChannelPool(target.address, transport)
 
     async def close(self) -> None:
         """Close the channels; calls under way are cancelled."""

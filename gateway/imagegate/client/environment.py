@@ -20,6 +20,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     # A database's address holds its password, and what its pictures' store takes is nobody else's.
     EDGE: (
         KEYS_VARIABLE,
+        "IMAGEGATE_TOKEN",
         "IMAGEGATE_EDGE_LINK_KEYS",
         "IMAGEGATE_EDGE_DATABASE",
         "AWS_ACCESS_KEY_ID",
@@ -45,6 +46,9 @@ STAND_INS: Mapping[str, Mapping[str, str]] = {
 }
 # Real addresses that would be asked beside the stand-in.
 REAL_ADDRESSES: Mapping[str, tuple[str, ...]] = {"huggingface": ("HUGGINGFACE_ENDPOINTS",)}
+
+
+TLS_PREFIX = "IMAGEGATE_TLS"
 
 
 def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
@@ -87,7 +91,9 @@ def of_sandboxed(provider: str, environ: Mapping[str, str], sandbox: str) -> dic
 
 
 def of_process(environ: Mapping[str, str], *, grpc_port: int, http_port: int) -> dict[str, str]:
-    """`environ` with what `up` decides for every process: its ports, logs that it can read, and a quick end."""
+    """`environ` with what `up` decides for every process: its ports, logs that it can read, a quick end, and that they
+    speak in the clear, being on one machine: variables for TLS are for calling routers elsewhere.
+    """
     decided = {
         "IMAGEGATE_PORT": str(grpc_port),
         "IMAGEGATE_HTTP_PORT": str(http_port),
@@ -96,7 +102,8 @@ def of_process(environ: Mapping[str, str], *, grpc_port: int, http_port: int) ->
     }
     # Nobody balances load here, so nobody needs time to notice; calls under way get a moment.
     defaults = {"IMAGEGATE_DRAIN_SECONDS": "0", "IMAGEGATE_GRACE_SECONDS": "1"}
-    return {**defaults, **environ, **decided}
+    kept = {name: value for name, value in environ.items() if not name.startswith(TLS_PREFIX)}
+    return {**defaults, **kept, **decided}
 
 
 def target_variable(provider: str) -> str:

@@ -1,7 +1,7 @@
 """The one error of the SDK, and how it is read off a gRPC call that failed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -14,6 +14,7 @@ from imagegate.client.result import Attempt
 from imagegate.runtime.errors import Reason, Violation, from_status
 from imagegate.runtime.metadata import REQUEST_ID_KEY
 from imagegate.runtime.redaction import clip, one_line
+from imagegate.runtime.transport import is_tls_trouble, was_never_connected
 from imagegate.v1 import router_pb2
 
 MAX_FOREIGN_BYTES = 512
@@ -26,7 +27,8 @@ class GenerationError(Exception):
     Decide on `reason` (`RATE_LIMITED`, `MODEL_NOT_FOUND`, …), never on `code` alone: gRPC itself makes up codes.
     `message` is one readable paragraph that names every attempt and the remedy, `attempts` its record,
     `retry_after` the seconds after which trying again makes sense (None: not known), `violations` the fields
-    that were wrong, `request_id` what to look for in the router's log.
+    that were wrong, `request_id` what to look for in the router's log. `dispatch` is empty where the other side has
+    answered; where it has not it is how far the call got: NOT_SENT or UNKNOWN, after which the work may have been done.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class GenerationError(Exception):
         retry_after: float | None = None,
         request_id: str = "",
         violations: Sequence[Violation] = (),
+        dispatch: Literal["", "NOT_SENT", "UNKNOWN"] = "",
     ) -> None:
         super().__init__(message)
         self.reason = reason
@@ -48,6 +51,7 @@ class GenerationError(Exception):
         self.retry_after = retry_after
         self.request_id = request_id
         self.violations = violations
+        self.dispatch = dispatch
 
     def __repr__(self) -> str:
         return f"<GenerationError {self.reason} {self.code.name}: {self.message}>"
@@ -92,7 +96,8 @@ def from_batch_failure(failure: router_pb2.BatchFailure) -> GenerationError:
 def without_answer(target: Target, request_id: str) -> GenerationError:
     """The error for a stream that ended well and had no answer."""
     message = f"{target.address} ended the stream without an answer; what listens there is no {target.what} of ours"
-    return GenerationError(Reason.INTERNAL, message, code=grpc.StatusCode.INTERNAL, request_id=request_id)
+    code = grpc.StatusCode.INTERNAL
+    return GenerationError(Reason.INTERNAL, message, code=code, request_id=request_id, dispatch="UNKNOWN")
 
 
 def from_rpc_error(
@@ -106,7 +111,8 @@ def from_rpc_error(
     request_id = str(dict(error.trailing_metadata() or ()).get(REQUEST_ID_KEY, request_id))
     if status is None or failure is None:
         reason, message = _made_up_by_transport(error, target, timeout, instead)
-        return GenerationError(reason, message, code=error.code(), request_id=request_id)
+        dispatch: Literal["NOT_SENT", "UNKNOWN"] = "NOT_SENT" if was_never_connected(error) else "UNKNOWN"
+        return GenerationError(reason, message, code=error.code(), request_id=request_id, dispatch=dispatch)
     return GenerationError(
         failure.reason,
         status.message,
@@ -131,6 +137,12 @@ def _made_up_by_transport(
 ) -> tuple[Reason, str]:
     """The reason and a sentence with the remedy, by gRPC's own code: nobody of ours has answered."""
     match error.code():
+        case grpc.StatusCode.UNAVAILABLE if is_tls_trouble(error.details() or ""):
+            told = f"the {target.what} at {target.address} shows no certificate that is believed here"
+            return Reason.UNREACHABLE, f"{told}; name whom to believe with --ca or IMAGEGATE_TLS_CA_FILE"
+        case grpc.StatusCode.UNAVAILABLE if _was_hung_up(error.details() or ""):
+            told = f"what listens at {target.address} closes connections at once"
+            return Reason.UNREACHABLE, f"{told}; perhaps it wants TLS, or a certificate: --ca, --cert and --key"
         case grpc.StatusCode.UNAVAILABLE:
             return Reason.UNREACHABLE, f"no {target.what} answers at {target.address}; {target.if_silent}"
         case grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -144,3 +156,8 @@ def _made_up_by_transport(
             # Something answers there, a proxy perhaps: starting another one would not help.
             words = clip(" ".join(one_line(error.details() or "").split()), MAX_FOREIGN_BYTES) or "no details"
             return Reason.INTERNAL, f"the call to {target.address} was broken off ({code.name}: {words})"
+
+
+def _was_hung_up(details: str) -> bool:
+    """Whether gRPC says that a connection was made, and closed before anything was said."""
+    return "last error" in details and "Socket closed" in details

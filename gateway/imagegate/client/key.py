@@ -1,21 +1,16 @@
-"""Keys of the edge: made, hashed, and as an entry of its keys file. Pure but for the random bits.
+"""Keys of the edge, as entries of its keys file. Pure but for the random bits of a new one (`runtime.bearer`)."""
 
-A key is 256 random bits, so that SHA-256 alone keeps it (there is nothing to guess from), and begins with `ig_`, so
-that scanners find one that got lost.
-"""
-
-import hashlib
 import math
 import re
-import secrets
 from collections.abc import Mapping
 from enum import StrEnum
 
 import yaml
 
+from imagegate.runtime.bearer import hashed
+
 # YAML text, or with _FILE a file of it: who may ask the edge.
 KEYS_VARIABLE = "IMAGEGATE_EDGE_KEYS"
-PREFIX = "ig_"
 # Whose keys these are, in the file and in the addresses of their pictures.
 USER = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62}[a-z0-9])?")
 USER_RULE = "1 to 64 of a-z 0-9 _ . - and begins and ends with a letter or a digit"
@@ -27,16 +22,6 @@ class Role(StrEnum):
 
     USER = "user"
     OPERATOR = "operator"
-
-
-def new_key() -> str:
-    """A key that nobody has."""
-    return PREFIX + secrets.token_urlsafe(32)
-
-
-def hashed(key: str) -> str:
-    """What is kept of `key`. What comes in a header may be any bytes."""
-    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 
 def entry(key: str, user: str, role: Role = Role.USER, *, tier: str = "", note: str = "") -> dict[str, str]:

@@ -11,10 +11,11 @@ from imagegate.client import environment
 from imagegate.client.client import AsyncClient
 from imagegate.client.fleet import Fleet
 from imagegate.client.health import until_serving
-from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry, new_key
+from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry
 from imagegate.client.ports import Pair, Ports
 from imagegate.client.process import ADMIN_LISTENING, EDGE_LISTENING, Process, ProcessFailedError
 from imagegate.client.running import Options, Running, Service
+from imagegate.runtime.bearer import new_key
 from imagegate.runtime.settings import BIND_VARIABLE, DEFAULT_BIND, is_loopback
 
 START_SECONDS = 20.0
@@ -142,7 +143,7 @@ class Startup:
             else environment.of_provider(name, self._environ)
         )
         _, service = await self._start_service(name, ["imagegate.providers", name], ports, own, PROVIDER_TIER)
-        async with AsyncClient(service.address) as client:
+        async with AsyncClient(service.address, tls=False, token="") as client:
             catalogue = await client.models()
         off = next((provider.disabled_reason for provider in catalogue.providers if not provider.enabled), "")
         return Service(service.address, service.metrics, service.pid, off)

@@ -10,17 +10,20 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from imagegate.client.address import ADMIN_VARIABLE, ROUTER_VARIABLE, router_address
-from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry, new_key
+from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry
 from imagegate.edge import database, house
 from imagegate.edge.keys import Keyring
 from imagegate.edge.serving import serving_http
 from imagegate.edge.settings import LINK_KEYS_VARIABLE, EdgeSettings
 from imagegate.runtime import malloc
+from imagegate.runtime.bearer import new_key
 from imagegate.runtime.metrics import ProcessMetrics, watch_in_force
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.settings import ProcessSettings, Secret, SettingsError, is_loopback
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.traffic import Traffic
+from imagegate.runtime.transport import TOKEN_VARIABLE
 
 log = structlog.get_logger("imagegate.edge")
 
@@ -36,17 +39,18 @@ async def serve(environ: Mapping[str, str]) -> None:
     configure_logging(process, redactor, service="edge")
     _hide_passwords(environ, settings, redactor)
     keyring = _keyring(environ, process.bind, redactor)
+    traffic = Traffic.read(environ)
     metrics = ProcessMetrics(CollectorRegistry())
     watch_in_force(metrics.registry, "keys", lambda: keyring.revision, lambda: keyring.is_current)
     router, admin = _router(environ), environ.get(ADMIN_VARIABLE, "")
     async with house.opened(settings, router, keyring, _link_keys(environ, redactor), admin) as parts:
         app = parts.front(metrics, redactor).app()
-        app.on_shutdown.append(parts.stop_telling)
-        async with serving_http(app, process.bind, settings.port, process.grace_seconds) as port:
+        quiet, grace = process.drain_seconds, process.grace_seconds
+        async with serving_http(app, process.bind, settings.port, grace, quiet_seconds=quiet) as port:
             log.info("edge_listening", http=port)
-            async with serving([], process, metrics, redactor):
+            async with serving([], process, metrics, redactor, traffic=traffic):
                 await until_told_to_stop()
-                parts.health.leave()
+                parts.leave()
 
 
 def main() -> int:
@@ -89,7 +93,7 @@ def _router(environ: Mapping[str, str]) -> str:
 
 def _hide_passwords(environ: Mapping[str, str], settings: EdgeSettings, redactor: Redactor) -> None:
     """What lets the edge into its database and its bucket stays out of the log."""
-    secrets = [environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    secrets = [environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", TOKEN_VARIABLE)]
     if settings.database:
         secrets.append(database.password_of(settings.database))
     for secret in filter(None, secrets):

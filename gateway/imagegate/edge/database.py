@@ -101,6 +101,8 @@ async def opened(url: str) -> AsyncIterator[Database]:
     engine = _engine(url)
     try:
         try:
+            if folder is not None:
+                await asyncio.to_thread(_make_private, Path(engine.url.database or ""))
             await _bring_up_to_date(engine)
         except CommandError as error:
             raise SettingsError(f"{VARIABLE}: {error}; was it used by a newer imagegate?") from error
@@ -196,6 +198,11 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _make_private(file: Path) -> None:
+    """Prompts are nobody else's, whichever folder it is: what SQLite writes beside a file gets its rights."""
+    file.touch(mode=0o600)
 
 
 def _shown(engine: AsyncEngine) -> str:

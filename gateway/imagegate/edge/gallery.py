@@ -105,8 +105,7 @@ class Gallery:
             _described(owner, project, prompt, parameters, result, number, image, idempotency_key)
             for number, image in enumerate(result.images)
         ]
-        for image in result.images:
-            await self._objects.put(image.sha256, image.data)
+        await asyncio.gather(*(self._objects.put(image.sha256, image.data) for image in result.images))
         try:
             return await self._recorded(owner, pictures, result.images)
         except Problem as told:

@@ -1,10 +1,13 @@
 """One generation: the order goes to the router, what comes back is kept."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
+
+import structlog
 
 from imagegate.client import AsyncClient, Completed, Event, Result
 from imagegate.client.fields import TEMPLATE
@@ -13,6 +16,8 @@ from imagegate.edge.caller import Caller
 from imagegate.edge.gallery import Gallery, Picture
 from imagegate.edge.problem import Problem, unkept
 from imagegate.v1 import router_pb2
+
+log = structlog.get_logger(__name__)
 
 # The fields of a task, a control or an identity that hold a picture.
 PICTURES = {"image", "mask"}
@@ -46,25 +51,27 @@ class Generating:
     else with them.
     """
 
-    def __init__(self, client: AsyncClient, gallery: Gallery) -> None:
+    def __init__(self, client: AsyncClient, gallery: Gallery, weigh: Callable[[str, int], None]) -> None:
+        """`weigh` hears how many pictures a user asks for."""
         self._client = client
         self._gallery = gallery
+        self._weigh = weigh
 
     async def generate(self, caller: Caller, request_id: str, order: Order) -> Made:
         """Make what was ordered and keep it."""
         await self._gallery.check_room()
-        fields = _fields(caller, request_id, order)
+        fields = self._weighed(caller, request_id, order)
         result = await self._client.generate(order.prompt, model=order.model, **fields)
-        return await self._kept(caller, order, result)
+        return await _to_its_end(self._kept(caller, order, result))
 
     async def stream(self, caller: Caller, request_id: str, order: Order) -> AsyncGenerator[Event | Made, None]:
         """The same, told while it happens; the last one is what was made. Closing it cancels the work."""
         await self._gallery.check_room()
-        fields = _fields(caller, request_id, order)
+        fields = self._weighed(caller, request_id, order)
         async with aclosing(self._client.stream(order.prompt, model=order.model, **fields)) as events:
             async for event in events:
                 if isinstance(event, Completed):
-                    yield await self._kept(caller, order, event.result)
+                    yield await _to_its_end(self._kept(caller, order, event.result))
                 else:
                     yield event
 
@@ -72,8 +79,14 @@ class Generating:
         """What would become of it now. Nothing is asked of any upstream, and nothing kept."""
         return await self._client.explain(order.prompt, model=order.model, **_fields(caller, request_id, order))
 
+    def _weighed(self, caller: Caller, request_id: str, order: Order) -> dict[str, Any]:
+        count = order.fields.get("count")
+        if isinstance(count, int):
+            self._weigh(caller.user, count)
+        return _fields(caller, request_id, order)
+
     async def _kept(self, caller: Caller, order: Order, result: Result) -> Made:
-        result = bare(result)
+        result = await asyncio.to_thread(bare, result)
         project = str(order.fields.get("project") or "")
         parameters = order.parameters
         if parameters is None:
@@ -84,6 +97,18 @@ class Generating:
         except Problem as told:
             raise unkept(told, result.images) from told
         return Made(result, kept)
+
+
+async def _to_its_end(keeping: Coroutine[Any, Any, Made]) -> Made:
+    """Keep what is paid for, though whoever has ordered it may leave meanwhile."""
+    task = asyncio.create_task(keeping)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()):
+            log.error("not_kept", problem=str(error))  # noqa: TRY400 - nobody is left to hear it
+        raise
 
 
 def asked(fields: Mapping[str, Any]) -> dict[str, Any]:

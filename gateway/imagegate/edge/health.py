@@ -32,7 +32,7 @@ class Health:
         self._asking = asyncio.Lock()
         self._asked: float | None = None
         self._answers = False
-        self._leaving = False
+        self.is_leaving = False
 
     def endpoints(self) -> list[Endpoint]:
         """The routes."""
@@ -59,7 +59,7 @@ class Health:
 
     def leave(self) -> None:
         """From now on it is not ready: it is about to stop."""
-        self._leaving = True
+        self.is_leaving = True
 
     async def livez(self, _call: Call) -> web.Response:
         """Alive is whoever answers."""
@@ -67,7 +67,7 @@ class Health:
 
     async def readyz(self, _call: Call) -> web.Response:
         """Raises Problem (503) where it is not ready."""
-        if self._leaving:
+        if self.is_leaving:
             raise Problem(503, "NOT_READY", "it is about to stop", retry_after=1)
         if not await self._database_answers():
             raise Problem(503, "NOT_READY", "its database does not answer", retry_after=1)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from imagegate.client import AsyncClient
+from imagegate.client import AsyncClient, TransportFields
 from imagegate.edge import database, janitor, openapi, sse
 from imagegate.edge.admission import Admission
 from imagegate.edge.api import board, family
@@ -16,7 +16,8 @@ from imagegate.edge.backend import exchange
 from imagegate.edge.backend.answered import ErrorAnswer
 from imagegate.edge.backend.pictures import Pictures
 from imagegate.edge.backend.questions import Questions
-from imagegate.edge.endpoint import Endpoint, Tell
+from imagegate.edge.budget import Budget
+from imagegate.edge.endpoint import MIB, Endpoint, Tell
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
 from imagegate.edge.health import Health
@@ -53,6 +54,7 @@ class House:
     gallery: Gallery
     links: Links
     generating: Generating
+    admission: Admission
     routers: Routers
     board: Board
     pace: sse.Pace
@@ -79,19 +81,28 @@ class House:
             self.gallery,
             self.links.sign,
             self.board,
-            self.routers.admins,
+            self.routers,
             time.monotonic,
             self.pace,
         )
 
-    async def stop_telling(self, _app: object = None) -> None:
-        """Have everybody leave who looks on for ever; they would keep the edge from stopping."""
+    def leave(self) -> None:
+        """Have everybody leave: the edge is about to stop. Who only looks on would keep it from stopping."""
+        self.health.leave()
         self.board.close()
 
     def front(self, metrics: ProcessMetrics, redactor: Redactor) -> Front:
         """The routes with what is true around each of them."""
-        admission = Admission(self.settings, time.monotonic)
-        return Front(self.endpoints(), self.keyring, admission, metrics, redactor)
+        budget = Budget(self.settings.bodies_mib * MIB)
+        return Front(
+            self.endpoints(),
+            self.keyring,
+            self.admission,
+            metrics,
+            redactor,
+            budget,
+            is_leaving=lambda: self.health.is_leaving,
+        )
 
 
 @asynccontextmanager
@@ -105,11 +116,13 @@ async def opened(
     routers: Routers | None = None,
     pace: sse.Pace = sse.PACE,
     board_pace: BoardPace = board.PACE,
+    transport: TransportFields | None = None,
 ) -> AsyncIterator[House]:
     """The house with its database, its pictures and its way to the router open, until the block is left.
 
     `admin` is the routers' admin port as HOST:PORT, by default 50052 of the router's host; `routers` finds the replicas
-    in another way than by these names. Raises SettingsError where one of them cannot be used.
+    in another way than by these names; `transport` is how they are reached, as the environment says where it is left
+    out. Raises SettingsError where one of them cannot be used.
     """
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and pictures are nobody else's
@@ -120,17 +133,24 @@ async def opened(
     await objects.check()
     room = Room([each for each in (database.folder_of(url), objects.folder) if each], settings.min_free_mib)
     links = Links(link_keys, settings.link_seconds, time.time)
-    async with database.opened(url) as records, AsyncClient(router, timeout=settings.timeout) as client:
+    transport = transport or {}
+    async with (
+        database.opened(url) as records,
+        AsyncClient(router, timeout=settings.timeout, **transport) as client,
+    ):
         gallery = Gallery(records, objects, room, time.time)
         cleaner = Janitor(records, objects, settings.retention_days, time.time)
-        routers = routers or Routers.behind(client.router, admin)
+        routers = routers or Routers.behind(client.router, admin, transport)
         health = Health(records.check, time.monotonic)
         async with (
             janitor.at_work(cleaner),
-            board.watching(routers.replicas, time.time, board_pace) as watched,
+            board.watching(routers.replicas, time.time, board_pace, routers.to_replicas) as watched,
         ):
-            generating = Generating(client, gallery)
-            yield House(settings, client, keyring, gallery, links, generating, routers, watched, pace, health)
+            admission = Admission(settings, time.monotonic)
+            generating = Generating(client, gallery, admission.weigh)
+            yield House(
+                settings, client, keyring, gallery, links, generating, admission, routers, watched, pace, health
+            )
 
 
 def some_link_key() -> Callable[[], str]:

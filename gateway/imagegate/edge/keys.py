@@ -11,17 +11,15 @@ import structlog
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from imagegate.client.key import KEYS_VARIABLE, MAX_NOTE_LENGTH, USER, USER_RULE, hashed
+from imagegate.client.key import KEYS_VARIABLE, MAX_NOTE_LENGTH, USER, USER_RULE
 from imagegate.edge.caller import Caller, Role
 from imagegate.runtime import strict_yaml
+from imagegate.runtime.bearer import MAX_KEY_LENGTH, hashed
 from imagegate.runtime.settings import Secret, SettingsError
 
 __all__ = ["USER", "Entry", "Keyring", "entries_of", "hashed"]
 
 log = structlog.get_logger(__name__)
-
-# What a request may bring along as a key at all; anything else is not worth a hash.
-MAX_KEY_LENGTH = 256
 
 
 def _user(value: str) -> str:

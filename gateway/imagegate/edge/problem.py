@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import grpc
+import structlog
 from pydantic import BaseModel, Field
 
 from imagegate.client import GenerationError
 from imagegate.client.plain import plain
 from imagegate.client.result import Attempt, Image
 from imagegate.runtime.errors import Reason, Violation
+
+log = structlog.get_logger(__name__)
 
 # A client that is told to come back later than this mostly gives up instead (OpenAI's does, beyond 120 s), and an
 # earlier look costs nothing.
@@ -33,6 +36,15 @@ STATUSES = {
     grpc.StatusCode.UNIMPLEMENTED: 501,
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+# What the router says to an edge that it does not know; an edge's own caller has shown a key that is good.
+SHUT_OUT = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+# What is said where a router was asked, and has not answered.
+MAY_BE_CHARGED = "a picture that was ordered may be charged all the same"
+SILENCES = {
+    grpc.StatusCode.UNAVAILABLE: (503, f"the router went away while it was asked; {MAY_BE_CHARGED}"),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (504, f"the router has not answered in time; {MAY_BE_CHARGED}"),
+    grpc.StatusCode.UNIMPLEMENTED: (501, "the router is of another version; whoever runs this edge has to change that"),
 }
 # Statuses after which trying again makes sense at all.
 PASSING = {429, 503}
@@ -109,7 +121,15 @@ class ProblemDocument(BaseModel):
 
 
 def of_error(error: GenerationError) -> Problem:
-    """What the router said, or what happened on the way to it."""
+    """What the router said, or what happened on the way to it: where the router is, and what it wants of this edge, is
+    nothing that a caller could do anything about.
+    """
+    if error.dispatch:
+        # Which router, and how, is for the log: callers are not told.
+        log.warning("no_answer_of_a_router", reason=str(error.reason), told=error.message)
+        return _without_answer(error)
+    if error.code in SHUT_OUT:
+        return Problem(502, "SHUT_OUT", "the router does not let this edge in; whoever runs this edge has to mend that")
     status = STATUSES.get(error.code, 500)
     wait = error.retry_after
     if wait is None and status in PASSING:
@@ -122,6 +142,16 @@ def of_error(error: GenerationError) -> Problem:
         attempts=error.attempts,
         retry_after=None if wait is None else min(max(math.ceil(wait), 1), MAX_RETRY_AFTER),
     )
+
+
+def _without_answer(error: GenerationError) -> Problem:
+    """Nobody has answered. Where the order may have reached a router all the same, nobody is sent again by themselves,
+    which may be paid for again.
+    """
+    if error.dispatch == "NOT_SENT":
+        return Problem(503, str(error.reason), "no router answers just now; try again in a moment", retry_after=1)
+    status, told = SILENCES.get(error.code, (502, f"the router broke off its answer; {MAY_BE_CHARGED}"))
+    return Problem(status, str(error.reason), told, headers={"X-Should-Retry": "false"})
 
 
 def invalid(*violations: Violation) -> Problem:

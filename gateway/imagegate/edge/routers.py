@@ -1,10 +1,11 @@
 """Where the routers are, replica by replica, for what concerns each of them and not just any."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from imagegate.client.address import ADMIN_PORT, ADMIN_VARIABLE, DEFAULT_ROUTER, admin_address, host_and_port
+from imagegate.client.address import ADMIN_PORT, ADMIN_VARIABLE, DEFAULT_ROUTER, admin_address, host_and_port, host_name
 from imagegate.client.replicas import replicas_of
+from imagegate.client.transport import TransportFields
 from imagegate.runtime.settings import SettingsError
 
 ROUTER_PORT = int(DEFAULT_ROUTER.rpartition(":")[2])
@@ -19,17 +20,25 @@ class Routers:
 
     replicas: Find
     admins: Find
+    # How replicas and admin ports are reached: by their addresses, while names stand in their certificates.
+    to_replicas: TransportFields = field(default_factory=TransportFields)
+    to_admins: TransportFields = field(default_factory=TransportFields)
 
     @classmethod
-    def behind(cls, router: str, admin: str) -> "Routers":
+    def behind(cls, router: str, admin: str, transport: TransportFields) -> "Routers":
         """Those behind the router's address; `admin` is the address of their admin ports, by default port 50052 of the
-        router's host. Raises SettingsError where that cannot be told.
+        router's host; `transport` is how the router is reached. Raises SettingsError where that cannot be told.
         """
         try:
             admin_at = admin_address(admin, router if not admin else "", {})
         except ValueError as error:
             raise SettingsError(f"{ADMIN_VARIABLE}: {error}") from error
-        return cls(_behind(router, ROUTER_PORT), _behind(admin_at, ADMIN_PORT))
+        finds = _behind(router, ROUTER_PORT), _behind(admin_at, ADMIN_PORT)
+        return cls(*finds, _named(transport, router), _named(transport, admin_at))
+
+
+def _named(transport: TransportFields, address: str) -> TransportFields:
+    return {**transport, "server_name": transport.get("server_name") or host_name(address)}
 
 
 def _behind(address: str, port: int) -> Find:

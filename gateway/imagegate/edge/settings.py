@@ -7,6 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field
 
+from imagegate.edge.budget import TOTAL
+from imagegate.edge.endpoint import MIB
 from imagegate.runtime.settings import EnvironmentSettings, SettingsError, data_folder
 
 PREFIX = "IMAGEGATE_EDGE_"
@@ -37,6 +39,8 @@ class EdgeSettings(EnvironmentSettings):
     generations_at_a_time: int = Field(default=8, ge=1, le=10_000, alias="GENERATIONS_AT_A_TIME")
     # What one user may ask besides.
     requests_per_minute: float = Field(default=600, gt=0, le=1_000_000, alias="REQUESTS_PER_MINUTE")
+    # MiB of memory that the bodies of all calls under way may take together; one alone may be 32.
+    bodies_mib: int = Field(default=TOTAL // MIB, ge=36, le=16_384, alias="BODIES_MIB")
     # Seconds that a generation may take, warming and fallback included.
     timeout: float = Field(default=300, gt=0, le=3600, alias="TIMEOUT")
     data: Path

@@ -89,6 +89,8 @@ async def respond(
     is raised: it is told like every other problem. Afterwards the problem is the last event, `error`.
     """
     response = web.StreamResponse(headers={**HEADERS, "X-Request-Id": call.request_id})
+    # Until it ends the edge may be about to stop, and nothing could tell the client not to ask it once more.
+    response.force_close()
     async with aclosing(events), aclosing(with_heartbeats(events, heartbeat.seconds)) as told:
         try:
             async for event in told:

@@ -21,7 +21,7 @@ What acts is thin.
 | module | what it does |
 | --- | --- |
 | router | carries out the course of each request |
-| endpoint | calls a provider |
+| endpoint, hops | calls a provider, and how it is reached |
 | turns | lets no caller have more under way than it may |
 | warmup | waits for a model that is being loaded |
 | joining | lets the same request twice be made once |

@@ -29,6 +29,7 @@ from imagegate.router.router import Router
 from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
 from imagegate.runtime import malloc
+from imagegate.runtime.connecting import Network
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.file_check import report
 from imagegate.runtime.guard import Guard
@@ -38,6 +39,7 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import also_serving, serving, until_told_to_stop
 from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.traffic import Traffic
 from imagegate.runtime.transport import PREFIX, TransportSettings
 from imagegate.runtime.uri_inputs import UriInputs
 
@@ -61,16 +63,19 @@ async def serve(environ: Mapping[str, str]) -> None:
     BrokenError where it cannot go on.
     """
     settings = ProcessSettings.read(environ, "IMAGEGATE_")
+    traffic = Traffic.read(environ)
     path = configuration.config_path(environ)
     config = configuration.load(path, environ)
     redactor = Redactor()
     configure_logging(settings, redactor, service="router")
     poses = PoseTemplates(settings.pose_templates)
     metrics = ProcessMetrics(CollectorRegistry())
-    hops = Hops(TransportSettings.read(environ, PREFIX))
-    metrics.watch_tls("client", hops.files)
+    calling = TransportSettings.read(environ, PREFIX)
+    hops = Hops(calling)
+    if calling.is_tls:
+        metrics.watch_tls("client", hops.files)
     listeners = Listeners()
-    entrance = Entrance(poses, uris=UriInputs() if settings.input_uris else None)
+    entrance = Entrance(poses, uris=UriInputs(network=Network.of(environ)) if settings.input_uris else None)
     router = Router(ModelOverrides.read(environ), listeners, entrance, keep_prompts=settings.log_prompts, hops=hops)
     scoreboard = Scoreboard(router.catalogues.has)
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard)
@@ -86,9 +91,11 @@ async def serve(environ: Mapping[str, str]) -> None:
     guard = Guard(lambda: router.callers, asks_for_certificates=settings.tls_client_ca_file is not None)
     port = RouterSettings.read(environ, "IMAGEGATE_").admin_port
     try:
-        async with also_serving(admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor, guard) as admin_port:
+        async with also_serving(
+            admin, settings, port, "IMAGEGATE_ADMIN_PORT", metrics, redactor, guard, traffic
+        ) as admin_port:
             log.info("admin_listening", grpc=admin_port)
-            async with serving(services, settings, metrics, redactor, guard=guard) as running:
+            async with serving(services, settings, metrics, redactor, guard=guard, traffic=traffic) as running:
                 try:
                     await working(
                         until_told_to_stop(),

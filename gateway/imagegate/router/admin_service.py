@@ -87,7 +87,8 @@ class AdminFace(admin_pb2_grpc.RouterAdminServiceServicer):
         config = self._router.config
         if config is None:
             raise Failure(Reason.NO_CANDIDATE, "the router has no configuration yet")
-        return admin_pb2.EffectiveConfig(yaml=configuration.dump(config), source=self._config_source, hash=config.hash)
+        shown = configuration.dump(configuration.redacted(config))
+        return admin_pb2.EffectiveConfig(yaml=shown, source=self._config_source, hash=config.hash)
 
     def _scope(self, provider: str, model: str) -> Scope:
         """The scope of these names. Raises Failure as NOT_FOUND where the router does not know them."""

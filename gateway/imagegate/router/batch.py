@@ -17,6 +17,7 @@ from imagegate.runtime.errors import Failure, Violation, from_status, invalid_re
 from imagegate.runtime.interceptors import begin_request, by_a_bug, current_request_id, told_as
 from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.reply import keeper
 from imagegate.runtime.serialised import varint
 from imagegate.runtime.tasks import pictures
 from imagegate.runtime.validation import MAX_INPUT_BYTES
@@ -69,7 +70,7 @@ class Batches:
         async def make(index: int) -> bytes:
             return await self._made(index, request.requests[index], deadline)
 
-        batch = _Batch(make, len(request.requests), self._bounds)
+        batch = _Batch(make, len(request.requests), self._bounds, keeper(context))
         working = asyncio.create_task(batch.work(request.concurrency or DEFAULT_CONCURRENCY))
         try:
             await batch.send(context)
@@ -103,10 +104,17 @@ class Batches:
 class _Batch:
     """The requests of one call, some under way, and what is told of them on its way to the caller."""
 
-    def __init__(self, make: Callable[[int], Coroutine[Any, Any, bytes]], size: int, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        make: Callable[[int], Coroutine[Any, Any, bytes]],
+        size: int,
+        bounds: Bounds,
+        keep: Callable[[int], None],
+    ) -> None:
         self._make = make
         self._left = iter(range(size))
         self._bounds = bounds
+        self._keep = keep
         self._told: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._unread = 0
         self._room = asyncio.Event()
@@ -151,6 +159,7 @@ class _Batch:
 
     def _count(self, bytes_: int) -> None:
         self._unread += bytes_
+        self._keep(self._unread)
         if self._unread > self._bounds.unread_bytes:
             self._room.clear()
         else:

@@ -138,7 +138,7 @@ class Catalogues:
                 if offer.quota_left:
                     self._on_quota_left(endpoint.provider)
         except Failure as failure:
-            problem = failure.message
+            problem = clip(f"{failure.message} (at {endpoint.target})", PROBLEM_BYTES)
         except ValueError as error:  # what it told is no catalogue
             problem = clip(f"its catalogue makes no sense: {_what_is_wrong(error)}", PROBLEM_BYTES)
         if (offer.reachable, offer.problem) != (not problem, problem):

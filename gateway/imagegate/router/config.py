@@ -247,6 +247,15 @@ def dump(config: RouterConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, width=100)
 
 
+def redacted(config: RouterConfig) -> RouterConfig:
+    """The configuration without the hashes of keys, but for as much as tells one from another."""
+    callers = {
+        name: caller.model_copy(update={"keys": [f"{each[:8]}…" for each in caller.keys]})
+        for name, caller in config.callers.items()
+    }
+    return config.model_copy(update={"callers": callers})
+
+
 def _written(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The providers, routes and their options of a file that may be wrong in any way, as far as they can be read."""
     parts = (content.get(name) for name in ("providers", "routes", "route_options"))

@@ -23,7 +23,7 @@ from imagegate.runtime.order import UPSTREAM_ID as LEGAL_ID
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.serialised import holds
 from imagegate.runtime.stream_event import response_of
-from imagegate.runtime.transport import IN_THE_CLEAR, Transport, is_tls_trouble
+from imagegate.runtime.transport import IN_THE_CLEAR, Transport, is_tls_trouble, was_never_connected
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
 GENERATE = "/imagegate.v1.GenerationService/Generate"
@@ -41,16 +41,6 @@ MAX_CHECK_BYTES = {
     "remedy": MAX_ATTEMPT_BYTES["remedy"],
     "upstream_message": MAX_ATTEMPT_BYTES["upstream_message"],
 }
-
-# How gRPC says that there was no connection to begin with; everything else broke one that there was.
-NEVER_CONNECTED = (
-    "failed to connect",
-    "connection refused",
-    "connections to all",
-    "dns",
-    "errors resolving",
-    "lookup failed",
-)
 
 # How it says that a message or its metadata exceeded the limits of our own hops.
 TOO_LARGE = ("larger than max", "metadata size exceeds")
@@ -298,7 +288,7 @@ def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting
         )
     if "refused_stream" in words or "error code 7" in words or "concurrent rpc limit" in words:
         return Failure(Reason.BUSY, f"{endpoint.provider} takes no more calls just now", dispatch=Dispatch.NOT_SENT)
-    never_connected = code is grpc.StatusCode.UNAVAILABLE and any(sign in words for sign in NEVER_CONNECTED)
+    never_connected = was_never_connected(error)
     if never_connected and is_tls_trouble(words):
         failure = _gone(endpoint, "shows a certificate that is not believed here", sighting)
     else:
@@ -309,8 +299,11 @@ def _transport_failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, sighting
 
 
 def _gone(endpoint: Endpoint, how: str, sighting: Sighting) -> Failure:
-    """UNREACHABLE; DISABLED where the operator has taken it out, which says nothing about what stands in its place."""
-    who = f"the provider service {endpoint.provider} at {endpoint.target}"
+    """UNREACHABLE; DISABLED where the operator has taken it out, which says nothing about what stands in its place.
+
+    Callers are told of attempts, and its address is not for them: operators find it in the status.
+    """
+    who = f"the provider service {endpoint.provider}"
     return Failure(
         Reason.DISABLED if endpoint.is_leaving else Reason.UNREACHABLE,
         f"{who} was taken out of the configuration and {how}" if endpoint.is_leaving else f"{who} {how}",
@@ -323,7 +316,7 @@ def _shut_out(endpoint: Endpoint) -> Failure:
     """UNREACHABLE: our own caller is not to blame, nor to be told of keys."""
     return Failure(
         Reason.UNREACHABLE,
-        f"the provider service {endpoint.provider} at {endpoint.target} does not let this router in",
+        f"the provider service {endpoint.provider} does not let this router in",
         remedy="name this router's certificate in the provider's IMAGEGATE_ALLOWED_CALLERS",
         dispatch=Dispatch.NOT_SENT,
     )

@@ -15,12 +15,16 @@ from pathlib import Path
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
+from pydantic import Field
 
 import imagegate.providers
 from imagegate.runtime import malloc
+from imagegate.runtime.callers import known_by_name
 from imagegate.runtime.catalogue_source import SUFFIX, VARIABLE, strangers
+from imagegate.runtime.connecting import Network
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.file_check import report
+from imagegate.runtime.guard import Guard
 from imagegate.runtime.limits import DailyQuota, Limits
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
 from imagegate.runtime.models_file import CatalogueError
@@ -30,11 +34,31 @@ from imagegate.runtime.rate import Rate
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.service import ProviderService
-from imagegate.runtime.settings import ProcessSettings, ProviderSettings, SettingsError
+from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, ProviderSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
+from imagegate.runtime.traffic import Traffic
 from imagegate.runtime.uri_inputs import UriInputs
 
 log = structlog.get_logger("imagegate.providers")  # as `python -m` this module has another name
+
+
+class ServingSettings(EnvironmentSettings):
+    """What a provider takes besides the settings of every process."""
+
+    # The names (SAN URI, SAN DNS or CN) of the certificates that are let in, separated by commas; by default all.
+    allowed_callers: str = Field(default="", alias="ALLOWED_CALLERS")
+
+
+def guard_of(environ: Mapping[str, str]) -> Guard:
+    """Lets in those whose certificates the environment names. Raises SettingsError where none is asked for."""
+    listed = ServingSettings.read(environ, "IMAGEGATE_").allowed_callers
+    callers = known_by_name(name.strip() for name in listed.split(",") if name.strip())
+    asks = ProcessSettings.read(environ, "IMAGEGATE_").tls_client_ca_file is not None
+    if not callers.is_open and not asks:
+        raise SettingsError(
+            "IMAGEGATE_ALLOWED_CALLERS names certificates, which are asked for with IMAGEGATE_TLS_CLIENT_CA_FILE only"
+        )
+    return Guard(lambda: callers, asks_for_certificates=asks)
 
 
 def names() -> list[str]:
@@ -70,6 +94,8 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
     settings = ProcessSettings.read(environ, "IMAGEGATE_")
     redactor = Redactor()
     configure_logging(settings, redactor, service=f"provider-{name}")
+    guard = guard_of(environ)
+    traffic = Traffic.read(environ)
     poses = PoseTemplates(settings.pose_templates)
     provider = create(name, environ, redactor)
     if unread := strangers(environ, names()):
@@ -77,7 +103,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
         log.warning("overlays that nobody reads", folder=environ[VARIABLE], files=unread, remedy=told)
     metrics = ProcessMetrics(CollectorRegistry())
     models = tuple(model.key for model in provider.catalogue.models)
-    entrance = Entrance(poses, uris=UriInputs() if settings.input_uris else None)
+    entrance = Entrance(poses, uris=UriInputs(network=Network.of(environ)) if settings.input_uris else None)
     service = ProviderService(
         provider,
         limits=limits_of(name, provider, environ),
@@ -88,7 +114,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
         poses=poses,
     )
     try:
-        async with serving(service.services(), settings, metrics, redactor):
+        async with serving(service.services(), settings, metrics, redactor, traffic=traffic, guard=guard):
             await until_told_to_stop()
     finally:
         await entrance.close()

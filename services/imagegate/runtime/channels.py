@@ -41,6 +41,8 @@ CHANNEL_OPTIONS: ChannelOptions = (
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # When replicas are replaced in turn, a name is looked up for the one that came before the next one goes.
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     # Otherwise gRPC would give two channels to one target the same connection.
     ("grpc.use_local_subchannel_pool", 1),
     # Our hops are internal: a web proxy that the environment names is not meant for them.
@@ -79,15 +81,15 @@ class ChannelPool:
 
     @asynccontextmanager
     async def call_slot(self) -> AsyncIterator[grpc.aio.Channel]:
-        """A channel with room for one call, which is yours until the block is left. Never waits.
+        """A channel with room for one call, which is yours until the block is left. Never waits for other calls.
 
         Raises RuntimeError after `close`.
         """
         line = self._line_with_room()
         line.calls += 1
-        for former in [each for each in self._lines if each.revision != line.revision]:
-            await self._close_if_spare(former)
         try:
+            for former in [each for each in self._lines if each.revision != line.revision]:
+                await self._close_if_spare(former)
             yield line.channel
         finally:
             line.calls -= 1

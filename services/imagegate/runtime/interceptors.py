@@ -7,7 +7,8 @@ waiting until its deadline.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
@@ -28,6 +29,8 @@ from imagegate.runtime.guard import Guard, check_access
 from imagegate.runtime.metadata import REASON_KEY, REQUEST_ID_KEY
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.reply import Reply
+from imagegate.runtime.traffic import Traffic
 from imagegate.runtime.validation import REQUEST_ID
 from imagegate.v1 import generation_pb2
 
@@ -89,22 +92,36 @@ class _CallerGoneError(Exception):
     """The caller left before it could be answered."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
-    """One call under way: what is called, with which message (None where it was not even read), and since when."""
+    """One call under way: what is called, since when, and what an operator asked for, once that is read."""
 
     method: str
-    request: Any
     context: Any
     request_id: str
     began: float
+    request: Any = None
+
+    def known_as(self, offered: Iterable[str]) -> None:
+        """Its id is the first legal one of those, or of the metadata, else a new one."""
+        told = (str(value) for key, value in self.context.invocation_metadata() or () if key == REQUEST_ID_KEY)
+        self.request_id = begin_request(*offered, *told)
+        self.context.set_trailing_metadata(((REQUEST_ID_KEY, self.request_id),))
+
+    def received(self, request: Any) -> None:
+        """Its message is there, which may have an id. In others `request_id` is that of the order they ask about."""
+        if is_audited(self.method):
+            self.request = request
+        if isinstance(request, generation_pb2.GenerateRequest) and request.request_id:
+            self.known_as((request.request_id, self.request_id))
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every unary call, and the answering streams of our own services; lets in whom the `guard` admits.
 
     A handler of ours that answers with a stream is a coroutine that calls `context.write`, not a generator:
-    only so can it stop waiting for a caller who does not read. Without a guard everybody is let in.
+    only so can it stop waiting for a caller who does not read. Without a guard everybody is let in. To gRPC every
+    method takes a stream: only so is its message read by us, once its caller is admitted and as there is room.
     """
 
     def __init__(
@@ -113,11 +130,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         redactor: Redactor,
         default_timeout: float = DEFAULT_TIMEOUT,
         guard: Guard | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         self._metrics = metrics
         self._redactor = redactor
         self._default_timeout = default_timeout
         self._guard = guard or Guard(lambda: OPEN)
+        self._traffic = traffic or Traffic()
 
     async def intercept_service(
         self,
@@ -133,23 +152,57 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return self._refusing(method)
         if not _is_wrapped(handler, method):
             return self._guarded(handler, method)
-        behaviour = cast(Behaviour, handler.unary_unary or handler.unary_stream)
+        return self._unary(handler, method) if handler.unary_unary else self._streaming(handler, method)
 
-        async def answer(request: Any, context: Any) -> Any:
-            return await self._answer(_begin(method, request, context), behaviour)
+    def _unary(self, handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:
+        serialize = handler.response_serializer or bytes
+        behave = cast(Behaviour, handler.unary_unary)
 
-        wrap = grpc.unary_unary_rpc_method_handler if handler.unary_unary else grpc.unary_stream_rpc_method_handler
-        return wrap(
-            answer,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        async def answer(_messages: Any, context: Any) -> bytes:
+            reply = self._traffic.reply(context, handler.response_serializer)
+
+            async def made(call: _Call) -> bytes:
+                async with self._received(call, handler) as request:
+                    return serialize(await behave(request, reply))
+
+            async def behaviour(call: _Call) -> bytes:
+                message = await made(call)  # the request is gone by then
+                await reply.turn(message)
+                return message
+
+            return cast(bytes, await self._answer(_begin(method, reply), behaviour))
+
+        return grpc.stream_unary_rpc_method_handler(answer)
+
+    def _streaming(self, handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:
+        behave = cast(Behaviour, handler.unary_stream)
+
+        async def answer(_messages: Any, context: Any) -> None:
+            reply = self._traffic.reply(context, handler.response_serializer)
+
+            async def behaviour(call: _Call) -> None:
+                async with self._received(call, handler) as request:
+                    await behave(request, reply)
+
+            await self._answer(_begin(method, reply), behaviour)
+
+        return grpc.stream_stream_rpc_method_handler(answer)
+
+    @asynccontextmanager
+    async def _received(self, call: _Call, handler: "grpc.RpcMethodHandler[Any, Any]") -> AsyncIterator[Any]:
+        """The message of the call, whose own id counts from now on."""
+        parse = handler.request_deserializer or bytes
+        is_counted = call.method.startswith(OURS)  # probes are answered whatever else goes on
+        with self._traffic.call() if is_counted else nullcontext():
+            async with self._traffic.request(call.context, parse) as request:
+                call.received(request)
+                yield request
 
     def _refusing(self, method: str) -> Handler:
         """A handler that refuses. As one of a stream it does so before the message is read, however large that is."""
 
         async def refuse(_requests: Any, context: Any) -> None:
-            await self._answer(_begin(method, None, context), _nothing)
+            await self._answer(_begin(method, context), _nothing)
 
         return grpc.stream_stream_rpc_method_handler(refuse)
 
@@ -162,7 +215,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         stream = cast(Callable[[Any, Any], AsyncIterator[Any]], handler.stream_stream)
 
         async def answer(requests: Any, context: Any) -> AsyncIterator[Any]:
-            await self._answer(_begin(method, None, context), _nothing)
+            await self._answer(_begin(method, context), _nothing)
             async for response in stream(requests, context):
                 yield response
 
@@ -172,9 +225,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             response_serializer=handler.response_serializer,
         )
 
-    async def _answer(self, call: _Call, behaviour: Behaviour) -> Any:
+    async def _answer(self, call: _Call, behaviour: Callable[[_Call], Awaitable[Any]]) -> Any:
         context = call.context
-        context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
         imposed = None if call.method.rpartition("/")[2].startswith(WATCH) else self._default_timeout
         patience = asyncio.timeout(imposed if context.time_remaining() is None else None)
         try:
@@ -182,7 +234,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             _caller.set(caller)
             check_access(call.method, caller)
             async with patience:
-                response = await behaviour(call.request, context)
+                response = await behaviour(call)
         except asyncio.CancelledError as cancelled:
             # Nothing tells a caller who left from a task that was cancelled by mistake, except an answer:
             # it cannot be sent to the former, and the latter would wait for one until its deadline.
@@ -233,6 +285,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._ended(call, code_pb2.Code.Name(status.code))
             raise
         except TimeoutError:
+            if isinstance(call.context, Reply):
+                call.context.is_left_behind = True
             self._ended(call, code_pb2.Code.Name(status.code))
             raise asyncio.CancelledError from None
         except Exception as gone:  # gRPC has several words for it
@@ -252,12 +306,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             )
 
 
-def _begin(method: str, request: Any, context: Any) -> _Call:
+def _begin(method: str, context: Any) -> _Call:
     began = monotonic()
-    return _Call(method, request, context, begin_request(*_offered_ids(request, context)), began)
+    call = _Call(method, context, "", began)
+    call.known_as(())
+    return call
 
 
-async def _nothing(_request: Any, _context: Any) -> None:
+async def _nothing(_call: _Call) -> None:
     """What is done where whether it may be is all that matters."""
 
 
@@ -270,12 +326,3 @@ def _in_short(request: Message | None) -> str:
 
 def _is_wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> bool:
     return bool(handler.unary_unary or (handler.unary_stream and method.startswith(OURS)))
-
-
-def _offered_ids(request: Any, context: Any) -> list[str]:
-    """The caller's ids, from the order and the metadata.
-
-    Other requests have a `request_id` too: that of the order which they ask about.
-    """
-    offered = [request.request_id] if isinstance(request, generation_pb2.GenerateRequest) else []
-    return [*offered, *(str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY)]

@@ -4,7 +4,8 @@ A registry is made per process and passed in; nothing registers itself globally.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import Protocol
 
@@ -32,6 +33,14 @@ class TlsState(Protocol):
     @property
     def expires(self) -> float | None:
         """When the own certificate does, in seconds since 1970."""
+
+
+class TrafficState(Protocol):
+    """What is shown of the calls under way, in number and bytes."""
+
+    @property
+    def in_short(self) -> Mapping[str, tuple[float, float]]:
+        """What is counted -> how much of it there is now, and may be."""
 
 
 class ProcessMetrics:
@@ -64,6 +73,10 @@ class ProcessMetrics:
             ["side"],
             registry=registry,
         )
+        self._used = Gauge(
+            "imagegate_limit_used", "How much of a limit on callers is used now.", ["limit"], registry=registry
+        )
+        self._limits = Gauge("imagegate_limit", "Limits on callers, in number and bytes.", ["limit"], registry=registry)
         build = Gauge("imagegate_build_info", "The version that runs.", ["version"], registry=registry)
         build.labels(version("imagegate")).set(1)
 
@@ -73,6 +86,12 @@ class ProcessMetrics:
         """
         self._tls_current.labels(side).set_function(lambda: files.is_current)
         self._tls_expires.labels(side).set_function(lambda: files.expires or math.nan)
+
+    def watch_traffic(self, traffic: TrafficState) -> None:
+        """Show whenever somebody looks how much of each limit is used."""
+        for what in traffic.in_short:
+            self._used.labels(what).set_function(partial(_used, traffic, what))
+            self._limits.labels(what).set(traffic.in_short[what][1])
 
     def answered(self, method: str, code: str, seconds: float) -> None:
         """A call of `method`, or of a route, ended with the gRPC code or HTTP status `code` (from closed sets)."""
@@ -138,6 +157,10 @@ class ProviderMetrics:
         looks.
         """
         watch_in_force(self._registry, "models", revision, is_as_wanted)
+
+
+def _used(traffic: TrafficState, what: str) -> float:
+    return traffic.in_short[what][0]
 
 
 def watch_in_force(

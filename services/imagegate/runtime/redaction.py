@@ -16,6 +16,8 @@ from math import ceil
 from threading import Lock
 from urllib.parse import quote, quote_plus
 
+from imagegate.runtime.key_shapes import SHAPES
+
 HIDDEN = "***"
 
 # Characters. This many in a row of a secret are hidden wherever they stand.
@@ -188,39 +190,11 @@ def _base64(secret: bytes) -> Iterator[str]:
             yield inside
 
 
-# ── Shapes ───────────────────────────────────────────────────────────────────────────────────────
-
-_WORD_START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))"
-# Neither a word of prose ("Bearer authentication.") nor a name in code ("hf_inference").
-_NO_WORD = r"(?=[a-z]*(?:[A-Z0-9+/=_*]|[.~-][A-Za-z0-9]))"
-_PARAMETERS = (
-    r"key|api[_-]?key|(?:access[_-]?|auth[_-]?|refresh[_-]?)?token|sig(?:nature)?|secret|password|x-amz-[a-z-]+"
-)
-
-_PARAMETER_ENDS = ("key=", "token=", "sig=", "signature=", "secret=", "password=", "x-amz-")
-
-# For every shape the texts of which one must be there in lower case (looking for them is much cheaper
-# than the expression) and the expression, whose group 1 is hidden and takes at least 4 characters.
-_SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
-    (("hf_",), re.compile(_WORD_START + r"(hf_" + _NO_WORD + r"[A-Za-z0-9*]{6,})")),
-    (("r8_",), re.compile(_WORD_START + r"(r8_" + _NO_WORD + r"[A-Za-z0-9*]{6,})")),
-    (("rpa_",), re.compile(_WORD_START + r"(rpa_" + _NO_WORD + r"[A-Za-z0-9*]{6,})")),
-    (("sk-",), re.compile(_WORD_START + r"(sk-" + _NO_WORD + r"[A-Za-z0-9_*-]{8,})")),
-    (("bearer",), re.compile(r"\b(?i:bearer)(?:\s+|%20)" + _NO_WORD + r"([\w.~+/=*:-]{6,})")),
-    (("basic",), re.compile(r"\b(?i:basic)(?:\s+|%20)" + _NO_WORD + r"([\w+/=*-]{6,})")),
-    (("key",), re.compile(r"\b(?i:key)(?:\s+|%20)(?=[\w.*:+/=-]*[0-9])([\w.*-]+:[\w.*+/=-]{4,})")),
-    (("://",), re.compile(r"://([^\s/?#\"'<>]{4,})@")),
-    (_PARAMETER_ENDS, re.compile(rf"(?:(?<![\w-])|(?<=\\u0026))(?i:{_PARAMETERS})=([^\s&\"'<>#;]{{4,}})")),
-    # A fal key: a UUID, a colon, 32 hexadecimal digits.
-    ((":",), re.compile(r"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-9a-fA-F*]{6,})")),
-)
-
-
 def _shapes(text: str) -> Iterator[tuple[int, int]]:
     lower = text.lower()
-    for markers, pattern in _SHAPES:
-        if any(marker in lower for marker in markers):
-            yield from (found.span(1) for found in pattern.finditer(text))
+    for shape in SHAPES:
+        if shape.may_be_in(lower):
+            yield from (found.span(1) for found in shape.pattern.finditer(text))
 
 
 def _hide(text: str, spans: Sequence[tuple[int, int]]) -> str:

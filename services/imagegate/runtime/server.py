@@ -16,7 +16,6 @@ from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.deadline import DEFAULT_TIMEOUT
 from imagegate.runtime.guard import Guard
 from imagegate.runtime.interceptors import CallInterceptor
@@ -25,21 +24,10 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.settings import ProcessSettings, SettingsError, is_loopback
 from imagegate.runtime.telemetry import http_endpoint
 from imagegate.runtime.tls_files import TlsFiles, TlsPaths
+from imagegate.runtime.traffic import Traffic
 from imagegate.runtime.transport import server_credentials
 
 log = structlog.get_logger()
-
-SERVER_OPTIONS = (
-    *MESSAGE_OPTIONS,
-    # gRPC would share a port that is in use without a word.
-    ("grpc.so_reuseport", 0),
-    # gRPC refuses streams beyond this with RST_STREAM instead of queueing them. Our own channels
-    # hold at most 100; other clients start hundreds on one, and lose some of them at 128.
-    ("grpc.max_concurrent_streams", 1024),
-    # Strictly below the interval of our clients' pings, which would be answered by GOAWAY otherwise.
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +55,11 @@ async def serving(
     redactor: Redactor,
     default_timeout: float = DEFAULT_TIMEOUT,
     guard: Guard | None = None,
+    traffic: Traffic | None = None,
 ) -> AsyncIterator[Running]:
     """Serve those whom the `guard` admits (without one: everybody) until the block is left, then drain. A call without
-    a deadline gets `default_timeout` seconds.
+    a deadline gets `default_timeout` seconds; `traffic` is that of the whole process, by default within the usual
+    limits.
 
     Raises SettingsError where a port is in use, or where the TLS files cannot be used.
     """
@@ -78,8 +68,10 @@ async def serving(
         metrics.watch_tls("server", tls)
     elif not is_loopback(settings.bind):
         log.warning("in_the_clear", bind=settings.bind, remedy="IMAGEGATE_TLS_CERT_FILE, or a mesh that encrypts")
-    interceptor = CallInterceptor(metrics, redactor, default_timeout, guard)
-    server = grpc.aio.server(interceptors=[interceptor], options=SERVER_OPTIONS)
+    traffic = traffic or Traffic()
+    metrics.watch_traffic(traffic)
+    interceptor = CallInterceptor(metrics, redactor, default_timeout, guard, traffic)
+    server = grpc.aio.server(interceptors=[interceptor], options=traffic.limits.options())
     for service in services:
         service.add(server)
     checks = _Health()
@@ -114,13 +106,16 @@ async def also_serving(
     metrics: ProcessMetrics,
     redactor: Redactor,
     guard: Guard | None = None,
+    traffic: Traffic | None = None,
 ) -> AsyncIterator[int]:
-    """Serve on one more `port` of a process that is `serving`, until the block is left; the port that it got.
+    """Serve on one more `port` of a process that is `serving`, until the block is left; the port that it got. Its
+    `traffic` counts with that of the others.
 
     `variable` is what sets the port. Raises SettingsError where it is in use, or where the TLS files cannot be used.
     """
-    interceptor = CallInterceptor(metrics, redactor, DEFAULT_TIMEOUT, guard)
-    server = grpc.aio.server(interceptors=[interceptor], options=SERVER_OPTIONS)
+    traffic = traffic or Traffic()
+    interceptor = CallInterceptor(metrics, redactor, DEFAULT_TIMEOUT, guard, traffic)
+    server = grpc.aio.server(interceptors=[interceptor], options=traffic.limits.options())
     for service in services:
         service.add(server)
     checks = _Health()  # clients of ours look at it, and complain where it is missing

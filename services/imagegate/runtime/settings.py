@@ -68,10 +68,15 @@ class EnvironmentSettings(BaseModel):
             return cls.model_validate(found)
         except ValidationError as error:
             problems = [
-                f"{prefix}{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
+                f"{_variable(prefix, each['loc'])}{each['msg'].removeprefix('Value error, ')}"
                 for each in error.errors()
             ]
             raise SettingsError("; ".join(problems)) from error
+
+
+def _variable(prefix: str, place: tuple[int | str, ...]) -> str:
+    """Which variable is wrong; what is wrong with several together names them itself."""
+    return f"{prefix}{'.'.join(map(str, place))}: " if place else ""
 
 
 class ProcessSettings(EnvironmentSettings):
@@ -101,9 +106,9 @@ class ProcessSettings(EnvironmentSettings):
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE go together")
+            raise ValueError("IMAGEGATE_TLS_CERT_FILE and IMAGEGATE_TLS_KEY_FILE go together")
         if self.tls_client_ca_file is not None and self.tls_cert_file is None:
-            raise ValueError("TLS_CLIENT_CA_FILE takes TLS_CERT_FILE and TLS_KEY_FILE")
+            raise ValueError("IMAGEGATE_TLS_CLIENT_CA_FILE takes IMAGEGATE_TLS_CERT_FILE and IMAGEGATE_TLS_KEY_FILE")
         return self
 
 

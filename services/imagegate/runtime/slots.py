@@ -121,8 +121,7 @@ class Slots:
             return
         soonest = self._rate.wait(self._clock())
         if soonest > patience:
-            why = f"its rate of {self._rate.per_second:g} requests a second is used up"
-            raise _refused(Reason.RATE_LIMITED, why, soonest)
+            raise self._rate.used_up(soonest)
         before = next(place for place, each in enumerate(self._queue.in_order()) if each is ticket)
         wait = self._rate.wait(self._clock(), before)
         if wait > patience:
@@ -132,9 +131,12 @@ class Slots:
         """Give turns, as far as there are slots and the rate allows."""
         length = len(self._queue)
         while self._free > 0 and self._queue:
-            if self._rate is not None and not self._rate.take(self._clock()):
-                self._serve_in(self._rate.wait(self._clock()))
-                break
+            if self._rate is not None:
+                now = self._clock()
+                if wait := self._rate.wait(now):
+                    self._serve_in(wait)
+                    break
+                self._rate.take(now, None)
             self._free -= 1
             self._queue.pop().item.turn.set()
         if len(self._queue) < length:

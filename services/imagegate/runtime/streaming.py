@@ -24,6 +24,7 @@ import grpc
 
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.outbox import BOUNDS, Bounds, Outbox
+from imagegate.runtime.reply import keeper
 from imagegate.runtime.server import Service
 from imagegate.runtime.stream_event import HEARTBEAT, is_progress
 from imagegate.v1 import generation_pb2
@@ -81,6 +82,7 @@ class _Told:
 
     def __init__(self, context: Context, bounds: Bounds) -> None:
         self._context = context
+        self._keep = keeper(context)
         self._bounds = bounds
         self._outbox = Outbox(bounds)
         self._now = asyncio.get_running_loop().time
@@ -103,6 +105,7 @@ class _Told:
 
     def _tell(self, event: bytes) -> None:
         self._outbox.put(event, self._now(), is_progress=is_progress(event))
+        self._keep(self._outbox.unread)
         if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(self._outbox.late_at)
         self._more.set()

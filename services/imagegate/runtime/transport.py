@@ -17,6 +17,15 @@ TOKEN_VARIABLE = "IMAGEGATE_TOKEN"  # noqa: S105 - a name
 
 # How gRPC says that it does not believe the other side's certificate. That its own is not believed it never learns.
 TLS_TROUBLE = ("handshake failed", "certificate_verify_failed", "hostname verification")
+# How it says that there was no connection to begin with; everything else broke one that there was.
+NEVER_CONNECTED = (
+    "failed to connect",
+    "connection refused",
+    "connections to all",
+    "dns",
+    "errors resolving",
+    "lookup failed",
+)
 
 Options = Iterable[tuple[str, str | int]]
 
@@ -97,6 +106,12 @@ class _KeyedChannel:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
     def unary_unary(self, *method: Any, **options: Any) -> Callable[..., Any]:
         """A method with one answer."""
         return self._keyed(self._channel.unary_unary(*method, **options))
@@ -104,6 +119,14 @@ class _KeyedChannel:
     def unary_stream(self, *method: Any, **options: Any) -> Callable[..., Any]:
         """A method with a stream of answers."""
         return self._keyed(self._channel.unary_stream(*method, **options))
+
+    def stream_unary(self, *method: Any, **options: Any) -> Callable[..., Any]:
+        """A method that takes a stream."""
+        return self._keyed(self._channel.stream_unary(*method, **options))
+
+    def stream_stream(self, *method: Any, **options: Any) -> Callable[..., Any]:
+        """A method with streams both ways."""
+        return self._keyed(self._channel.stream_stream(*method, **options))
 
     def _keyed(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def begin(request: Any, *, metadata: Iterable[tuple[str, str]] | None = None, **options: Any) -> Any:
@@ -115,6 +138,12 @@ class _KeyedChannel:
 
 
 IN_THE_CLEAR = Transport()
+
+
+def was_never_connected(error: grpc.aio.AioRpcError) -> bool:
+    """Whether a call failed because there was no connection to begin with, so that nothing of it was ever sent."""
+    words = (error.details() or "").lower()
+    return error.code() is grpc.StatusCode.UNAVAILABLE and any(sign in words for sign in NEVER_CONNECTED)
 
 
 def is_tls_trouble(details: str) -> bool:

@@ -12,20 +12,19 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from imagegate.runtime.addresses import is_public
 from imagegate.runtime.answer import MAX_TEXT_BYTES, Answer
+from imagegate.runtime.connecting import KEEPALIVE_SECONDS, AddressRefusedError, Network
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.urls import fetchable, origin_of, redirected, unfetchable
 
@@ -37,8 +36,6 @@ MINIMUM_BYTES_PER_SECOND = 8 * 1024
 MAX_BODY_BYTES = 45 * 1024 * 1024
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
-# Below the 5 s after which common servers close an idle connection: a submission must not meet a stale one.
-KEEPALIVE_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +53,14 @@ class Bounds:
 
 
 DEFAULT_BOUNDS = Bounds()
-
-
-class AddressRefusedError(OSError):
-    """An address that is not public, where only public ones may be reached."""
+INTERNET = Network()
 
 
 class UpstreamClient:
     """HTTP to one upstream. `async with` it, or call `close`.
 
     `base_urls` are the configured ones; `authorization` gives the headers with the key, asked for
-    at every call so that a rotated key works at once.
+    at every call so that a rotated key works at once. Everything else is reached over the `network`.
     """
 
     def __init__(
@@ -74,10 +68,12 @@ class UpstreamClient:
         base_urls: Iterable[str],
         authorization: Callable[[], Mapping[str, str]],
         bounds: Bounds = DEFAULT_BOUNDS,
+        network: Network = INTERNET,
     ) -> None:
         self._origins = {origin_of(URL(base)) for base in base_urls}
         self._authorization = authorization
         self._bounds = bounds
+        self._network = network
         self._trusted: aiohttp.ClientSession | None = None
         self._public: aiohttp.ClientSession | None = None
         self._is_closed = False
@@ -191,7 +187,7 @@ class UpstreamClient:
             raise Failure(Reason.UNREACHABLE, "this service is being stopped", dispatch=Dispatch.NOT_SENT)
         session = self._trusted if trusted else self._public
         if session is None:
-            session = _new_session(None if trusted else _public_socket, self._bounds.connect)
+            session = _new_session(_configured() if trusted else self._network.connector(), self._bounds.connect)
             if trusted:
                 self._trusted = session
             else:
@@ -199,29 +195,24 @@ class UpstreamClient:
         return session
 
 
-def _new_session(
-    socket_factory: Callable[[Any], socket.socket] | None, connect_seconds: float
-) -> aiohttp.ClientSession:
+def _configured() -> aiohttp.TCPConnector:
+    """What reaches an operator's own addresses, public or not: they are configuration, nobody's answer."""
+    return aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, happy_eyeballs_delay=None)
+
+
+def _new_session(connector: aiohttp.TCPConnector, connect_seconds: float) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=KEEPALIVE_SECONDS, socket_factory=socket_factory, happy_eyeballs_delay=None
-        ),
+        connector=connector,
         # The attempt's own deadline ends a call; only connecting has a bound of its own.
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": f"imagegate/{version('imagegate')}", "Accept-Encoding": "identity"},
+        # Neither a proxy nor a password (netrc) from the environment.
+        trust_env=False,
         auto_decompress=False,
         read_bufsize=512 * 1024,
         max_line_size=16 * 1024,
     )
-
-
-def _public_socket(addr_info: tuple[Any, ...]) -> socket.socket:
-    """A socket for an address that was just resolved, or was given as a literal: both come through here."""
-    family, kind, protocol, _, address = addr_info
-    if not is_public(address[0]):
-        raise AddressRefusedError("not a public address")
-    return socket.socket(family, kind, protocol)
 
 
 async def _read(response: aiohttp.ClientResponse, bounds: Bounds) -> bytes:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from yarl import URL
 
+from imagegate.runtime.connecting import Network
 from imagegate.runtime.errors import Failure
-from imagegate.runtime.upstream import Bounds, UpstreamClient
+from imagegate.runtime.upstream import INTERNET, Bounds, UpstreamClient
 from imagegate.runtime.urls import origin_of
 
 # The bounds of one picture, and of how many are fetched at a time.
@@ -29,11 +30,17 @@ class UriInputs:
     """
 
     def __init__(
-        self, trusted: Iterable[str] = (), *, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS
+        self,
+        trusted: Iterable[str] = (),
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_seconds: float = MAX_SECONDS,
+        network: Network = INTERNET,
     ) -> None:
         trusted = tuple(trusted)
         self._trusted = {origin_of(URL(each)) for each in trusted}
-        self._client = UpstreamClient(trusted, dict, Bounds(connect=max_seconds, grace=max_seconds, body=max_bytes))
+        bounds = Bounds(connect=max_seconds, grace=max_seconds, body=max_bytes)
+        self._client = UpstreamClient(trusted, dict, bounds, network)
         self._max_seconds = max_seconds
         self._slots = asyncio.Semaphore(AT_ONCE)
 

@@ -62,6 +62,8 @@ def fetchable(url: str) -> URL:
         raise unfetchable("its address is not a URL") from None
     if target.scheme not in ("http", "https") or not target.host:
         raise unfetchable("its address is neither http nor https")
+    if not target.port:
+        raise unfetchable("its address names port 0")
     if target.user is not None or target.password is not None:
         raise unfetchable("its address carries a user name")
     return target

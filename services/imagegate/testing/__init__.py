@@ -11,12 +11,18 @@
 | system | everything as processes, the edge among them where it is asked for |
 | sandboxed, fronts | the real providers in front of the sandbox, and what may stand between them |
 | House | a router over several scripted providers |
+| fronted, raw_http | the edge on a real socket, its front around a test's own endpoints, and HTTP byte by byte |
+| FakeInternet, serving_names | public addresses that lead to listeners of a test, and a name server that lies |
+| hostile_urls | what somebody may name to get inside |
 | HeldThreads | the threads of an event loop, until a test lets them go |
 | picture | a picture such as an upstream returns |
 """
 
 from imagegate.testing.clock import FakeClock, LeapingClock
+from imagegate.testing.hostile import hostile_urls
 from imagegate.testing.house import House, outcomes, told
+from imagegate.testing.internet import FakeInternet
+from imagegate.testing.nameserver import serving_names
 from imagegate.testing.pictures import picture
 from imagegate.testing.replica import FakeChance, FakeReplica, entry, failed
 from imagegate.testing.scripted import (
@@ -35,6 +41,7 @@ __all__ = [
     "SCRIPTED_MODEL",
     "FakeChance",
     "FakeClock",
+    "FakeInternet",
     "FakeReplica",
     "Hang",
     "HeldThreads",
@@ -47,8 +54,10 @@ __all__ = [
     "Telling",
     "entry",
     "failed",
+    "hostile_urls",
     "outcomes",
     "picture",
+    "serving_names",
     "serving_provider",
     "serving_router",
     "told",

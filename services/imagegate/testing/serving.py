@@ -16,6 +16,7 @@ from imagegate.router.config import CallerConfig, ModelOverrides, ProviderConfig
 from imagegate.router.events import Event, Listeners
 from imagegate.router.generation_service import GenerationFace
 from imagegate.router.history import History
+from imagegate.router.hops import Hops
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.router import Router
 from imagegate.router.router_service import RouterFace
@@ -32,6 +33,7 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Running, also_serving, serving
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
+from imagegate.runtime.traffic import Traffic
 from imagegate.v1 import admin_pb2_grpc, generation_pb2_grpc, router_pb2_grpc
 
 LOCAL = "127.0.0.1"
@@ -97,6 +99,9 @@ async def serving_provider(
     port: int = 0,
     bounds: Bounds = BOUNDS,
     entrance: Entrance | None = None,
+    process: ProcessSettings = SETTINGS,
+    guard: Guard | None = None,
+    traffic: Traffic | None = None,
 ) -> AsyncIterator[ServedProvider]:
     """Serve `provider` until the block is left."""
     redactor = redactor or Redactor()
@@ -113,9 +118,9 @@ async def serving_provider(
         entrance=entrance,
         poses=poses,
     )
-    settings = SETTINGS.model_copy(update={"port": port})
+    settings = process.model_copy(update={"port": port})
     try:
-        async with serving(service.services(), settings, metrics, redactor) as running:
+        async with serving(service.services(), settings, metrics, redactor, traffic=traffic, guard=guard) as running:
             yield ServedProvider(provider, running, metrics)
     finally:
         await entrance.close()
@@ -139,6 +144,8 @@ async def serving_router(
     poses: PoseTemplates | None = None,
     port: int = 0,
     callers: Mapping[str, CallerConfig] | None = None,
+    process: ProcessSettings = SETTINGS,
+    hops: Hops | None = None,
 ) -> AsyncIterator[ServedRouter]:
     """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
     config = RouterConfig.model_validate(
@@ -160,6 +167,7 @@ async def serving_router(
         clock=clock,
         random_source=random_source,
         keep_prompts=keep_prompts,
+        hops=hops,
     )
     scoreboard = Scoreboard(router.catalogues.has)
     events: list[Event] = []
@@ -178,10 +186,10 @@ async def serving_router(
             *face.services(),
         ]
         admin = AdminFace(router, "a test").services()
-        guard = Guard(lambda: router.callers)
+        guard = Guard(lambda: router.callers, asks_for_certificates=process.tls_client_ca_file is not None)
         async with (
-            also_serving(admin, SETTINGS, 0, "none", metrics, redactor, guard) as admin_port,
-            serving(services, SETTINGS.model_copy(update={"port": port}), metrics, redactor, guard=guard) as running,
+            also_serving(admin, process, 0, "none", metrics, redactor, guard) as admin_port,
+            serving(services, process.model_copy(update={"port": port}), metrics, redactor, guard=guard) as running,
         ):
             yield ServedRouter(router, running, admin_port, metrics, events)
             face.stop_watching()

@@ -39,9 +39,16 @@ class Member:
         """Its log events called `name`, in order."""
         return [event for line in self.lines if (event := log_event(line)).get("event") == name]
 
+    def memory(self) -> int:
+        """Its resident memory, in bytes."""
+        return self._memory("VmRSS")
+
     def peak_memory(self) -> int:
         """The most resident memory that it ever had, in bytes."""
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
+        found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
         if found is None:
             raise RuntimeError(f"{self.process} has ended")
         return int(found[1]) * 1024
@@ -133,6 +140,24 @@ async def _start_edge(members: dict[str, Member], router: Member, data: Path, en
     }
     edge = await _start(members, "edge", ["imagegate.edge"], {KEYS_VARIABLE: fronted.KEYS, **environ, **decided})
     edge.address = f"http://127.0.0.1:{edge.events(EDGE_LISTENING)[0]['http']}"
+
+
+@asynccontextmanager
+async def edge_alone(data: Path, environ: Mapping[str, str] | None = None) -> AsyncIterator[Member]:
+    """Run an edge as a process of its own, with no router behind it; its address is its URL. It knows the keys of
+    `fronted`, and keeps what it keeps in the folder `data`.
+    """
+    members: dict[str, Member] = {}
+    decided = {"IMAGEGATE_EDGE_PORT": "0", "IMAGEGATE_ROUTER": "127.0.0.1:1", DATA_VARIABLE: str(data)}
+    keys = {KEYS_VARIABLE: fronted.KEYS}
+    try:
+        edge = await _start(
+            members, "edge", ["imagegate.edge"], {**_plain_environment(), **keys, **decided, **(environ or {})}
+        )
+        edge.address = f"http://127.0.0.1:{edge.events(EDGE_LISTENING)[0]['http']}"
+        yield edge
+    finally:
+        await _stop(members)
 
 
 async def _start(members: dict[str, Member], name: str, module: Sequence[str], environ: Mapping[str, str]) -> Member:

@@ -245,5 +245,5 @@ async def test_who_looks_on_does_not_keep_the_edge_from_stopping(scripted: Serve
     async with scripted.session() as alice, alice.get("/api/status/stream") as answer, asyncio.timeout(10):
         events = events_of(answer)
         await anext(events)
-        await scripted.house.stop_telling()
+        scripted.house.leave()
         assert {name async for name, _ in events} <= {"sample", "status"}

@@ -79,3 +79,24 @@ async def test_leaving_ends_all_of_a_batch(edge: ServedEdge, upstreams: Sandboxe
             while upstreams.sandbox.at_work:
                 await asyncio.sleep(0.01)
     assert len(pictures_asked_for(upstreams)) == 4
+
+
+async def test_a_batch_that_is_repeated_with_its_key_is_paid_once(edge: ServedEdge, upstreams: Sandboxed) -> None:
+    """P8: the same batch again finds each of its pictures, also two that are alike; another key orders them anew."""
+    body = {"requests": [{"prompt": "a"}, {"prompt": "a"}]}
+    told = []
+    for key in ("batch 7", "batch 7", "batch 8"):
+        async with edge.session() as alice, alice.post(BATCH, json=body, headers={"Idempotency-Key": key}) as answer:
+            told.append([each["id"] for each in (await answer.json())["results"]])
+    assert told[0] == told[1]
+    assert len({*told[0], *told[2]}) == 4
+    assert len(pictures_asked_for(upstreams)) == 4
+
+
+async def test_what_is_no_key_is_refused_before_anything_is_made(edge: ServedEdge, upstreams: Sandboxed) -> None:
+    """P12: a key that cannot be one is said at its header, by every route that takes one."""
+    headers = {"Idempotency-Key": "k" * 256}
+    for path, body in ((BATCH, {"requests": [{"prompt": "a"}]}), ("/api/ai/generate-image", {"prompt": "a"})):
+        async with edge.session() as alice, alice.post(path, json=body, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["fields"][0]["field"]) == (400, "Idempotency-Key")
+    assert pictures_asked_for(upstreams) == []

@@ -1,18 +1,26 @@
 """What the gallery keeps, on each database that it may stand on."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from imagegate.edge import database
+from imagegate.edge.database import Database
+from imagegate.edge.gallery import Gallery
+from imagegate.edge.objects import Objects
+from imagegate.edge.problem import Problem
+from imagegate.edge.room import Room
 from imagegate.edge.tables import METADATA, PICTURES
 from imagegate.runtime.settings import SettingsError
 from imagegate.testing.clock import FakeClock
-from imagegate.testing.galleries import opened_gallery
+from imagegate.testing.galleries import answer, opened_gallery
 from imagegate.testing.pictures import picture
 
 OWNERS_AT_A_TIME = 50
@@ -49,6 +57,40 @@ async def test_a_picture_comes_back_with_everything_that_was_known_of_it(databas
         assert (kept.created, kept.filename) == (1_000_000, "1000000-generated.png")
         assert (kept.cost, kept.seconds, kept.seed, kept.project) == (2, 1.5, 7, "Küche")
         assert await opened.gallery.data(kept) == picture()
+
+
+class LosesTheWord(Database):
+    """A database whose first word that all is done gets lost on the way."""
+
+    def __init__(self, behind: Database) -> None:
+        self._behind = behind
+        self.lost = 0
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        async with self._behind.reading() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        async with self._behind.writing() as connection:
+            yield connection
+        if not self.lost:
+            self.lost += 1
+            raise Problem(503, "STORE_UNAVAILABLE", "the connection was lost", retry_after=5)
+
+    async def lock(self, connection: AsyncConnection, number: int, *, shared: bool = False) -> None:
+        await self._behind.lock(connection, number, shared=shared)
+
+
+async def test_what_was_recorded_though_nobody_said_so_is_recorded_once(database_url: str, tmp_path: Path) -> None:
+    """F38: a connection that breaks when all is done costs no picture, and makes no two of one."""
+    async with database.opened(database_url) as opened:
+        losing = LosesTheWord(opened)
+        gallery = Gallery(losing, Objects.at(tmp_path.joinpath("pictures").as_uri()), Room([], 0), lambda: 1000.0)
+        kept = await gallery.keep("alice", "", "a lighthouse", {}, answer([picture(), picture(seed=1)]))
+        assert losing.lost == 1
+        assert [each.id for each in await gallery.page("alice")] == [each.id for each in reversed(kept)]
 
 
 async def test_what_is_somebody_elses_is_not_there(database_url: str, tmp_path: Path) -> None:

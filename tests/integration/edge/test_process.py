@@ -11,8 +11,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from imagegate.client.key import as_document, entry, new_key
+from imagegate.client.key import as_document, entry
 from imagegate.client.process import EDGE_LISTENING, Process
+from imagegate.runtime.bearer import new_key
 from imagegate.testing import fronted
 from imagegate.testing.system import Member, system
 

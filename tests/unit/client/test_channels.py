@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from imagegate.runtime.channels import CALLS_PER_CHANNEL, IDLE_CHANNELS, ChannelPool
+from imagegate.runtime.transport import Transport
 
 
 async def take(pool: ChannelPool, calls: int) -> tuple[AsyncExitStack, list[Any]]:
@@ -50,3 +51,30 @@ async def test_a_closed_pool_says_so() -> None:
     with pytest.raises(RuntimeError, match="are closed"):
         async with pool.call_slot():
             pass
+
+
+class Renewed(Transport):
+    """A transport whose certificates are renewed by hand."""
+
+    number = 0
+
+    @property
+    def revision(self) -> int:
+        return self.number
+
+
+async def test_after_a_renewal_calls_go_to_new_channels_and_old_ones_end_with_their_calls() -> None:
+    """A renewed certificate is shown from the next call on; a call under way goes on where it is."""
+    transport = Renewed()
+    pool = ChannelPool("127.0.0.1:1", transport)
+    async with pool.call_slot() as old:
+        transport.number = 1
+        async with pool.call_slot() as new:
+            assert new is not old
+            assert repr(pool) == "<ChannelPool 127.0.0.1:1 2 channels 2 calls>"
+        assert repr(pool) == "<ChannelPool 127.0.0.1:1 2 channels 1 calls>"
+    assert repr(pool) == "<ChannelPool 127.0.0.1:1 1 channels 0 calls>"
+    transport.number = 2
+    async with pool.call_slot():
+        assert repr(pool) == "<ChannelPool 127.0.0.1:1 1 channels 1 calls>"
+    await pool.close()

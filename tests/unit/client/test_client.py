@@ -133,6 +133,7 @@ async def test_nobody_there_is_unreachable_and_says_how_to_start_one() -> None:
         with pytest.raises(GenerationError) as caught:
             await client.generate("x")
     assert caught.value.reason is Reason.UNREACHABLE
+    assert caught.value.dispatch == "NOT_SENT"
     assert NOBODY in caught.value.message
     assert "imagegate up" in caught.value.message
     assert caught.value.request_id
@@ -159,6 +160,7 @@ async def test_a_router_that_goes_away_is_unreachable() -> None:
         with pytest.raises(GenerationError, match=str(port)) as caught:
             await call
     assert caught.value.reason is Reason.UNREACHABLE
+    assert caught.value.dispatch == "UNKNOWN"  # it was asked, and may have been at it
 
 
 async def test_the_callers_own_time_running_out_is_a_timeout(router: Any) -> None:

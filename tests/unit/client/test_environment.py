@@ -86,6 +86,15 @@ def test_up_decides_ports_and_log_format_and_nothing_else() -> None:
     assert (seen["IMAGEGATE_LOG_FORMAT"], seen["IMAGEGATE_GRACE_SECONDS"]) == ("json", "9")
 
 
+def test_variables_for_tls_stay_with_up() -> None:
+    """What everything on one machine does not need, nobody gets: it is for calling routers elsewhere."""
+    theirs = {"IMAGEGATE_TLS_CA_FILE": "/ca", "IMAGEGATE_TLS": "true", "IMAGEGATE_TOKEN": "ig_EXAMPLE"}
+    assert not {name for name in environment.of_process(theirs, grpc_port=1, http_port=2) if "TLS" in name}
+    assert "IMAGEGATE_TOKEN" not in environment.of_router(theirs, {}, admin_port=1)
+    assert "IMAGEGATE_TOKEN" not in environment.of_provider("fal", theirs)
+    assert environment.of_edge(theirs, router="a:1", admin="a:2", port=0)["IMAGEGATE_TOKEN"] == "ig_EXAMPLE"
+
+
 def test_a_providers_target_is_told_by_variable() -> None:
     """The name is that of the configuration, as a variable can spell it."""
     assert environment.target_variable("my-own") == "IMAGEGATE_PROVIDERS__MY_OWN__TARGET"

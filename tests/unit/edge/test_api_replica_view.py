@@ -12,7 +12,7 @@ def a_status() -> router_pb2.RouterStatus:
     provider = router_pb2.ProviderStatus(
         name="fal",
         target=TARGET,
-        problem=f"the provider service fal at {TARGET} does not answer",
+        problem=f"the provider service fal does not answer (at {TARGET})",
         models=[router_pb2.ModelStatus(key="dev", last_error={"message": f"{TARGET} broke off"})],
     )
     return router_pb2.RouterStatus(providers=[provider], config_source="/etc/imagegate.yaml", config_hash="ab")

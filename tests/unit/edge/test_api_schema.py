@@ -121,6 +121,11 @@ def test_there_is_one_task() -> None:
     }
 
 
+def test_half_a_character_is_told_in_our_words() -> None:
+    """P12: what a reader of JSON lets through is said so that its sender understands it."""
+    assert wrong(prompt="a\ud800b") == {"prompt": "has half of a character"}
+
+
 @pytest.mark.parametrize("text", ["a\x00b", "a\ud800b", "x" * 32_001])
 def test_words_that_nothing_can_draw_or_keep_are_refused(text: str) -> None:
     """P12: what the wire or a database cannot hold is refused before anything is paid for."""

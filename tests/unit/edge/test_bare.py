@@ -69,3 +69,12 @@ def test_a_picture_is_of_the_kind_that_it_says() -> None:
     result.proto.images[0].mime_type = "image/webp"
     with pytest.raises(Problem, match="image/webp is image/png"):
         bare(type(result).of(result.proto))
+
+
+def test_what_is_said_of_a_picture_is_what_its_bytes_say() -> None:
+    """S11: under the sum that a provider made up it would be kept in the place of somebody else's picture."""
+    honest = answer([picture(64, 48)])
+    lying = answer([picture(64, 48)])
+    made_up = lying.proto.images[0]
+    made_up.sha256, made_up.size_bytes, made_up.width, made_up.height = "0" * 64, 1, 4096, 4096
+    assert bare(type(lying).of(lying.proto)).images == honest.images

@@ -32,6 +32,17 @@ async def test_a_file_is_made_wherever_the_folder_of_data_is(tmp_path: Path, nam
     assert (folder / "edge.sqlite").is_file()
 
 
+async def test_what_is_in_the_database_is_nobody_elses(tmp_path: Path) -> None:
+    """R14: prompts are for the edge alone, although the folder may be open to everybody on the machine."""
+    async with database.opened(database.sqlite_in(tmp_path)) as opened, opened.writing():
+        modes = modes_in(tmp_path)
+    assert modes == dict.fromkeys(("edge.sqlite", "edge.sqlite-shm", "edge.sqlite-wal"), 0o600)
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
 async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     """Somebody's file is not written over."""
     file = tmp_path / "edge.sqlite"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagegate.edge.openai.error import error_of
 from imagegate.edge.openai.schema import Edit, Generation, invalid, read, sides
 from imagegate.edge.problem import Problem
 
@@ -94,3 +95,14 @@ def test_whatever_comes_is_read_or_refused(value: object) -> None:
     for body in (value, dict.fromkeys(Generation.model_fields, value)):
         with suppress(Problem):
             read(Generation, body)
+
+
+@pytest.mark.parametrize(
+    ("name", "called"), [("width", "size"), ("height", "size"), ("count", "n"), ("format", "output_format")]
+)
+def test_what_others_call_differently_is_told_by_its_name_here(name: str, called: str) -> None:
+    """P12: the remedy for a parameter of another API is what stands for it here, and not whatever is spelt alike."""
+    problem = refusal(Generation, {"prompt": "x", name: 256})
+    assert problem.detail == f"the request is not valid: {called}: is what {name} is called here"
+    shown = error_of(problem, "r-1")["error"]
+    assert (shown["message"], shown["param"], shown["code"]) == (problem.detail, called, "unknown_parameter")

@@ -1,53 +1,14 @@
 """Which addresses may be connected to when somebody else names them: S1's forms, each range at both ends."""
 
 import ipaddress
-from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from imagegate.runtime.addresses import is_public
+from imagegate.runtime.addresses import OwnPlaces, is_public
+from imagegate.testing.hostile import INSIDE, RANGES_V4, RANGES_V6, embedding, ends_and_middle, odd_spellings
 
-REFUSED_V4 = [
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.0.2.0/24",
-    "192.88.99.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-]
-# Outside 2000::/3, and inside of it what is not for everybody.
-REFUSED_V6 = [
-    "::/128",
-    "::1/128",
-    "100::/64",
-    "1000::/4",
-    "2001::/32",
-    "2001:2::/48",
-    "2001:10::/28",
-    "2001:20::/28",
-    "2001:db8::/32",
-    "3fff::/20",
-    "4000::/3",
-    "5f00::/16",
-    "fc00::/7",
-    "fe80::/10",
-    "fec0::/10",
-    "ff00::/8",
-    "64:ff9b:1::/48",
-]
-INSIDE = [
-    "0.0.0.0", "10.0.0.1", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254", "169.254.169.254",
-    "172.16.0.1", "192.0.0.192", "192.168.1.1", "198.18.0.1", "224.0.1.1", "239.255.255.255", "255.255.255.255",
-]  # fmt: skip
 SPELLINGS = [
     "", " ", ".", "localhost", "localhost.", "example.com", "127.1", "127.0.1", "0", "1", "2130706433", "0x7f000001",
     "0x7f.1", "0177.0.0.1", "017700000001", "127.0.0.01", "127.0.0.1.", " 127.0.0.1", "127.0.0.1 ", "127.0.0.1\n",
@@ -65,29 +26,12 @@ PUBLIC = [
 ]  # fmt: skip
 
 
-def ends_and_middle(network: str) -> Iterator[str]:
-    block = ipaddress.ip_network(network)
-    size = block.num_addresses
-    yield from dict.fromkeys(str(block[place]) for place in (0, size // 2, size - 1))
-
-
-def embedding(inside: str) -> Iterator[str]:
-    """The IPv6 forms that carry an IPv4 address."""
-    number = int(ipaddress.IPv4Address(inside))
-    high, low = f"{number >> 16:x}", f"{number & 0xFFFF:x}"
-    yield from (f"::ffff:{inside}", f"::ffff:{high}:{low}", f"0:0:0:0:0:FFFF:{high}:{low}", f"::{high}:{low}")
-    yield from (f"64:ff9b::{inside}", f"64:ff9b::{high}:{low}", f"64:ff9b:1::{high}:{low}")
-    # RFC 6052 puts it here for a prefix of 48 bits, and anything may follow.
-    yield f"64:ff9b:1:{high}:{number >> 8 & 0xFF:x}:{number & 0xFF:x}00:808:808"
-    yield from (f"2002:{high}:{low}::", f"2002:{high}:{low}::1", f"2001:0:808:808::{high}:{low}")
-    yield f"2001:0:{high}:{low}::"
-
-
 REFUSED = list(
     dict.fromkeys(
         [
-            *(address for network in REFUSED_V4 + REFUSED_V6 for address in ends_and_middle(network)),
+            *(address for network in RANGES_V4 + RANGES_V6 for address in ends_and_middle(network)),
             *(address for inside in INSIDE for address in embedding(inside)),
+            *(address for inside in INSIDE for address in odd_spellings(inside)),
             *INSIDE,
             *SPELLINGS,
         ]
@@ -111,3 +55,30 @@ def test_refused(host: str) -> None:
 def test_allowed(host: str) -> None:
     """S1: public addresses are allowed, right up to the edges of what is refused."""
     assert is_public(host)
+
+
+@given(st.ip_addresses())
+def test_the_library_agrees(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    """S1: nothing is allowed that the standard library calls inside, save embedded IPv4 addresses."""
+    if is_public(str(address)) and not str(address).startswith(("2002:", "64:ff9b::", "::")):
+        assert address.is_global
+
+
+def test_what_is_our_own_is_refused_wherever_it_is() -> None:
+    """S1: a cluster's public ranges and an operator's own names are as good as inside, embedded ones too."""
+    own = OwnPlaces.parse("2a00:1450:4001::/48, 8.8.8.0/24,Images.Example.com., 1.1.1.1/32")
+    assert own.names == ("images.example.com",)
+    for host in ("2a00:1450:4001::1", "8.8.8.8", "::ffff:8.8.8.8", "64:ff9b::808:808", "1.1.1.1"):
+        assert is_public(host)
+        assert not is_public(host, own.ranges)
+    assert is_public("8.8.9.8", own.ranges)
+    for name in ("images.example.com", "IMAGES.example.com.", "a.images.example.com"):
+        assert own.have_name(name)
+    assert not own.have_name("other-images.example.com")
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "::g/8", "1.2.3.4/33"])
+def test_what_is_no_range(text: str) -> None:
+    """A range that is mistyped is said to be, in place of being ignored."""
+    with pytest.raises(ValueError, match=r"host bits|not permitted|not a valid|does not appear"):
+        OwnPlaces.parse(text)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from imagegate.client.client import AsyncClient
+from imagegate.client.commands.reach import reach
 
 Answer = TypeVar("Answer")
 
@@ -13,7 +14,7 @@ def ask(router: str, question: Callable[[AsyncClient], Awaitable[Answer]]) -> An
     """The answer to `question`, which gets a client of `router`. Raises GenerationError."""
 
     async def answer() -> Answer:
-        async with AsyncClient(router) as client:
+        async with AsyncClient(router, **reach()) as client:
             return await question(client)
 
     return asyncio.run(answer())

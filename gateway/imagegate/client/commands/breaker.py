@@ -8,9 +8,10 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from imagegate.client import exits, output
-from imagegate.client.address import ADMIN_PORT, admin_address
+from imagegate.client.address import ADMIN_PORT, admin_address, host_name
 from imagegate.client.admin import AsyncAdminClient, Mode
 from imagegate.client.commands.options import Json, Timeout
+from imagegate.client.commands.reach import reach, reaching
 from imagegate.client.connection import ASK_TIMEOUT
 from imagegate.client.error import GenerationError
 from imagegate.client.plain import plain
@@ -74,7 +75,7 @@ def _command(name: str, mode: Mode, story: str) -> None:
             output.print_decisions(output.console(), what, answered)
         return _told(failed, as_json=as_json)
 
-    app.command(name, help=story)(decide)
+    app.command(name, help=story)(reaching(decide))
 
 
 _command("open", "OPEN", "Send nobody there.")
@@ -83,6 +84,7 @@ _command("observe", "OBSERVE_ONLY", "Let the breaker go on counting, and hold no
 
 
 @app.command()
+@reaching
 def clear(
     what: What,
     with_all: All = False,
@@ -106,6 +108,7 @@ def clear(
 
 
 @app.command("list")
+@reaching
 def list_(
     with_all: All = False,
     admin: Admin = "",
@@ -129,8 +132,11 @@ def _ask(
 ) -> tuple[dict[str, Answer], dict[str, GenerationError]]:
     """What the replica, or each one, answers, and who failed. One alone that fails raises GenerationError."""
 
+    # A replica is called by its address, and its certificate has the name behind which they all are.
+    name = host_name(address)
+
     async def ask(address: str) -> Answer:
-        async with AsyncAdminClient(address, timeout=timeout) as client:
+        async with AsyncAdminClient(address, timeout=timeout, **reach(name)) as client:
             return await question(client)
 
     async def ask_all() -> tuple[dict[str, Answer], dict[str, GenerationError]]:

@@ -16,6 +16,7 @@ from imagegate.client.commands.options import Json
 from imagegate.client.edge_file import EdgeAddress, running
 from imagegate.client.error import GenerationError
 from imagegate.client.stdout import say, say_json
+from imagegate.runtime.bearer import new_key
 from imagegate.runtime.errors import Reason
 from imagegate.runtime.settings import BaseUrl
 
@@ -60,7 +61,7 @@ def key(
         raise typer.BadParameter(f"a user is {keys.USER_RULE}", param_hint="--user")
     if len(note) > keys.MAX_NOTE_LENGTH or not note.isprintable():
         raise typer.BadParameter(f"is one line of at most {keys.MAX_NOTE_LENGTH} characters", param_hint="--note")
-    made = keys.new_key()
+    made = new_key()
     entry = keys.entry(made, user, role, tier=tier or "", note=note)
     if as_json:
         say_json({"key": made, "entry": entry})

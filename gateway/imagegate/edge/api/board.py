@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from imagegate.client import AsyncClient, GenerationError
+from imagegate.client import AsyncClient, GenerationError, TransportFields
 from imagegate.edge.api.record import moment
 from imagegate.edge.api.replica_view import UNKNOWN, Replica
 from imagegate.edge.api.samples import SAMPLE_SECONDS, Samples
@@ -38,8 +38,11 @@ PACE = BoardPace()
 class Board:
     """What the routers say of themselves, kept up to date in the background. `now` is the wall clock in seconds."""
 
-    def __init__(self, find: FindReplicas, now: Callable[[], float], pace: BoardPace) -> None:
+    def __init__(
+        self, find: FindReplicas, now: Callable[[], float], pace: BoardPace, transport: TransportFields
+    ) -> None:
         self._find = find
+        self._transport = transport
         self._now = now
         self._pace = pace
         self._replicas: dict[str, Replica] = {}
@@ -103,7 +106,7 @@ class Board:
         await self.forget(*self._watching)
 
     async def _watch(self, address: str) -> None:
-        async with AsyncClient(address) as router:
+        async with AsyncClient(address, **self._transport) as router:
             await _again_and_again(lambda: self._follow(address, router), self._pace.again)
 
     async def _follow(self, address: str, router: AsyncClient) -> None:
@@ -139,9 +142,11 @@ class Board:
 
 
 @asynccontextmanager
-async def watching(find: FindReplicas, now: Callable[[], float], pace: BoardPace = PACE) -> AsyncIterator[Board]:
-    """A board that is kept up to date until the block is left."""
-    board = Board(find, now, pace)
+async def watching(
+    find: FindReplicas, now: Callable[[], float], pace: BoardPace = PACE, transport: TransportFields | None = None
+) -> AsyncIterator[Board]:
+    """A board that is kept up to date until the block is left. `transport` is how replicas are reached."""
+    board = Board(find, now, pace, transport or {})
     tasks = [
         asyncio.create_task(_again_and_again(board.look, pace.look)),
         asyncio.create_task(_again_and_again(board.sample, pace.sample)),

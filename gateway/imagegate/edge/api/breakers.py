@@ -7,7 +7,7 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from imagegate.client import AsyncAdminClient, GenerationError
+from imagegate.client import AsyncAdminClient, GenerationError, TransportFields
 from imagegate.client.replicas import ask_each
 from imagegate.edge.api.answering import as_json
 from imagegate.edge.api.strict import Query, Strict, Text
@@ -58,10 +58,13 @@ class Outcomes(BaseModel):
 
 
 class Breakers:
-    """Decides at every replica. `find` gives the addresses of their admin ports."""
+    """Decides at every replica. `find` gives the addresses of their admin ports, `transport` is how these are
+    reached.
+    """
 
-    def __init__(self, find: Callable[[], Awaitable[Sequence[str]]]) -> None:
+    def __init__(self, find: Callable[[], Awaitable[Sequence[str]]], transport: TransportFields) -> None:
         self._find = find
+        self._transport = transport
 
     def endpoints(self) -> list[Endpoint]:
         """The routes."""
@@ -101,7 +104,7 @@ class Breakers:
 
     async def _ask(self, call: Call, what: str, provider: str, model: str, question: Question) -> web.Response:
         async def ask(address: str) -> object:
-            async with AsyncAdminClient(address) as admin:
+            async with AsyncAdminClient(address, **self._transport) as admin:
                 return await question(admin)
 
         answered, failed = await ask_each(await self._find(), ask)

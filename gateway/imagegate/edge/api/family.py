@@ -1,6 +1,6 @@
 """The family's routes, in one list."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 
 from imagegate.client import AsyncClient
 from imagegate.edge import sse
@@ -15,6 +15,7 @@ from imagegate.edge.api.status import StatusPages
 from imagegate.edge.endpoint import Endpoint
 from imagegate.edge.gallery import Gallery
 from imagegate.edge.generating import Generating
+from imagegate.edge.routers import Routers
 
 
 def endpoints(
@@ -23,16 +24,16 @@ def endpoints(
     gallery: Gallery,
     sign: Sign,
     board: Board,
-    find_admins: Callable[[], Awaitable[Sequence[str]]],
+    routers: Routers,
     clock: Callable[[], float],
     pace: sse.Pace,
 ) -> list[Endpoint]:
-    """The routes. `sign` makes links of pictures, `find_admins` gives routers' admin ports, `clock` is monotonic."""
+    """The routes. `sign` makes links of pictures, `routers` finds their admin ports, `clock` is monotonic."""
     return [
         *account.endpoints(),
         *Generations(generating, gallery, sign, pace).endpoints(),
         *Pictures(gallery, sign).endpoints(),
         *Catalogue(client, clock).endpoints(),
         *StatusPages(board, pace).endpoints(),
-        *Breakers(find_admins).endpoints(),
+        *Breakers(routers.admins, routers.to_admins).endpoints(),
     ]

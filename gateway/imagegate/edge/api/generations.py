@@ -2,7 +2,6 @@
 become of the same body.
 """
 
-import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -23,14 +22,13 @@ from imagegate.edge.caller import Caller
 from imagegate.edge.endpoint import IDEMPOTENT, MIB, Call, Endpoint, tell_problem
 from imagegate.edge.gallery import Gallery, Picture
 from imagegate.edge.generating import Generating, Made, Order
+from imagegate.edge.idempotency import key_in
 from imagegate.edge.problem import invalid
 from imagegate.runtime.errors import Violation
 from imagegate.runtime.validation import MAX_INPUT_BYTES
 
 # All pictures in base64, and a megabyte for the words.
 MAX_BYTES = MAX_INPUT_BYTES * 4 // 3 + MIB
-IDEMPOTENCY_KEY = "Idempotency-Key"
-LEGAL_KEY = re.compile(r"[\x20-\x7e]{0,255}")
 
 
 class Explained(BaseModel, extra="allow"):
@@ -100,7 +98,7 @@ class Generations:
             body.prompt,
             body.model,
             fields,
-            idempotency_key=_key_of(call),
+            idempotency_key=key_in(call.request.headers),
             parameters=parameters_of(body),
         )
 
@@ -146,13 +144,6 @@ class Generations:
 
     def _answer(self, made: Made) -> Answer:
         return Answer.of(made.result, [Record.of(picture, self._sign) for picture in made.pictures])
-
-
-def _key_of(call: Call) -> str:
-    key = call.request.headers.get(IDEMPOTENCY_KEY, "")
-    if not LEGAL_KEY.fullmatch(key):
-        raise invalid(Violation(IDEMPOTENCY_KEY, "takes up to 255 characters of ASCII"))
-    return key
 
 
 def _progress(event: Progress) -> dict[str, Any]:

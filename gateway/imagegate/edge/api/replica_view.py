@@ -58,7 +58,7 @@ def _replaced(value: Any, target: str) -> Any:
     """`value` with every text that names the address of a provider's process without it."""
     match value:
         case str():
-            return value.replace(f" at {target}", "").replace(target, "its process")
+            return value.replace(f" (at {target})", "").replace(target, "its process")
         case dict():
             return {name: _replaced(each, target) for name, each in value.items()}
         case list():

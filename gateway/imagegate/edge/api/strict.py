@@ -10,13 +10,14 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 # Of names that are not known so many are told: a body may have a million.
 MAX_UNKNOWN = 16
 MAX_NAME_CHARACTERS = 64
+HALF = "has half of a character"
 
 
 def _writable(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError("has half of a character") from None
+        raise ValueError(HALF) from None
     if "\x00" in value:
         raise ValueError("has a character NUL, which nothing can draw or keep")
     return value
@@ -59,11 +60,13 @@ def _bounded(errors: list[ErrorDetails]) -> list[ErrorDetails]:
 
 
 def _told(error: ErrorDetails, known: Collection[str]) -> InitErrorDetails:
-    """The error as it was, but for a name that is not known."""
+    """The error as it was, but for a name that is not known and for what pydantic says of itself."""
     place, told = error["loc"], error["msg"]
     if error["type"] == "extra_forbidden":
         name = str(place[-1])
         place, told = (*place[:-1], _clipped(name)), _unknown(name, known)
+    elif error["type"] == "string_unicode":
+        told = HALF
     # A sentence of its own: pydantic would look for placeholders in one with braces.
     kept = PydanticCustomError("refused", "{told}", {"told": told})
     return InitErrorDetails(type=kept, loc=place, input=None)

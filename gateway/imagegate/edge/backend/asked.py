@@ -47,7 +47,7 @@ class Wanted(Asked):
         default=None, description="By default the model's own: 7 for the local engine."
     )
     sampler: Name | None = Field(default=None, description="By default the model's own: Euler a for the local engine.")
-    seed: Annotated[int, Within(-1, 2**63 - 1, "-1 (random) or more")] | None = Field(
+    seed: Annotated[int, Within(-1, 2**63 - 1, f"-1 (random) to {2**63 - 1}")] | None = Field(
         default=-1, description="-1 is random."
     )
     model: Name | None = Field(
@@ -105,7 +105,7 @@ class RecommendRequest(Asked):
     """What models are wanted for; what is left out is no limit."""
 
     task: Annotated[str, OneOf(TASKS)] | None = "text_to_image"
-    max_credits: Annotated[int, Within(0, 2**31 - 1, "0 or more")] | None = None
+    max_credits: Annotated[int, Within(0, 2**31 - 1, f"0 to {2**31 - 1}")] | None = None
     max_seconds: Annotated[float, Within(0, 86_400)] | None = None
     min_quality: Annotated[str, OneOf(QUALITIES)] | None = None
     use_case: Name | None = None

@@ -19,6 +19,7 @@ from imagegate.edge.backend.failing import failed_item
 from imagegate.edge.body import Body
 from imagegate.edge.endpoint import IDEMPOTENT, KIB, MIB, Call, Endpoint
 from imagegate.edge.generating import Generating, Order
+from imagegate.edge.idempotency import key_in, part_of
 from imagegate.edge.links import Links
 from imagegate.edge.problem import Problem, of_error
 
@@ -61,17 +62,19 @@ class Pictures:
                 generates=True,
                 takes=BatchRequest,
                 answers=BatchAnswer,
+                openapi=IDEMPOTENT,
             ),
         ]
 
     async def generate(self, call: Call) -> web.Response:
         """One picture."""
         wanted = await read_any(call, PictureRequest, PICTURE_BYTES)
-        return answer(await self._made(call, call.request_id, wanted, call.request.headers.get("Idempotency-Key", "")))
+        return answer(await self._made(call, call.request_id, wanted, key_in(call.request.headers)))
 
     async def generate_batch(self, call: Call) -> web.Response:
         """Several pictures, some at a time; one that fails does not end the others. Who leaves ends all."""
         batch = await Body(call.request, BATCH_BYTES).parsed(BatchRequest)
+        key = key_in(call.request.headers)
         room = asyncio.Semaphore(AT_A_TIME)
 
         async def item(index: int, wanted: PictureRequest) -> MadeItem | FailedItem:
@@ -79,7 +82,7 @@ class Pictures:
             request_id = f"{call.request_id[:120]}-{index}"
             async with room:
                 try:
-                    return made_item(index, await self._made(call, request_id, wanted))
+                    return made_item(index, await self._made(call, request_id, wanted, part_of(key, index)))
                 except GenerationError as error:
                     return failed_item(index, of_error(error), request_id)
                 except Problem as problem:
@@ -99,7 +102,7 @@ class Pictures:
             )
         )
 
-    async def _made(self, call: Call, request_id: str, wanted: PictureRequest, key: str = "") -> PictureAnswer:
+    async def _made(self, call: Call, request_id: str, wanted: PictureRequest, key: str) -> PictureAnswer:
         order = Order(wanted.prompt, wanted.model_meant, wanted.fields(), idempotency_key=key)
         made = await self._generating.generate(call.caller, request_id, order)
         return picture_answer(made, self._links.sign(made.pictures[0].path, made.pictures[0].sha256), wanted.unknown())

@@ -7,6 +7,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from imagegate.client.result import Attempt
+from imagegate.edge.openai.schema import RENAMED
 from imagegate.edge.problem import Problem
 from imagegate.runtime.errors import Reason, Violation
 
@@ -20,8 +21,7 @@ CODES = {
 }
 # The parameter that is to blame, where no field is named.
 BLAMED = {str(Reason.MODEL_NOT_FOUND): "model", str(Reason.CONTENT_REJECTED): "prompt"}
-# Fields of GenerateRequest that have another name here. Where they stand does not matter: there is one of each.
-PARAMETERS = {"count": "n", "width": "size", "height": "size", "format": "output_format", "task": "image"}
+PARAMETERS = {**RENAMED, "task": "image"}
 # What the block of our own tells beside the error.
 OURS = ("reason", "request_id", "attempts", "retry_after", "images")
 

@@ -1,7 +1,6 @@
 """`POST /v1/images/generations` and `POST /v1/images/edits`."""
 
 import asyncio
-import re
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
@@ -9,6 +8,7 @@ from aiohttp import web
 from imagegate.edge.body import MULTIPART, Body
 from imagegate.edge.endpoint import IDEMPOTENT, KIB, MIB, Call, Endpoint
 from imagegate.edge.generating import Generating, Made
+from imagegate.edge.idempotency import key_in
 from imagegate.edge.links import Links
 from imagegate.edge.openai import answer, order, stream
 from imagegate.edge.openai.answer import Answer
@@ -24,8 +24,6 @@ from imagegate.runtime.validation import MAX_INPUT_BYTES
 # A prompt and a negative one of 32,000 characters each, of up to four bytes.
 GENERATION_BYTES = 256 * KIB
 EDIT_BYTES = MAX_INPUT_BYTES + MIB
-IDEMPOTENCY_KEY = "Idempotency-Key"
-LEGAL_KEY = re.compile(r"[\x21-\x7e]{0,255}")
 
 
 class Images:
@@ -73,13 +71,15 @@ class Images:
     async def generate(self, call: Call) -> web.StreamResponse:
         """Pictures from words."""
         asked = read(Generation, await Body(call.request, GENERATION_BYTES).json())
-        return await self._answered(call, "image_generation", asked, order.generation(asked, _key_of(call)))
+        return await self._answered(
+            call, "image_generation", asked, order.generation(asked, key_in(call.request.headers))
+        )
 
     async def edit(self, call: Call) -> web.StreamResponse:
         """The first picture of a form, edited."""
         wanted = edited(await Body(call.request, EDIT_BYTES).form())
         mask = None if wanted.mask is None else await self._repainted(wanted.mask)
-        ordered = order.edit(wanted.asked, wanted.images, mask, _key_of(call))
+        ordered = order.edit(wanted.asked, wanted.images, mask, key_in(call.request.headers))
         return await self._answered(call, "image_edit", wanted.asked, ordered)
 
     async def _answered(self, call: Call, kind: stream.Kind, asked: Asked, ordered: Ordered) -> web.StreamResponse:
@@ -102,10 +102,3 @@ class Images:
             raise refused([invalid(MASK, f"is {error.what}; expected a PNG with transparency")]) from None
         except NoMaskError as error:
             raise refused([invalid(MASK, str(error))]) from None
-
-
-def _key_of(call: Call) -> str:
-    key = call.request.headers.get(IDEMPOTENCY_KEY, "")
-    if not LEGAL_KEY.fullmatch(key):
-        raise refused([invalid(IDEMPOTENCY_KEY, "takes up to 255 characters of ASCII without spaces")])
-    return key

@@ -20,6 +20,8 @@ SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 AUTO = "auto"
 # So many wrong parameters are told; a body may hold thousands.
 MOST_TOLD = 32
+# Fields of GenerateRequest that have another name here. Where they stand does not matter: there is one of each.
+RENAMED = {"count": "n", "width": "size", "height": "size", "format": "output_format"}
 UNKNOWN, MISSING, WRONG_TYPE = "UNKNOWN_PARAMETER", "MISSING_REQUIRED_PARAMETER", "INVALID_TYPE"
 
 # What is wrong, in one word, and where.
@@ -147,7 +149,9 @@ def refused(wrong: Sequence[Wrong]) -> Problem:
 
 
 def unknown(name: str, known: list[str]) -> Wrong:
-    """That there is no such parameter, and which ones are nearest to it."""
+    """That there is no such parameter, and which ones are nearest to it; or what it is called here."""
+    if name in RENAMED:
+        return UNKNOWN, Violation(RENAMED[name], f"is what {name} is called here")
     told = f"is not a parameter here; the nearest are {', '.join(nearest(name, known))}"
     return UNKNOWN, Violation(clip(name, 64), told)
 

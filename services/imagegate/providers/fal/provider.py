@@ -18,6 +18,7 @@ from imagegate.providers.fal.job import Job, Status
 from imagegate.providers.fal.storage import Storage
 from imagegate.runtime.catalogue_source import CatalogueSource
 from imagegate.runtime.check import Check
+from imagegate.runtime.connecting import Network
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fetching import FETCHES_AGAIN, fetched_picture
 from imagegate.runtime.models import Catalogue, Model
@@ -58,15 +59,20 @@ def models(environ: Mapping[str, str]) -> CatalogueSource:
     return CatalogueSource(NAME, Path(__file__).with_name("models.yaml"), environ, checked)
 
 
-def create(environ: Mapping[str, str], on_secret: Callable[[str], None]) -> "FalProvider":
-    """The provider as `environ` configures it; `on_secret` hears every key before it is used.
+def create(
+    environ: Mapping[str, str], on_secret: Callable[[str], None], *, network: Network | None = None
+) -> "FalProvider":
+    """The provider as `environ` configures it; `on_secret` hears every key before it is used. Finished pictures are
+    fetched over the `network`, None for the internet.
 
     Raises SettingsError or CatalogueError.
     """
     settings = FalSettings.read(environ)
     key = Secret("FAL_KEY", environ, on_secret)
     origins = (settings.queue_url, settings.rest_url, settings.cdn_url)
-    client = UpstreamClient(origins, lambda: {"Authorization": f"Key {key.value()}"})
+    client = UpstreamClient(
+        origins, lambda: {"Authorization": f"Key {key.value()}"}, network=network or Network.of(environ)
+    )
     return FalProvider(
         models=models(environ),
         client=client,

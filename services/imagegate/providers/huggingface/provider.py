@@ -21,13 +21,14 @@ from imagegate.providers.huggingface.shapes.hf_inference import NAME as HF_INFER
 from imagegate.runtime.answer import Answer
 from imagegate.runtime.catalogue_source import CatalogueSource
 from imagegate.runtime.check import Check
+from imagegate.runtime.connecting import Network
 from imagegate.runtime.errors import Failure, Reason
 from imagegate.runtime.fetching import fetched_picture
 from imagegate.runtime.models import Catalogue, Model
 from imagegate.runtime.models_file import CatalogueError
 from imagegate.runtime.order import Delivery, Order, Picture, one_by_one
 from imagegate.runtime.settings import BaseUrl, EnvironmentSettings, ProviderSettings, Secret
-from imagegate.runtime.upstream import UpstreamClient
+from imagegate.runtime.upstream import INTERNET, UpstreamClient
 from imagegate.v1 import generation_pb2
 
 NAME = "huggingface"
@@ -55,7 +56,9 @@ class _Record:
 
 
 class HuggingFaceProvider:
-    """Hugging Face's router and endpoints. `clock` gives seconds and only decides when the Hub is asked again."""
+    """Hugging Face's router and endpoints. `clock` gives seconds and only decides when the Hub is asked again; finished
+    pictures are fetched over the `network`.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class HuggingFaceProvider:
         *,
         switched_off: str = "",
         clock: Callable[[], float] = monotonic,
+        network: Network = INTERNET,
     ) -> None:
         self._models = models
         self.concurrency = CONCURRENCY
@@ -74,7 +78,7 @@ class HuggingFaceProvider:
         self._key = key
         self._switched_off = switched_off
         trusted = (settings.base_url, settings.hub_url, *(each.url for each in self._endpoints.values()))
-        self._client = UpstreamClient(trusted, self._authorization)
+        self._client = UpstreamClient(trusted, self._authorization, network=network)
         self._hub = Hub(self._client, settings.hub_url.rstrip("/"), clock)
         self._account = Account(self._client, settings.hub_url.rstrip("/"), key, clock)
 
@@ -246,7 +250,11 @@ def models(environ: Mapping[str, str]) -> CatalogueSource:
 
 
 def create(
-    environ: Mapping[str, str], on_secret: Callable[[str], None], *, clock: Callable[[], float] = monotonic
+    environ: Mapping[str, str],
+    on_secret: Callable[[str], None],
+    *,
+    clock: Callable[[], float] = monotonic,
+    network: Network | None = None,
 ) -> HuggingFaceProvider:
     """The provider as the environment configures it; `on_secret` hears the key.
 
@@ -259,6 +267,7 @@ def create(
         models(environ),
         switched_off="" if enabled else f"switched off by IMAGEGATE_{NAME.upper()}_ENABLED=false",
         clock=clock,
+        network=network or Network.of(environ),
     )
 
 

@@ -1,14 +1,23 @@
 """`breaker …` against a scripted admin port on a real socket."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from imagegate.v1 import router_pb2
 
 UNTIL = "until 2027-01-15 08:00:00 UTC"
 NOBODY = "127.0.0.1:1"
+
+
+@pytest.fixture(autouse=True)
+def _the_ports_own_log() -> Iterator[None]:
+    """What the admin port logs in this process is nothing that a command prints."""
+    with capture_logs():
+        yield
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,159 @@
+"""The calls of a process, together: how many there are, and what memory requests and unread answers take."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self
+
+from google.protobuf.message import DecodeError
+from grpc.aio import EOF
+
+from imagegate.runtime.errors import Dispatch, Failure, Reason, Violation, invalid_request
+from imagegate.runtime.intake import Intake
+from imagegate.runtime.reply import Reply
+from imagegate.runtime.server_limits import MIB, PREFIX, ServerLimits
+from imagegate.runtime.shape import SMALL_BYTES, has_more_fields
+from imagegate.runtime.unread import Unread
+
+# A request that is not whole by then counts as the largest that there may be, until it is. Seconds.
+QUICK_SECONDS = 0.25
+# Where we ourselves are later than that, it is not the caller who is slow.
+LATE_SECONDS = 0.05
+RETRY_SECONDS = 1.0
+
+Parse = Callable[[bytes], Any]
+
+
+class Traffic:
+    """What is under way in one process, within its `limits`: one for all of its ports."""
+
+    def __init__(self, limits: ServerLimits | None = None) -> None:
+        self.limits = limits or ServerLimits()
+        self.calls = 0
+        self.intake = Intake(self.limits.requests_mib * MIB)
+        self.unread = Unread(self.limits.answers_mib * MIB)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Within the limits that the environment says. Raises SettingsError."""
+        return cls(ServerLimits.read(environ, PREFIX))
+
+    @property
+    def in_short(self) -> Mapping[str, tuple[float, float]]:
+        """What is limited -> how much of it there is now, and may be."""
+        return {
+            "calls": (self.calls, self.limits.calls),
+            "request_bytes": (self.intake.taken, self.limits.requests_mib * MIB),
+            "answer_bytes": (self.unread.handed + self.unread.waiting, self.limits.answers_mib * MIB),
+        }
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """One call, until the block is left. Raises Failure(BUSY) where there are too many."""
+        if self.calls >= self.limits.calls:
+            raise _no_room(f"{self.limits.calls:,} calls are under way here, which is as many as there may be")
+        self.calls += 1
+        try:
+            yield
+        finally:
+            self.calls -= 1
+
+    def reply(self, context: Any, serializer: Callable[[Any], bytes] | None) -> Reply:
+        """What the call sends. It is counted until gRPC is done with it."""
+        reply = Reply(context, self.unread, serializer)
+        context.add_done_callback(lambda _: self._done(context, reply))
+        return reply
+
+    @asynccontextmanager
+    async def request(self, context: Any, parse: Parse) -> AsyncIterator[Any]:
+        """The message of a call, which takes room until the block is left.
+
+        Raises Failure: BUSY where there is no room, TIMEOUT where it does not come, INVALID_REQUEST where it is none.
+        """
+        if self.unread.is_behind(context.peer()):
+            raise _no_room("answers wait on this connection to be read", "read answers as they come")
+        message = await self._read(context)
+        size = len(message)
+        if not self.intake.take(size):
+            raise _no_room(f"the requests under way leave no room for one of {size:,} bytes")
+        try:
+            request = self._parsed(message, parse)
+            del message
+            yield request
+        finally:
+            self.intake.give_back(size)
+
+    async def _read(self, context: Any) -> bytes:
+        slow = _Slow(self.intake, self.limits.request_bytes)
+        try:
+            async with asyncio.timeout(self.limits.request_seconds) as patience:
+                with slow.watched(patience):
+                    message = await context.read()
+        except TimeoutError as error:
+            if slow.is_refused:
+                raise _no_room("the requests that are coming in leave no room for this one") from error
+            told = f"the request was not whole within {self.limits.request_seconds:g} s"
+            raise Failure(Reason.TIMEOUT, told, dispatch=Dispatch.NOT_SENT) from error
+        if message is EOF:
+            raise invalid_request([Violation("", "there is no message in this call")])
+        return bytes(message)
+
+    def _parsed(self, message: bytes, parse: Parse) -> Any:
+        kind = getattr(parse, "__self__", None)  # of the generated classes' FromString
+        most = self.limits.request_fields
+        if len(message) > SMALL_BYTES and kind is not None and has_more_fields(message, kind.DESCRIPTOR, most):
+            raise invalid_request([Violation("", f"holds more than {most:,} values")])
+        try:
+            return parse(message)
+        except DecodeError:
+            told = "is no message of the kind that this method takes, or is nested too deeply"
+            raise invalid_request([Violation("", told)]) from None
+
+    def _done(self, context: Any, reply: Reply) -> None:
+        """gRPC keeps what was left behind for as long as the call might go on for its caller."""
+        if not reply.is_left_behind:
+            reply.end()
+            return
+        seconds = context.time_remaining()
+        longest = self.limits.age_seconds + self.limits.age_grace_seconds  # then the connection ends
+        asyncio.get_running_loop().call_later(longest if seconds is None else min(seconds, longest), reply.end)
+
+
+class _Slow:
+    """A request on its way in. Nobody knows its size before it is whole: where that takes long it takes the room of the
+    largest one meanwhile, or is refused.
+    """
+
+    def __init__(self, intake: Intake, most: int) -> None:
+        self._intake = intake
+        self._most = most
+        self._taken = 0
+        self._loop = asyncio.get_running_loop()
+        self.is_refused = False
+
+    @contextmanager
+    def watched(self, patience: asyncio.Timeout) -> Iterator[None]:
+        """It is read within this block, which `patience` ends where there is no room for it."""
+        self._look_later(patience)
+        try:
+            yield
+        finally:
+            self._timer.cancel()
+            self._intake.give_back(self._taken)
+
+    def _look_later(self, patience: asyncio.Timeout) -> None:
+        due = self._loop.time() + QUICK_SECONDS
+        self._timer = self._loop.call_at(due, self._look, due, patience)
+
+    def _look(self, due: float, patience: asyncio.Timeout) -> None:
+        if self._loop.time() > due + LATE_SECONDS:
+            self._look_later(patience)
+        elif self._intake.take(self._most):
+            self._taken = self._most
+        else:
+            self.is_refused = True
+            patience.reschedule(self._loop.time())
+
+
+def _no_room(why: str, remedy: str = "") -> Failure:
+    return Failure(Reason.BUSY, why, remedy=remedy, retry_after=RETRY_SECONDS, dispatch=Dispatch.NOT_SENT)
