@@ -36,6 +36,7 @@ from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.outbox import Bounds
 from imagegate.runtime.pricing import price
 from imagegate.runtime.provider import Provider, model_called, why_off
+from imagegate.runtime.reply import until_room
 from imagegate.runtime.stream_event import completed
 from imagegate.runtime.streaming import Context as StreamContext
 from imagegate.runtime.streaming import Tell, stream
@@ -211,6 +212,7 @@ class GenerationFace:
         try:
             async with asyncio.timeout(order.deadline.remaining()) as timer, self._limits.slot(patience, tell_place):
                 has_slot = True
+                await until_room(context)
                 delivery = await self._provider.generate(order)
         except TimeoutError as error:
             if not timer.expired():
