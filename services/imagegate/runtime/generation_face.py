@@ -41,6 +41,7 @@ from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.outbox import Bounds
 from imagegate.runtime.pricing import price
 from imagegate.runtime.provider import Provider, model_called, why_off
+from imagegate.runtime.reply import until_room
 from imagegate.runtime.stream_event import completed
 from imagegate.runtime.streaming import Context as StreamContext
 from imagegate.runtime.streaming import Tell, stream
@@ -220,6 +221,7 @@ class GenerationFace:
             async with asyncio.timeout(order.deadline.remaining()) as timer, slot:
                 has_slot = True
                 _tell_waited(context, monotonic() - began)
+                await until_room(context)
                 delivery = await self._provider.generate(order)
         except TimeoutError as error:
             if not timer.expired():

@@ -40,8 +40,10 @@ log = structlog.get_logger()
 OURS = "imagegate."
 # A method whose name begins so tells what changes until the caller leaves: it has no end that it could be late for.
 WATCH = "Watch"
-# Seconds for an error to leave. On a stream it waits behind what the caller has not read; gRPC keeps it for then.
+# Seconds for an error to leave: where it waits behind what the caller has not read, gRPC keeps it for then; otherwise
+# whoever is busy gets it late.
 LEAVING_SECONDS = 1.0
+LEAVING_LATE_SECONDS = 10.0
 # A line of the audit log repeats what was asked of the admin port, if it is no longer than what makes sense there.
 MAX_AUDITED_BYTES = 2048
 
@@ -250,7 +252,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._ended(call, getattr(context.code(), "name", "UNKNOWN"))
             raise
         except Failure as error:
-            failure = error
+            # Its frames hold what was made; with the failure in one of them they would stay until they are collected.
+            failure = error.with_traceback(None)
         except Exception as error:
             if isinstance(error, NotImplementedError) and context.code() is grpc.StatusCode.UNIMPLEMENTED:
                 # A service's generated base says so of what is in the contract and is not offered.
@@ -279,7 +282,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         rich = rpc_status.to_status(status)
         metadata = (*rich.trailing_metadata, (REASON_KEY, str(failure.reason)), (REQUEST_ID_KEY, call.request_id))
         try:
-            async with asyncio.timeout(LEAVING_SECONDS):
+            async with asyncio.timeout(LEAVING_SECONDS if _is_unread(call) else LEAVING_LATE_SECONDS):
                 await call.context.abort(rich.code, rich.details, metadata)
         except grpc.aio.AbortError:
             self._ended(call, code_pb2.Code.Name(status.code))
@@ -315,6 +318,11 @@ def _begin(method: str, context: Any) -> _Call:
 
 async def _nothing(_call: _Call) -> None:
     """What is done where whether it may be is all that matters."""
+
+
+def _is_unread(call: _Call) -> bool:
+    """Whether something lies before what is sent now."""
+    return isinstance(call.context, Reply) and call.context.is_unread
 
 
 def _in_short(request: Message | None) -> str:

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from imagegate.runtime.errors import Failure, Reason
-from imagegate.runtime.unread import Holding, Unread
+from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.unread import STALLED_SECONDS, Holding, Unread
 
 # google.rpc.Code, as gRPC says that something is used up.
 RESOURCE_EXHAUSTED = 8
+# After so many seconds it makes sense to come back.
+RETRY_SECONDS = 1.0
 
 
 class Reply:
@@ -30,6 +32,11 @@ class Reply:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether gRPC was handed something that the caller has not taken yet."""
+        return self._holding.handed > 0
 
     def keep(self, size: int) -> None:
         """So many bytes are meant for the caller by now, the write under way included."""
@@ -58,6 +65,17 @@ class Reply:
             self._patience = None
         self._unread.taken(self._holding, len(data))
         self.keep(self._kept - len(data))
+
+    async def room(self) -> None:
+        """Wait while answers on this connection wait for their turn, before another one is made. Raises Failure(BUSY)
+        where that lasts.
+        """
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await self._in_turn(0)
+        except TimeoutError:
+            self._unread.leave(self._holding)
+            raise no_room("answers wait on this connection to be read", "read answers as they come") from None
 
     def end(self) -> None:
         """The call is over, and nothing of it is left, or nothing that could be known of any more."""
@@ -91,6 +109,17 @@ def keeper(context: Any) -> Callable[[int], None]:
     return context.keep if isinstance(context, Reply) else _nobody
 
 
+async def until_room(context: Any) -> None:
+    """Wait until the caller has read enough of what there is for it. Raises Failure(BUSY) where that lasts."""
+    if isinstance(context, Reply):
+        await context.room()
+
+
+def no_room(why: str, remedy: str = "") -> Failure:
+    """Who finds no room here; nothing was begun."""
+    return Failure(Reason.BUSY, why, remedy=remedy, retry_after=RETRY_SECONDS, dispatch=Dispatch.NOT_SENT)
+
+
 def _nobody(_size: int) -> None:
     """Nobody counts."""
 
@@ -100,6 +129,6 @@ def _gave_way() -> Failure:
         Reason.CANCELLED,
         "the answers on this connection are not read, and there is no more room to keep them",
         remedy="read answers as they come",
-        retry_after=1.0,
+        retry_after=RETRY_SECONDS,
         code=RESOURCE_EXHAUSTED,
     )

@@ -20,6 +20,8 @@ class ServerLimits(EnvironmentSettings):
     streams: int = Field(default=1024, ge=1, le=100_000, alias="STREAMS")
     # Of all connections together, health and reflection apart.
     calls: int = Field(default=2000, ge=1, le=100_000, alias="CALLS")
+    # That gRPC keeps until they are looked at, which takes a moment each; of more it cancels some, whoever's they are.
+    pending: int = Field(default=20_000, ge=1, le=1_000_000, alias="PENDING")
 
     request_mib: int = Field(default=32, ge=1, le=64, alias="REQUEST_MIB")
     request_seconds: float = Field(default=30, gt=0, le=3600, alias="REQUEST_SECONDS")
@@ -61,6 +63,8 @@ class ServerLimits(EnvironmentSettings):
             ("grpc.so_reuseport", 0),
             ("grpc.max_allowed_incoming_connections", self.connections),
             ("grpc.max_concurrent_streams", self.streams),
+            ("grpc.server.max_pending_requests", self.pending),
+            ("grpc.server.max_pending_requests_hard_limit", self.pending),
             # Between the two gRPC would refuse at random.
             ("grpc.max_metadata_size", self.metadata_bytes),
             ("grpc.absolute_max_metadata_size", self.metadata_bytes),

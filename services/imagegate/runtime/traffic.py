@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from time import monotonic
 from typing import Any, Self
 
 from google.protobuf.message import DecodeError
@@ -10,7 +11,7 @@ from grpc.aio import EOF
 
 from imagegate.runtime.errors import Dispatch, Failure, Reason, Violation, invalid_request
 from imagegate.runtime.intake import Intake
-from imagegate.runtime.reply import Reply
+from imagegate.runtime.reply import Reply, no_room
 from imagegate.runtime.server_limits import MIB, PREFIX, ServerLimits
 from imagegate.runtime.shape import SMALL_BYTES, has_more_fields
 from imagegate.runtime.unread import Unread
@@ -19,7 +20,6 @@ from imagegate.runtime.unread import Unread
 QUICK_SECONDS = 0.25
 # Where we ourselves are later than that, it is not the caller who is slow.
 LATE_SECONDS = 0.05
-RETRY_SECONDS = 1.0
 
 Parse = Callable[[bytes], Any]
 
@@ -31,7 +31,7 @@ class Traffic:
         self.limits = limits or ServerLimits()
         self.calls = 0
         self.intake = Intake(self.limits.requests_mib * MIB)
-        self.unread = Unread(self.limits.answers_mib * MIB)
+        self.unread = Unread(self.limits.answers_mib * MIB, monotonic)
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -51,7 +51,7 @@ class Traffic:
     def call(self) -> Iterator[None]:
         """One call, until the block is left. Raises Failure(BUSY) where there are too many."""
         if self.calls >= self.limits.calls:
-            raise _no_room(f"{self.limits.calls:,} calls are under way here, which is as many as there may be")
+            raise no_room(f"{self.limits.calls:,} calls are under way here, which is as many as there may be")
         self.calls += 1
         try:
             yield
@@ -70,12 +70,12 @@ class Traffic:
 
         Raises Failure: BUSY where there is no room, TIMEOUT where it does not come, INVALID_REQUEST where it is none.
         """
-        if self.unread.is_behind(context.peer()):
-            raise _no_room("answers wait on this connection to be read", "read answers as they come")
+        if self.unread.is_stalled(context.peer()):
+            raise no_room("answers wait on this connection to be read", "read answers as they come")
         message = await self._read(context)
         size = len(message)
         if not self.intake.take(size):
-            raise _no_room(f"the requests under way leave no room for one of {size:,} bytes")
+            raise no_room(f"the requests under way leave no room for one of {size:,} bytes")
         try:
             request = self._parsed(message, parse)
             del message
@@ -91,7 +91,7 @@ class Traffic:
                     message = await context.read()
         except TimeoutError as error:
             if slow.is_refused:
-                raise _no_room("the requests that are coming in leave no room for this one") from error
+                raise no_room("the requests that are coming in leave no room for this one") from error
             told = f"the request was not whole within {self.limits.request_seconds:g} s"
             raise Failure(Reason.TIMEOUT, told, dispatch=Dispatch.NOT_SENT) from error
         if message is EOF:
@@ -153,7 +153,3 @@ class _Slow:
         else:
             self.is_refused = True
             patience.reschedule(self._loop.time())
-
-
-def _no_room(why: str, remedy: str = "") -> Failure:
-    return Failure(Reason.BUSY, why, remedy=remedy, retry_after=RETRY_SECONDS, dispatch=Dispatch.NOT_SENT)

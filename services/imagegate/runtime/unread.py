@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 # What is handed to gRPC is held twice.
 HANDED_SHARE = 2
+# On a connection where nothing was read for so long nobody reads. Seconds.
+STALLED_SECONDS = 5.0
 
 
 def _nothing() -> None:
@@ -42,13 +44,16 @@ class _Connection:
     in_line: dict[Holding, None] = field(default_factory=dict)
     handed: int = 0
     waiting: int = 0
+    # When something was read, or nothing was left unread.
+    moved_at: float = 0.0
 
 
 class Unread:
-    """Room for `room` bytes of answers that are not read yet."""
+    """Room for `room` bytes of answers that are not read yet. `clock` is monotonic, in seconds."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, clock: Callable[[], float]) -> None:
         self._room = room
+        self._clock = clock
         self._connections: dict[str, _Connection] = {}
         self._in_line = 0
         self.handed = 0
@@ -57,14 +62,14 @@ class Unread:
     def __repr__(self) -> str:
         return f"<Unread {self.waiting:,} bytes waiting, {self.handed:,} handed over, {self._in_line} in line>"
 
-    def is_behind(self, connection: str) -> bool:
-        """Whether answers wait on this connection because those before them are not read."""
+    def is_stalled(self, connection: str) -> bool:
+        """Whether answers wait on this connection, and nothing of those before them is read."""
         found = self._connections.get(connection)
-        return found is not None and bool(found.in_line)
+        return found is not None and bool(found.in_line) and self._does_not_read(found)
 
     def keep(self, holding: Holding, waiting: int) -> None:
         """So many bytes of this call wait now. Where that is too much, somebody gives way: of the connection that
-        leaves most unread, the youngest call. It may be this one.
+        leaves most unread, those first that do not read at all, the youngest call. It may be this one.
         """
         connection = self._of(holding)
         connection.holdings[holding] = None
@@ -73,7 +78,10 @@ class Unread:
             self._lose(loser)
 
     def in_turn(self, holding: Holding, size: int) -> bool:
-        """Hand over `size` of the bytes that wait, if it is their turn; otherwise `go` is called once they are."""
+        """Hand over `size` of the bytes that wait, if it is their turn; otherwise `go` is called once they are.
+
+        With 0 bytes it only tells when it would be the turn of whatever comes next.
+        """
         connection = self._of(holding)
         if connection.in_line or not self._fits(connection, size):
             holding.wanted = size
@@ -88,9 +96,16 @@ class Unread:
         connection = self._of(holding)
         holding.handed -= size
         connection.handed -= size
+        connection.moved_at = self._clock()
         self.handed -= size
         self._tidy(connection, holding)
         self._next()
+
+    def leave(self, holding: Holding) -> None:
+        """It does not wait for its turn any more."""
+        connection = self._of(holding)
+        self._leave_line(connection, holding)
+        self._tidy(connection, holding)
 
     def end(self, holding: Holding) -> None:
         """Nothing is left of the call."""
@@ -108,6 +123,8 @@ class Unread:
 
     def _hand(self, connection: _Connection, holding: Holding, size: int) -> None:
         self._count(connection, holding, -size)
+        if not connection.handed:
+            connection.moved_at = self._clock()
         holding.handed += size
         connection.handed += size
         self.handed += size
@@ -123,12 +140,19 @@ class Unread:
                 first.go()
 
     def _loser(self) -> Holding | None:
-        """The youngest call with something that waits, of the connection that leaves most unread."""
+        """The youngest call with something that waits, of the worst connection."""
+
+        def badness(each: _Connection) -> tuple[bool, int]:
+            return self._does_not_read(each), each.waiting + each.handed
+
         candidates = [each for each in self._connections.values() if each.waiting]
         if not candidates:
             return None
-        worst = max(candidates, key=lambda each: each.waiting + each.handed)
+        worst = max(candidates, key=badness)
         return next(each for each in reversed(worst.holdings) if each.waiting)
+
+    def _does_not_read(self, connection: _Connection) -> bool:
+        return connection.handed > 0 and self._clock() - connection.moved_at > STALLED_SECONDS
 
     def _lose(self, holding: Holding) -> None:
         connection = self._of(holding)
