@@ -29,8 +29,9 @@ class ServerLimits(EnvironmentSettings):
     request_fields: int = Field(default=10_000, ge=100, le=1_000_000, alias="REQUEST_FIELDS")
     # Of all requests under way together.
     requests_mib: int = Field(default=96, ge=1, le=16_384, alias="REQUESTS_MIB")
-    # Of all answers together that wait to be read. The largest has 64 MiB.
-    answers_mib: int = Field(default=160, ge=64, le=16_384, alias="ANSWERS_MIB")
+    # Of all answers together that wait to be read; the process takes about three times as much for them. The largest
+    # has 64 MiB.
+    answers_mib: int = Field(default=64, ge=64, le=16_384, alias="ANSWERS_MIB")
     metadata_bytes: int = Field(default=8192, ge=2048, le=65_536, alias="METADATA_BYTES")
 
     # Until TLS is agreed on and HTTP/2 has begun.

@@ -140,12 +140,12 @@ class Unread:
                 first.go()
 
     def _loser(self) -> Holding | None:
-        """The youngest call with something that waits, of the worst connection."""
+        """The youngest call with something that waits, of the worst connection; none where its turn has come."""
 
         def badness(each: _Connection) -> tuple[bool, int]:
             return self._does_not_read(each), each.waiting + each.handed
 
-        candidates = [each for each in self._connections.values() if each.waiting]
+        candidates = [each for each in self._connections.values() if each.waiting and each.handed]
         if not candidates:
             return None
         worst = max(candidates, key=badness)

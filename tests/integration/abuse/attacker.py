@@ -1,6 +1,6 @@
-"""`python attacker.py KIND PORT [NUMBER]`: one way to do harm, from a process of its own and with what time others leave.
+"""`python attacker.py KIND PORT NUMBER`: one way to do harm, from a process of its own.
 
-Says `ready` once it goes on, and ends when its input does.
+It says `ready` once it goes on, ends when its input does, and takes what time of the processor others leave.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from integration.abuse.wire import END_HEADERS, HEADERS, PING, RST_STREAM, Wire,
 # As many as the measurement M20 sent.
 RESETS_A_SECOND = 6500
 RESETS_A_ROUND = 100
-PINGS_A_ROUND = 1000
+PINGS_A_ROUND = 100
 CANCEL = b"\0\0\0\x08"
 
 

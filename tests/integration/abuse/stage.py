@@ -1,6 +1,7 @@
 """Our processes, an attacker beside them, and an honest caller whose time is taken."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,6 +56,12 @@ async def staged(folder: Path, **environ: str) -> AsyncIterator[System]:
     own = {"IMAGEGATE_CONFIG": str(config), "PYTHONPATH": str(HERE / "outside")}
     async with system({**own, **environ}, providers=["still"]) as running:
         yield running
+
+
+async def used(system: System, member: str = "router") -> dict[str, float]:
+    """How much of each limit is used, as the process itself tells."""
+    found = re.findall(r'^imagegate_limit_used{limit="(\w+)"} (\S+)$', await system.metrics(member), re.MULTILINE)
+    return {name: float(value) for name, value in found}
 
 
 @asynccontextmanager
