@@ -19,7 +19,7 @@ class ServerLimits(EnvironmentSettings):
     # other clients start hundreds on one and lose some of them at 128.
     streams: int = Field(default=1024, ge=1, le=100_000, alias="STREAMS")
     # Of all connections together, health and reflection apart.
-    calls: int = Field(default=2000, ge=1, le=100_000, alias="CALLS")
+    calls: int = Field(default=1000, ge=1, le=100_000, alias="CALLS")
     # That gRPC keeps until they are looked at, which takes a moment each; of more it cancels some, whoever's they are.
     pending: int = Field(default=20_000, ge=1, le=1_000_000, alias="PENDING")
 
