@@ -61,7 +61,7 @@ check: install-dev ## ruff, mypy, import-linter, no keys in any file, buf, gener
 	  { echo "generated code is out of date: run make protos"; exit 1; }; done
 
 test: install-dev ## every test that needs Python only (at most 8 minutes)
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n 3 $(PYTEST_ARGS) # they wait as much as they reckon: 3 keep 2 cores busy
 
 e2e: install-dev ## image, manifests, browser, database, Node (tests/e2e/debian.py says what it needs); writes to build/
 	@mkdir -p build
