@@ -32,8 +32,10 @@ SERVICE_CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConf
 CHANNEL_OPTIONS: ChannelOptions = (
     *MESSAGE_OPTIONS,
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
-    # One layer tries again, the router: a call that gRPC repeats in silence may be paid for twice.
-    ("grpc.enable_retries", 0),
+    # One layer tries again, the router: no policy here lets gRPC repeat what was begun, and no name's owner adds one. What
+    # it repeats by itself never left, or was never looked at: a connection that grows old would lose a call otherwise.
+    ("grpc.enable_retries", 1),
+    ("grpc.service_config_disable_resolution", 1),
     # A picture takes longer than many a proxy keeps a silent connection. Servers of ours allow a ping every 10 s.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),

@@ -75,6 +75,8 @@ class ServerLimits(EnvironmentSettings):
             ("grpc.max_connection_age_grace_ms", _ms(self.age_grace_seconds)),
             ("grpc.keepalive_time_ms", _ms(self.keepalive_seconds)),
             ("grpc.keepalive_timeout_ms", _ms(self.keepalive_timeout_seconds)),
+            # Otherwise the other side has a minute for an answer, whatever is said above.
+            ("grpc.http2.ping_timeout_ms", _ms(self.keepalive_timeout_seconds)),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.min_ping_interval_without_data_ms", _ms(self.ping_seconds)),
             ("grpc.http2.max_ping_strikes", self.ping_strikes),

@@ -60,7 +60,7 @@ async def resets(port: int, number: int) -> None:
             if not is_told and sent:
                 ready()
                 is_told = True
-        wire.close()
+        await wire.close()
         await reading
 
 

@@ -13,10 +13,12 @@ import h2.settings
 from imagegate.v1 import generation_pb2
 
 GENERATE = "/imagegate.v1.GenerationService/Generate"
+# What is kept of what nobody looks at.
+KEPT = 4096
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-# Kinds of frames, and the flag of a head that is whole.
+# Kinds of frames, and the flags of a head that is whole and of a stream that ends.
 DATA, HEADERS, RST_STREAM, PING = 0, 1, 3, 6
-END_HEADERS = 4
+END_HEADERS, END_STREAM = 4, 1
 A_FOX = generation_pb2.GenerateRequest(prompt="a fox").SerializeToString()
 
 
@@ -80,13 +82,14 @@ class Wire:
         self.events.extend(self.h2.receive_data(data))
         return True
 
-    async def until_closed(self) -> bool:
-        """Read, and look at nothing, until the other side closes; always True."""
+    async def until_closed(self) -> bytes:
+        """Read until the other side closes, and answer nothing; the last that came."""
+        last = b""
         with contextlib.suppress(ConnectionError):
-            while await self._reader.read(1 << 20):
-                pass
+            while data := await self._reader.read(1 << 20):
+                last = (last + data)[-KEPT:]
         self.is_closed = True
-        return True
+        return last
 
     async def until(self, kind: type[h2.events.Event]) -> h2.events.Event:
         """The first event of this kind. Raises ConnectionError where the connection is closed before."""
@@ -95,6 +98,8 @@ class Wire:
                 raise ConnectionError(f"closed without a {kind.__name__}")
         return found
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hang up."""
         self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
