@@ -32,8 +32,8 @@ SERVICE_CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConf
 CHANNEL_OPTIONS: ChannelOptions = (
     *MESSAGE_OPTIONS,
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
-    # One layer tries again, the router: no policy here lets gRPC repeat what was begun, and no name's owner adds one. What
-    # it repeats by itself never left, or was never looked at: a connection that grows old would lose a call otherwise.
+    # One layer tries again, the router: no policy here lets gRPC repeat what was begun, and none is taken from DNS.
+    # What it repeats by itself never left, or was never looked at: a connection that grows old would lose a call else.
     ("grpc.enable_retries", 1),
     ("grpc.service_config_disable_resolution", 1),
     # A picture takes longer than many a proxy keeps a silent connection. Servers of ours allow a ping every 10 s.
