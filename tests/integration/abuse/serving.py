@@ -11,7 +11,7 @@ from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
 from imagegate.runtime.channels import CHANNEL_OPTIONS
-from imagegate.runtime.errors import Failure, from_status
+from imagegate.runtime.errors import Failure, Reason, from_status
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Service, serving
@@ -29,7 +29,9 @@ SERVICE = "imagegate.v1.GenerationService"
 
 @dataclass(slots=True)
 class Served(generation_pb2_grpc.GenerationServiceServicer):
-    """What answers, and where. Whoever asks for `wait` waits for `go_on`; `more` is said to everybody."""
+    """What answers, and where. Whoever asks for `wait` waits for `go_on`, who asks for `fail` gets that; `more` is said
+    to everybody.
+    """
 
     traffic: Traffic
     port: int = 0
@@ -48,6 +50,8 @@ class Served(generation_pb2_grpc.GenerationServiceServicer):
         self.begun += 1
         if request.prompt.startswith("wait"):
             await self.go_on.wait()
+        if request.prompt == "fail":
+            raise Failure(Reason.OVERLOADED, "as asked")
         return Response(provider=str(len(request.prompt)), warnings=[self.more] if self.more else [])
 
     @asynccontextmanager
