@@ -485,6 +485,7 @@ async def test_http_beside_it() -> None:
             assert answer.content_type == "text/plain"
     assert f'imagegate_requests_total{{code="OK",method="{SERVICE}/Generate"}} 1.0' in text
     assert "imagegate_build_info{" in text
+    assert re.search(r"^imagegate_tasks [1-9]", text, re.MULTILINE)
 
 
 # ── Logs: configured for a whole process, so in one of its own ───────────────────────────────────

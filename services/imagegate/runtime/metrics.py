@@ -3,6 +3,7 @@
 A registry is made per process and passed in; nothing registers itself globally.
 """
 
+import asyncio
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -77,8 +78,13 @@ class ProcessMetrics:
             "imagegate_limit_used", "How much of a limit on callers is used now.", ["limit"], registry=registry
         )
         self._limits = Gauge("imagegate_limit", "Limits on callers, in number and bytes.", ["limit"], registry=registry)
+        self._tasks = Gauge("imagegate_tasks", "Tasks of the event loop that have not ended.", registry=registry)
         build = Gauge("imagegate_build_info", "The version that runs.", ["version"], registry=registry)
         build.labels(version("imagegate")).set(1)
+
+    def watch_tasks(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Show whenever somebody looks how many tasks the loop has."""
+        self._tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
 
     def watch_tls(self, side: str, files: TlsState) -> None:
         """Show whenever somebody looks whether certificates are those of their files, and when ours expires; `side` is

@@ -70,6 +70,7 @@ async def serving(
         log.warning("in_the_clear", bind=settings.bind, remedy="IMAGEGATE_TLS_CERT_FILE, or a mesh that encrypts")
     traffic = traffic or Traffic()
     metrics.watch_traffic(traffic)
+    metrics.watch_tasks(asyncio.get_running_loop())
     interceptor = CallInterceptor(metrics, redactor, default_timeout, guard, traffic)
     server = grpc.aio.server(interceptors=[interceptor], options=traffic.limits.options())
     for service in services:
