@@ -9,7 +9,7 @@ PROTOS := $(wildcard protos/imagegate/v1/*.proto)
 SERVICES := $(shell grep -l '^service ' $(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev protos protos-baseline check test e2e nightly audit bench simulate observability image up demo lock clean
+.PHONY: help install install-dev protos protos-baseline check test e2e nightly audit bench bench-peers soak fairness simulate observability image up demo lock lock-peers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -76,9 +76,33 @@ audit: install-dev ## known vulnerabilities of what the lock files name (asks th
 	  { echo "the audit could not be done: pip-audit cannot be installed" >&2; exit 2; }
 	@PYTHONPATH=tests $(BIN)/python -m dependency_audit build/audit/bin/pip-audit $(wildcard *.lock deploy/*.lock)
 
-bench: install-dev ## what protections cost a call, and one caller's flood another (15 minutes; figures, no assertions)
-	$(BIN)/python tests/bench/protections.py
-	$(BIN)/python tests/bench/fairness.py
+bench: install-dev ## imagegate beside a bare pass-through and, after `make bench-peers`, LiteLLM and Portkey; 20 minutes; ARGS="--help"
+	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+bench-peers: install-dev ## install what `make bench` compares us with into build/peers: LiteLLM's proxy, Portkey's gateway (needs npm)
+	@$(MAKE) -sk build/peers/litellm/.installed build/peers/portkey/.installed; code=$$?; \
+	PYTHONPATH=tests $(BIN)/python -m bench.peers; exit $$code
+
+# The stamp is written last: what is only half installed counts as absent.
+build/peers/litellm/.installed: tests/bench/peers/litellm.lock
+	@echo "LiteLLM's proxy: installing what $< names into $(@D) (600 MB)"
+	@rm -rf $(@D)
+	@{ $(if $(UV),uv venv -q --python $(PYTHON) $(@D) && VIRTUAL_ENV=$(@D) uv pip install -q --compile-bytecode --require-hashes -r $<,$(PYTHON) -m venv $(@D) && $(@D)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<); } || \
+	  { echo "LiteLLM's proxy could not be installed; make bench will tell it as absent" >&2; exit 1; }
+	@touch $@
+
+build/peers/portkey/.installed: tests/bench/peers/package-lock.json tests/bench/peers/package.json
+	@echo "Portkey's gateway: installing what $< names into $(@D) (25 MB)"
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	@{ node --version && npm ci --prefix $(@D) --loglevel=error --ignore-scripts --no-audit --no-fund; } >/dev/null || \
+	  { echo "Portkey's gateway could not be installed; make bench will tell it as absent" >&2; exit 1; }
+	@touch $@
+
+soak: install-dev ## 30,000 pictures, many given up or out of time, and what is left of them: memory, files, tasks; 10 minutes
+	PYTHONPATH=tests $(BIN)/python -m bench.soak $(ARGS)
+
+fairness: install-dev ## what one caller's flood costs the others; 10 minutes
+	PYTHONPATH=tests $(BIN)/python -m bench.fairness
 
 simulate: install-dev ## our routing policy and two others under every fault, as a table; ARGS="--help" for more
 	PYTHONPATH=tests $(BIN)/python -m simulation $(ARGS)
@@ -100,6 +124,13 @@ lock: ## renew the lock files (needs uv)
 	  --upgrade -o requirements.lock pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	  -c requirements.lock --group dev -o requirements-dev.lock pyproject.toml
+
+lock-peers: ## renew what `make bench-peers` installs (needs uv and npm); new versions make new figures
+	echo 'litellm[proxy]' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --upgrade -o tests/bench/peers/litellm.lock -
+	rm -f tests/bench/peers/package-lock.json
+	npm install --prefix tests/bench/peers --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved \
+	  --save-exact --no-audit --no-fund @portkey-ai/gateway@latest
 
 clean: ## remove everything that was generated outside the repository
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,6 +1,6 @@
 """What one caller's flood costs others: the p99 of quiet ones beside a caller who asks 100 times as often, and alone.
 
-`make bench`. A router and a provider of 1, 4 and 16 slots on real sockets of this process, all callers of weight 1.
+`make fairness`. A router and a provider of 1, 4 and 16 slots on real sockets of this process, all callers of weight 1.
 Pictures take a random time, the same for the same request in every round; rounds with and without the flood alternate.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 import structlog
@@ -36,7 +37,8 @@ ROUNDS = 3
 QUIET_PER_ROUND = 50
 FLOOD_PATIENCE_SECONDS = 10.0
 
-Stub = "generation_pb2_grpc.GenerationServiceAsyncStub"
+if TYPE_CHECKING:  # of the generated code's types only
+    Stub: TypeAlias = generation_pb2_grpc.GenerationServiceAsyncStub
 
 
 @dataclass(slots=True)
@@ -97,13 +99,13 @@ async def a_router(slots: int, most: int | None) -> AsyncIterator[str]:
         serving_router({"a": served.target}, {"default": ["a/model"]}, callers=callers) as router,
     ):
         # Pictures take a tenth of what they take: whatever holds up this process for a second looks like a hang.
-        watching = Override(Mode.OBSERVE_ONLY, "a benchmark", "make bench", math.inf)
+        watching = Override(Mode.OBSERVE_ONLY, "a benchmark", "make fairness", math.inf)
         for scope in (("a", ""), ("a", "model")):
             router.router.admission.decide(scope, watching, router.router.clock())
         yield router.target
 
 
-async def ask(stub: Stub, caller: str, seed: int, timeout: float) -> float:
+async def ask(stub: "Stub", caller: str, seed: int, timeout: float) -> float:
     """The seconds that one request took. Raises AioRpcError."""
     began = perf_counter()
     request = generation_pb2.GenerateRequest(prompt="x", seed=seed)
@@ -111,7 +113,7 @@ async def ask(stub: Stub, caller: str, seed: int, timeout: float) -> float:
     return perf_counter() - began
 
 
-async def quiet(stub: Stub, seed: int) -> list[float]:
+async def quiet(stub: "Stub", seed: int) -> list[float]:
     """The seconds of each of a round's quiet requests, which come at random, and the same for the same `seed`."""
     rng, calls = chance(seed), []
     for number in range(QUIET_PER_ROUND):
@@ -124,7 +126,7 @@ async def flood(target: str, outcomes: list[bool]) -> None:
     """Ask 100 times as often as each of them until cancelled; `outcomes` hears whether each was delivered."""
     rng, calls, number = chance(0), set[asyncio.Task[None]](), 0
 
-    async def one(stub: Stub, seed: int) -> None:
+    async def one(stub: "Stub", seed: int) -> None:
         try:
             await ask(stub, "flood", seed, FLOOD_PATIENCE_SECONDS)
         except grpc.aio.AioRpcError:

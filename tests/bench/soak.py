@@ -1,0 +1,199 @@
+"""`make soak`: thousands of pictures, some given up by their callers and some out of time, and what is left of them."""
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import linear_regression, median
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import aiohttp
+import grpc
+import uvloop
+
+from bench import chart
+from bench.about import about
+from bench.cells import BIG, IMAGEGATE
+from bench.passthrough import METHOD
+from bench.pictures import SAMPLES
+from bench.processes import Running, open_files, usage
+from bench.systems import HAPPY, System, ours, upstream
+from imagegate.runtime import malloc
+from imagegate.runtime.channels import MESSAGE_OPTIONS
+
+MIB = 1024 * 1024
+SAMPLE = BIG
+CALLERS = 16
+TIMEOUT_SECONDS = 60.0
+# Of all calls: given up by their callers while they are under way, and given less time than a picture takes.
+CANCELLED, LATE = 0.3, 0.1
+# A picture takes some tens of milliseconds here.
+CANCELLED_AFTER_SECONDS = (0.0, 0.04)
+LATE_SECONDS = (0.001, 0.01)
+# From here to there memory may grow by so much of what it was: before, caches and the allocator's arenas fill.
+FROM_PICTURE, TO_PICTURE, GROWTH = 2_000, 20_000, 0.05
+LOOKS = 300
+QUIET_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a process holds while nobody calls."""
+
+    files: int
+    tasks: int
+
+
+class Soak:
+    """Calls of all three kinds, by a number of callers at a time, and a look at memory now and then."""
+
+    def __init__(self, system: System, chance: random.Random, pictures: int) -> None:
+        self._ask = system.asks[HAPPY, SAMPLE]
+        self._chance = chance
+        self._pictures = pictures
+        self._processes = system.processes[HAPPY]
+        self._begun = 0
+        self.ended: Counter[str] = Counter()
+        self.memory: dict[str, list[tuple[float, float]]] = {name: [] for name in self._processes}
+
+    async def run(self) -> None:
+        """Every picture."""
+        async with grpc.aio.insecure_channel(self._ask.target, options=MESSAGE_OPTIONS) as channel:
+            call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
+            await asyncio.gather(*(self._caller(call) for _ in range(CALLERS)))
+
+    async def _caller(self, call: Any) -> None:
+        while self._begun < self._pictures:
+            self._begun += 1
+            if self._begun % max(self._pictures // LOOKS, 1) == 0:
+                self._look()
+            self.ended[await self._one(call)] += 1
+
+    async def _one(self, call: Any) -> str:
+        kind = self._chance.random()
+        if kind < LATE:
+            return await self._outcome(call(self._ask.body, timeout=self._chance.uniform(*LATE_SECONDS)))
+        calling = call(self._ask.body, timeout=TIMEOUT_SECONDS)
+        if kind < LATE + CANCELLED:
+            asyncio.get_running_loop().call_later(self._chance.uniform(*CANCELLED_AFTER_SECONDS), calling.cancel)
+        return await self._outcome(calling)
+
+    async def _outcome(self, calling: Any) -> str:
+        try:
+            answer = await calling
+        except grpc.aio.AioRpcError as error:
+            return str(error.code().name)
+        except asyncio.CancelledError:
+            if not calling.cancelled():
+                raise
+            return "CANCELLED"
+        return "OK" if len(answer) > len(SAMPLES[SAMPLE].png) else "TOO SMALL"
+
+    def _look(self) -> None:
+        for name, process in self._processes.items():
+            self.memory[name].append((self._begun, usage(process.pid).resident_bytes / MIB))
+
+
+async def left(process: Running) -> Left:
+    """What it holds now, by its own metrics and the system's."""
+    async with aiohttp.ClientSession() as session, session.get(process.metrics_url) as answer:
+        told = await answer.text()
+    tasks = re.search(r"^imagegate_tasks (\S+)$", told, re.MULTILINE)
+    if tasks is None:
+        raise RuntimeError(f"{process.name} does not tell its tasks")
+    return Left(open_files(process.pid), int(float(tasks[1])))
+
+
+async def left_at_rest(process: Running, before: Left) -> Left:
+    """What is held once calls have ended, which takes a moment; if it does not go, what is held then."""
+    held = await left(process)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(QUIET_SECONDS):
+            while held.tasks > before.tasks or held.files > before.files:
+                await asyncio.sleep(0.5)
+                held = await left(process)
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What became of one process: its memory by pictures, in MiB, and what it holds before and after."""
+
+    name: str
+    last_mib: float
+    growth: float
+    mib_per_10_000: float
+    before: Left
+    after: Left
+
+    @classmethod
+    def of(cls, name: str, memory: Sequence[tuple[float, float]], before: Left, after: Left) -> Self:
+        """The figures; the ends of a span are medians of a tenth of its looks, since the allocator breathes."""
+        span = [mib for picture, mib in memory if FROM_PICTURE <= picture <= TO_PICTURE]
+        some = max(len(span) // 10, 1)
+        pictures, warm = zip(*(each for each in memory if each[0] >= FROM_PICTURE), strict=True)
+        slope = linear_regression(pictures, warm).slope * 10_000
+        return cls(name, memory[-1][1], median(span[-some:]) / median(span[:some]) - 1, slope, before, after)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.last_mib:.0f} MiB, {self.growth:+.1%} from picture {FROM_PICTURE:,} to "
+            f"{TO_PICTURE:,} (at most {GROWTH:+.0%}), {self.mib_per_10_000:+.2f} MiB per 10,000; files "
+            f"{self.before.files} → {self.after.files}, tasks {self.before.tasks} → {self.after.tasks}"
+        )
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it grows, or holds more than before."""
+        holds_more = self.after.files > self.before.files or self.after.tasks > self.before.tasks
+        return self.growth > GROWTH or holds_more
+
+
+async def soak(asked: argparse.Namespace) -> int:
+    """Run it, print and keep the figures; 1 where something is left behind, failed or goes on growing."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="imagegate-soak-")))
+        behind = await stack.enter_async_context(upstream(folder))
+        systems = await stack.enter_async_context(ours(folder, f"http://{behind.address}", with_faults=False))
+        system = next(each for each in systems if each.name == IMAGEGATE)
+        chance = random.Random(asked.seed)  # noqa: S311 - the same calls again
+        await Soak(system, chance, pictures=CALLERS * 4).run()  # connections stay from now on
+        processes = system.processes[HAPPY]
+        before = {name: await left(process) for name, process in processes.items()}
+        soaking = Soak(system, chance, asked.pictures)
+        await soaking.run()
+        after = {name: await left_at_rest(process, before[name]) for name, process in processes.items()}
+    figures = [Figures.of(name, soaking.memory[name], before[name], after[name]) for name in processes]
+    print(f"{asked.pictures:,} pictures of {SAMPLE}, {CALLERS} callers, seed {asked.seed}: {dict(soaking.ended)}")  # noqa: T201
+    print("\n".join(map(str, figures)))  # noqa: T201
+    asked.out.mkdir(parents=True, exist_ok=True)
+    document = {"about": about(), "ended": soaking.ended, "processes": [asdict(each) for each in figures]}
+    (asked.out / "soak.json").write_text(json.dumps(document), encoding="utf-8")
+    chart.over_pictures(soaking.memory, "Resident memory", asked.out / "soak.svg")
+    is_honest = soaking.ended.keys() <= {"OK", "CANCELLED", "DEADLINE_EXCEEDED"}
+    return int(not is_honest or any(each.is_bad for each in figures))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the soak."""
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
+    parser.add_argument("--pictures", type=int, default=30_000, help="30,000; at least as many as are compared")
+    parser.add_argument("--seed", type=int, default=1, help="of which calls are given up, and when (1)")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="where figures are kept (build/bench)")
+    asked = parser.parse_args(arguments)
+    if asked.pictures < TO_PICTURE:
+        parser.error(f"memory is compared up to picture {TO_PICTURE:,}")
+    malloc.tune()
+    return uvloop.run(soak(asked))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
