@@ -38,7 +38,7 @@ app.command()(reaching(record.requests))
 app.command()(reaching(record.why))
 app.command()(edge.key)
 app.command()(local.sandbox)
-app.command()(local.conformance)
+app.command()(reaching(local.conformance))
 app.add_typer(breaker.app, name="breaker")
 app.add_typer(local.config_app, name="config")
 

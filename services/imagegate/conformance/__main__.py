@@ -7,10 +7,12 @@ cost what they cost, and the recorded answers are left out.
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -18,10 +20,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from imagegate.client import exits
 from imagegate.client.commands.options import MAX_TIMEOUT
 from imagegate.client.output import console
+from imagegate.client.transport import TransportFields, transport_of
 from imagegate.conformance.body import upstreams
 from imagegate.conformance.kit import DEFAULT_SANDBOX, CannotTestError, Options, Outcome, run
 from imagegate.conformance.report import as_json, print_outcome
 from imagegate.conformance.row import Row
+from imagegate.runtime.settings import SettingsError
+from imagegate.runtime.transport import Transport
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sandbox", metavar="URL", default="", help=f"the sandbox ({DEFAULT_SANDBOX}, if it answers)")
     parser.add_argument("--upstream", default="", help=f"whose answers to play: {', '.join(upstreams())} (by its name)")
     parser.add_argument("--timeout", metavar="SECONDS", type=float, default=30.0, help="for each call (30)")
+    parser.add_argument("--tls", action="store_true", help="over TLS (IMAGEGATE_TLS; any file below means it, too)")
+    parser.add_argument("--ca", metavar="FILE", type=Path, help="whom to believe, PEM (IMAGEGATE_TLS_CA_FILE)")
+    parser.add_argument("--cert", metavar="FILE", type=Path, help="who we are (IMAGEGATE_TLS_CERT_FILE)")
+    parser.add_argument("--key", metavar="FILE", type=Path, help="its key (IMAGEGATE_TLS_KEY_FILE)")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     return parser
 
@@ -93,7 +102,18 @@ def _options(given: argparse.Namespace) -> Options:
         raise CannotTestError(f"nothing is recorded of {given.upstream!r}; --upstream takes {', '.join(upstreams())}")
     if not 0 < given.timeout <= MAX_TIMEOUT:
         raise CannotTestError(f"--timeout {given.timeout:g} is not a number of seconds, up to {MAX_TIMEOUT:g}")
-    return Options(given.address, given.sandbox, upstream=given.upstream, timeout=given.timeout)
+    return Options(
+        given.address, given.sandbox, upstream=given.upstream, timeout=given.timeout, transport=_transport(given)
+    )
+
+
+def _transport(given: argparse.Namespace) -> Transport:
+    """The way to the provider; the key is that of IMAGEGATE_TOKEN. Raises CannotTestError where it is none."""
+    fields = TransportFields(tls=given.tls or None, ca=given.ca, cert=given.cert, key=given.key)
+    try:
+        return transport_of(fields, os.environ)
+    except SettingsError as error:
+        raise CannotTestError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ before the answer.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -14,8 +15,11 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
+from imagegate.client.address import Target
+from imagegate.client.error import from_rpc_error
 from imagegate.conformance.told import Told
 from imagegate.runtime.channels import MESSAGE_OPTIONS
+from imagegate.runtime.transport import IN_THE_CLEAR, Transport
 from imagegate.v1 import catalog_pb2, generation_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -85,13 +89,14 @@ class Call:
 
 
 class Face:
-    """The service at `address`. `async with` it."""
+    """The service at `address`, reached over `transport`. `async with` it."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, transport: Transport = IN_THE_CLEAR) -> None:
         self.address = address
+        self._transport = transport
 
     async def __aenter__(self) -> Self:
-        self._channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
+        self._channel = self._transport.channel(self.address, OPTIONS)
         return self
 
     async def __aexit__(
@@ -112,14 +117,28 @@ class Face:
         """Begin to ask for pictures."""
         return self.call(GENERATE, request, timeout, metadata)
 
-    async def connected(self, timeout: float) -> bool:
-        """Whether anything answers there, within `timeout` seconds."""
-        try:
+    async def unreached(self, timeout: float) -> str:
+        """Why nobody is reached there within `timeout` seconds, and what to do; empty where somebody is."""
+        is_connected = False
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._channel.channel_ready()
-        except TimeoutError:
-            return False
-        return True
+                is_connected = True
+        # Whoever was not let in hears of it only now: a handshake of TLS 1.3 ends before the server has looked.
+        check: grpc.aio.UnaryUnaryMultiCallable[Any, Any] = self._channel.unary_unary(
+            CHECK, request_serializer=health_pb2.HealthCheckRequest.SerializeToString
+        )
+        try:
+            await check(health_pb2.HealthCheckRequest(), timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE or not is_connected:
+                return from_rpc_error(error, _provider_at(self.address), timeout).message
+        return ""
+
+
+def _provider_at(address: str) -> Target:
+    silent = "start the provider, for example: python -m imagegate.providers sketch"
+    return Target(address, "provider", silent, "give the address of a provider's own service")
 
 
 def _texts(metadata: Any) -> dict[str, str]:

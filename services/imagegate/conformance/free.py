@@ -34,9 +34,13 @@ async def health(face: Face, timeout: float) -> Finding:
     return Finding(name, [] if name == "SERVING" else ["it does not serve"])
 
 
-async def catalogue(face: Face, timeout: float) -> tuple[Catalogue | None, catalog_pb2.ListModelsResponse, Finding]:
+async def list_models(face: Face, timeout: float) -> Told:
+    """What it says that it offers, or that it does not tell us."""
+    return await face.call(LIST_MODELS, catalog_pb2.ListModelsRequest(), timeout).told()
+
+
+def catalogue(told: Told) -> tuple[Catalogue | None, catalog_pb2.ListModelsResponse, Finding]:
     """What it offers, as it was told, and what is wrong with that."""
-    told = await face.call(LIST_MODELS, catalog_pb2.ListModelsRequest(), timeout).told()
     listed = told.only(catalog_pb2.ListModelsResponse)
     if listed is None:
         return None, catalog_pb2.ListModelsResponse(), Finding(told.summary(), [f"ListModels failed: {told.message}"])

@@ -13,9 +13,11 @@ from imagegate.conformance.duty import Bench, Duty
 from imagegate.conformance.face import Face
 from imagegate.conformance.row import Finding, Row, Verdict
 from imagegate.conformance.stand_in import StandIn
+from imagegate.runtime.transport import IN_THE_CLEAR, Transport
 
 DEFAULT_SANDBOX = "http://127.0.0.1:8090"
 CONNECT_SECONDS = 5.0
+NOT_LET_IN = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 
 class CannotTestError(Exception):
@@ -26,7 +28,8 @@ class CannotTestError(Exception):
 class Options:
     """`address` is HOST:PORT, `sandbox` a URL or empty for the usual one if it answers, `timeout` seconds per call.
 
-    `upstream` names the recorded answers; empty takes those of the provider's own name.
+    `upstream` names the recorded answers; empty takes those of the provider's own name. `transport` is the way to the
+    provider: TLS, and our key.
     """
 
     address: str
@@ -34,6 +37,7 @@ class Options:
     usual_sandbox: str = DEFAULT_SANDBOX
     upstream: str = ""
     timeout: float = 30.0
+    transport: Transport = IN_THE_CLEAR
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ async def run(options: Options, hear: Callable[[Row], None] = lambda _row: None)
         hear(row)
 
     try:
-        async with Face(options.address) as face, _sandbox(options) as stand_in:
+        async with Face(options.address, options.transport) as face, _sandbox(options) as stand_in:
             bench = await _bench(face, options, outcome, tell)
             if bench is not None:
                 outcome.sandbox = stand_in.url if stand_in is not None else ""
@@ -86,13 +90,13 @@ Tell = Callable[[str, str, Finding], None]
 
 async def _bench(face: Face, options: Options, outcome: Outcome, tell: Tell) -> Bench | None:
     """The bench; None where there is no catalogue to go by, which a row says."""
-    if not await face.connected(min(options.timeout, CONNECT_SECONDS)):
-        raise CannotTestError(
-            f"nothing answers at {options.address}; start the provider, for example: "
-            "python -m imagegate.providers sketch"
-        )
+    if why := await face.unreached(min(options.timeout, CONNECT_SECONDS)):
+        raise CannotTestError(why)
     tell(free.HEALTH, free.HEALTH_EXPECTED, await free.health(face, options.timeout))
-    catalogue, listed, finding = await free.catalogue(face, options.timeout)
+    told = await free.list_models(face, options.timeout)
+    if told.code in NOT_LET_IN:
+        raise CannotTestError(f"the provider at {options.address} does not let us in: {told.message}")
+    catalogue, listed, finding = free.catalogue(told)
     tell(free.CATALOGUE, free.CATALOGUE_EXPECTED, finding)
     if len(listed.providers) > 1:
         names = ", ".join(provider.name for provider in listed.providers)

@@ -94,6 +94,7 @@ async def test_who_breaks_it_off_leaves_the_sandbox_as_it_was(number: signal.Sig
         (["127.0.0.1:1", "--sandbox", "localhost"], "--sandbox"),
         (["127.0.0.1:1", "--upstream", "fall"], "--upstream takes automatic1111, fal, huggingface"),
         (["127.0.0.1:1", "--timeout", "0"], "--timeout"),
+        (["127.0.0.1:1", "--cert", "only.crt"], "a certificate and its key go together"),
     ],
 )
 def test_what_cannot_be_tested_is_one_sentence(

@@ -13,6 +13,7 @@ import typer
 
 from imagegate.client import output
 from imagegate.client.commands.options import Json, PortChoice, Timeout, World
+from imagegate.client.commands.reach import reach
 from imagegate.client.process import ProcessFailedError
 from imagegate.client.running import Options, Running
 from imagegate.client.stdout import say_json
@@ -82,8 +83,12 @@ def conformance(
     as_json: Json = False,
 ) -> None:
     """Check what a provider, in any language, has to keep."""
-    given = {"--sandbox": sandbox_url, "--upstream": upstream, "--timeout": f"{timeout:g}"}
-    options = [f"{name}={value}" for name, value in given.items() if value] + (["--json"] if as_json else [])
+    way = reach()
+    files = {"--ca": way["ca"], "--cert": way["cert"], "--key": way["key"]}
+    given = {"--sandbox": sandbox_url, "--upstream": upstream, "--timeout": f"{timeout:g}", **files}
+    switches = {"--tls": way["tls"], "--json": as_json}
+    options = [f"{name}={value}" for name, value in given.items() if value]
+    options += [name for name, is_on in switches.items() if is_on]
     command = [sys.executable, "-m", "imagegate.conformance", *options, "--", address]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is meant
 

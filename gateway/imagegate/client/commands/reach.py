@@ -1,4 +1,4 @@
-"""How every command that asks a router, or its admin port, reaches it: the same options for all of them."""
+"""How every command that asks a router, its admin port or a provider reaches it: the same options for all of them."""
 
 import inspect
 from collections.abc import Callable
@@ -18,8 +18,8 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class ReachOptions:
-    """The way to a router as it is typed; each field is an option. The key is taken from IMAGEGATE_TOKEN only: others
-    on the machine see what stands on a command line.
+    """The way to a router, or to a provider, as it is typed; each field is an option. The key is taken from
+    IMAGEGATE_TOKEN only: others on the machine see what stands on a command line.
     """
 
     tls: Annotated[bool, typer.Option("--tls", help="Over TLS [IMAGEGATE_TLS; any file below means it, too].")] = False
@@ -38,7 +38,7 @@ _reach: ContextVar[ReachOptions] = ContextVar("imagegate_reach")
 
 
 def reach(server_name: str = "") -> TransportFields:
-    """The way to the router that this command was told; `server_name` is the name in its certificate where that is not
+    """The way that this command was told; `server_name` is the name in the other side's certificate where that is not
     the host that is called.
     """
     fields = _reach.get(ReachOptions()).fields()
