@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 from imagegate.router import offers
 from imagegate.router.config import RouterConfig
+from imagegate.router.eligibility import tier_within
 from imagegate.router.estimate import estimate_of
 from imagegate.router.recommending import recommend
 from imagegate.router.router import Router
 from imagegate.router.routes import Candidate
 from imagegate.runtime.deadline import Deadline, HasTimeRemaining
 from imagegate.runtime.errors import Failure, Reason, invalid_request
+from imagegate.runtime.interceptors import current_caller
 from imagegate.runtime.listing import chosen
 from imagegate.runtime.poses import PoseTemplates, list_pose_templates
 from imagegate.runtime.redaction import clip
@@ -91,10 +93,13 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
     async def RecommendModels(
         self, request: catalog_pb2.RecommendModelsRequest, context: object
     ) -> catalog_pb2.RecommendModelsResponse:
-        """The best models for a purpose, best first, and why."""
+        """The best models for a purpose that the caller may use, best first, and why."""
         if wrong := offers.violations(request):
             raise invalid_request(wrong)
-        return recommend(request, self._router.offered())
+        bounded = catalog_pb2.RecommendModelsRequest()
+        bounded.CopyFrom(request)
+        bounded.tier = tier_within(request.tier, current_caller().tier)
+        return recommend(bounded, self._router.offered())
 
     def _first(self, name: str) -> Candidate:
         candidates = self._router.resolve(name).candidates

@@ -24,13 +24,19 @@ def is_within(model: Model, tier: str) -> bool:
     return TIERS.index(model.tier) <= TIERS.index(tier)
 
 
+def tier_within(asked: str, own: str) -> str:
+    """The tier that is `asked` for, no dearer than the caller's `own`; empty is no limit for either."""
+    return min((tier for tier in (asked, own) if tier), key=TIERS.index, default="")
+
+
 def within_tier(request: generation_pb2.GenerateRequest, tier: str) -> generation_pb2.GenerateRequest:
     """The request, which is valid, with a tier no dearer than its caller's (empty: no limit)."""
-    if not tier or (request.routing.tier and TIERS.index(request.routing.tier) <= TIERS.index(tier)):
+    allowed = tier_within(request.routing.tier, tier)
+    if allowed == request.routing.tier:
         return request
     bounded = generation_pb2.GenerateRequest()
     bounded.CopyFrom(request)
-    bounded.routing.tier = tier
+    bounded.routing.tier = allowed
     return bounded
 
 

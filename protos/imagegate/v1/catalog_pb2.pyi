@@ -540,7 +540,7 @@ class RecommendModelsRequest(_message.Message):
     use_case: _builtins.str
     """What it is for, in words; models that are good for more of them come first. Up to 256 characters."""
     tier: _builtins.str
-    """What the caller may use: free, basic, pro or enterprise, lower tiers included. Empty: no limit."""
+    """What the caller may use: free, basic, pro or enterprise, lower tiers included. Empty: no limit but the caller's own."""
     limit: _builtins.int
     """How many to name, 1 to 50; 5 if absent."""
     def __init__(

@@ -18,7 +18,16 @@ from imagegate.testing import ScriptedProvider
 from imagegate.testing.house import told
 from imagegate.testing.scripted import SCRIPTED_MODEL
 from imagegate.testing.serving import ServedRouter, serving_provider, serving_router
-from imagegate.v1 import admin_pb2, admin_pb2_grpc, generation_pb2, generation_pb2_grpc, router_pb2, router_pb2_grpc
+from imagegate.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    catalog_pb2,
+    catalog_pb2_grpc,
+    generation_pb2,
+    generation_pb2_grpc,
+    router_pb2,
+    router_pb2_grpc,
+)
 
 WEB, FREE, OLGA = "ig_web_EXAMPLE", "ig_free_EXAMPLE", "ig_olga_EXAMPLE"
 CALLERS = {
@@ -86,6 +95,21 @@ async def test_a_tier_bounds_what_a_caller_may_ask_for(router: ServedRouter) -> 
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await stub.Generate(request, timeout=20, metadata=key(FREE))
             assert told(refused.value).attempts[0].skipped.reason == Reason.NOT_ALLOWED.to_proto()
+
+
+async def test_a_tier_bounds_what_a_caller_is_recommended(router: ServedRouter) -> None:
+    """A caller of the tier free is recommended no model of the tier pro, whatever they ask for, and told what is in the
+    way; a caller without a tier is.
+    """
+    async with channel(router.target) as open_channel:
+        stub = catalog_pb2_grpc.CatalogServiceStub(open_channel)
+        for tier in ("", "enterprise"):
+            request = catalog_pb2.RecommendModelsRequest(tier=tier)
+            nothing = await stub.RecommendModels(request, timeout=20, metadata=key(FREE))
+            assert not nothing.recommendations
+            assert nothing.message.startswith("tier free is in the way")
+            found = await stub.RecommendModels(request, timeout=20, metadata=key(WEB))
+            assert [each.model.key for each in found.recommendations] == ["model"]
 
 
 async def test_an_idempotency_key_belongs_to_its_caller(router: ServedRouter) -> None:

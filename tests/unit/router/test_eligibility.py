@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from imagegate.router.eligibility import advised, need_advice, not_allowed, too_expensive, unsupported
+from imagegate.router.eligibility import advised, need_advice, not_allowed, tier_within, too_expensive, unsupported
 from imagegate.router.ranking import Entry, Obstacle
 from imagegate.router.routes import Candidate
 from imagegate.runtime.errors import Reason
@@ -39,6 +39,21 @@ def test_a_tier_may_use_those_below_it(tier: str, limit: str) -> None:
     if obstacle is not None:
         assert obstacle.message == f"its tier is {tier}, and the request allows no tier above {limit}"
         assert tier in obstacle.remedy
+
+
+@pytest.mark.parametrize(
+    ("asked", "own", "tier"),
+    [
+        ("", "", ""),
+        ("pro", "", "pro"),
+        ("", "basic", "basic"),
+        ("pro", "basic", "basic"),
+        ("free", "basic", "free"),
+    ],
+)
+def test_nobody_gets_above_their_own_tier(asked: str, own: str, tier: str) -> None:
+    """P12: the tier that counts is the lower one of what is asked for and what the caller has."""
+    assert tier_within(asked, own) == tier
 
 
 def test_a_tier_that_nobody_knows_is_not_allowed() -> None:
