@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagegate.runtime.fair_queue import MAX_CALLERS, FairQueue
+from imagegate.runtime.fair_queue import FURTHER, MAX_CALLERS, FairQueue
 from imagegate.runtime.slots import MAX_WAITING
 
 WEIGHTS = st.sampled_from([0.1, 0.5, 1.0, 2.0, 3.0, 4.0, 10.0])
@@ -140,6 +140,22 @@ def test_rest_earns_nothing() -> None:
     assert first == {"busy": 10, "away": 10}
 
 
+def test_a_turn_given_back_late_earns_nothing() -> None:
+    """S32: whose turn was given back while others had many stands where they stand, and not as far back as before."""
+    queue = FairQueue[str]()
+    queue.add("late", 0.1, "late")
+    unused = queue.pop()
+    for _ in range(9):
+        queue.add("busy", 1.0, "busy")
+        queue.pop()
+    queue.take_back(unused)
+    for _ in range(9):
+        queue.add("late", 1.0, "late")
+        queue.add("busy", 1.0, "busy")
+    first = Counter(names(queue)[:6])
+    assert abs(first["late"] - first["busy"]) <= 2
+
+
 def test_names_without_end_take_no_memory() -> None:
     """S32: names that a caller makes up are remembered up to a number; all further ones are one caller."""
     queue = FairQueue[int]()
@@ -147,9 +163,7 @@ def test_names_without_end_take_no_memory() -> None:
         queue.add(f"made-up-{number}", 1.0, number)
     assert len(queue._lines) == MAX_CALLERS + 1
     assert sorted(queue.pop().item for _ in range(len(queue))) == list(range(3 * MAX_CALLERS))
-    queue.add("web", 1.0, 0)
-    queue.pop()
-    assert len(queue._lines) <= MAX_CALLERS + 2
+    assert set(queue._lines) == {FURTHER}  # which has had more turns than the others, and has to wait for them
 
 
 # ── What it is for ───────────────────────────────────────────────────────────────────────────────────────────────────

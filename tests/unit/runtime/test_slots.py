@@ -7,6 +7,7 @@ import pytest
 
 from imagegate.runtime.callers import Caller
 from imagegate.runtime.errors import Failure
+from imagegate.runtime.rate import Rate
 from imagegate.runtime.slots import Slots
 
 CALLERS = [Caller(""), Caller("web", weight=4), Caller("batch", weight=0.5)]
@@ -47,6 +48,31 @@ class Crowd:
         finally:
             self.holding -= 1
             self.slots.release()
+
+
+async def test_a_turn_that_came_too_late_counts_for_nothing() -> None:
+    """S32, P11: who is cancelled in the moment of its turn has used up neither a turn of its caller's nor a part of the
+    rate: the next of its own is served before another caller's, and at once.
+    """
+    slots = Slots(1, Rate(per_second=0.001, burst=2), lambda: 0.0)
+    await slots.acquire(None, caller=CALLERS[1])
+    served = list[str]()
+
+    async def serve(name: str) -> None:
+        await slots.acquire(None, caller=Caller(name))
+        served.append(name)
+
+    cancelled, *others = [asyncio.create_task(serve(name)) for name in ("a", "a", "b")]
+    await asyncio.sleep(0)
+    assert repr(slots) == "<Slots 0 of 1 free, 3 wait>"
+    slots.release()
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert served == ["a"]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 @pytest.mark.parametrize("seed", range(20))
