@@ -1,8 +1,9 @@
 """The edge as an aiohttp application: the table of endpoints, and what is true around every one of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from time import monotonic
 from typing import cast
 
@@ -70,7 +71,7 @@ class Front:
         app.on_response_prepare.append(self._end_if_leaving)
         app[BUDGET] = self._budget
         app[REFUSAL] = self._refusal
-        for endpoint in self._endpoints:
+        for endpoint in (*self._endpoints, *_heads(self._endpoints)):
             app.router.add_route(
                 endpoint.method, endpoint.path, self._wrapped(endpoint), name=None, expect_handler=_not_yet
             )
@@ -206,6 +207,11 @@ class Front:
 
 async def _not_yet(_request: web.Request) -> None:
     """Who expects to be told to continue is told by whatever reads the body, if anything does."""
+
+
+def _heads(endpoints: Sequence[Endpoint]) -> Iterator[Endpoint]:
+    """HEAD of whatever has a GET: the library leaves out the body of what is answered."""
+    return (replace(endpoint, method=hdrs.METH_HEAD) for endpoint in endpoints if endpoint.method == hdrs.METH_GET)
 
 
 def _no_endpoint(error: web.HTTPException) -> Problem:

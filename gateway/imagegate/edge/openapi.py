@@ -90,6 +90,7 @@ def document(described: Sequence[Endpoint], shapes: Mapping[Tell, Shape] = NO_OT
             "title": "imagegate",
             "version": version("imagegate"),
             "summary": "One front door to every image model.",
+            "description": "HEAD is answered wherever GET is, as GET is, without the body.",
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

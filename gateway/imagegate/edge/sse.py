@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from imagegate.client import GenerationError
 from imagegate.edge.endpoint import Call
@@ -91,6 +91,9 @@ async def respond(
     response = web.StreamResponse(headers={**HEADERS, "X-Request-Id": call.request_id})
     # Until it ends the edge may be about to stop, and nothing could tell the client not to ask it once more.
     response.force_close()
+    if call.request.method == hdrs.METH_HEAD:  # which asks how a stream would begin
+        await response.prepare(call.request)
+        return response
     async with aclosing(events), aclosing(with_heartbeats(events, heartbeat.seconds)) as told:
         try:
             async for event in told:

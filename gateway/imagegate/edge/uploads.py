@@ -75,7 +75,7 @@ class Uploads:
         told = "A picture, by its link or with its owner's key"
         return [
             Endpoint(
-                method,
+                "GET",
                 "/uploads/{rest:.*}",
                 self.picture,
                 told,
@@ -83,7 +83,6 @@ class Uploads:
                 access=Access.ANYBODY,
                 answers_media=tuple(sorted(MEDIA_TYPES.values())),
             )
-            for method in ("GET", "HEAD")
         ]
 
     async def picture(self, call: Call) -> web.StreamResponse:

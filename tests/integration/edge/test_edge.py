@@ -1,5 +1,11 @@
 """What is true around every route of the edge, over real sockets."""
 
+import asyncio
+import re
+
+from prometheus_client import generate_latest
+
+from imagegate.edge import sse
 from imagegate.edge.caller import Caller
 from imagegate.edge.generating import Order
 from imagegate.testing.fronted import BOB, ServedEdge
@@ -40,5 +46,26 @@ async def test_what_is_not_there_is_said_in_the_same_way_everywhere(edge: Served
             assert answer.content_type == "application/problem+json"
         async with alice.post("/api/me") as answer:
             assert answer.status == 405
-            assert answer.headers["Allow"] == "GET,HEAD" or "GET" in answer.headers["Allow"]
+            assert answer.headers["Allow"] == "GET, HEAD"
             assert answer.headers["X-Request-Id"]
+
+
+async def test_head_is_get_without_the_body(edge: ServedEdge) -> None:
+    """RFC 9110, 9.3.2: wherever GET is answered HEAD is, with the same status and headers, for whoever may, and counts
+    as what it is; of a stream it is told how it would begin.
+    """
+    paths = [re.sub(r"\{[^}]*\}", "some", each.path) for each in edge.house.endpoints() if each.method == "GET"]
+    assert len(paths) > 10
+    async with asyncio.timeout(20), edge.session() as alice:
+        for path in paths:
+            async with alice.get(path) as whole, alice.head(path) as told:
+                assert await told.read() == b""
+                assert (told.status, told.content_type) == (whole.status, whole.content_type), path
+                # Where the length is not known beforehand only what has a body says how it goes over the wire.
+                assert whole.headers.keys() - told.headers.keys() <= {"Transfer-Encoding"}, path
+                assert told.headers.keys() <= whole.headers.keys(), path
+                if whole.content_type != sse.MEDIA_TYPE and "status" not in path:  # which changes all the time
+                    assert told.headers.get("Content-Length") == str(len(await whole.read())), path
+    async with edge.session("") as nobody, nobody.head("/api/me") as answer:
+        assert answer.status == 401
+    assert 'method="HEAD /api/me"' in generate_latest(edge.metrics.registry).decode()
