@@ -20,6 +20,7 @@ from imagegate.edge.http_rules import broken_rule
 from imagegate.edge.intake import IntakeBounds
 from imagegate.edge.keys import Keyring
 from imagegate.edge.problem import Problem, bug, not_found, of_error
+from imagegate.edge.proxies import Proxies
 from imagegate.edge.serving import BUDGET, REFUSAL
 from imagegate.runtime.errors import Violation
 from imagegate.runtime.interceptors import begin_request
@@ -55,6 +56,7 @@ class Front:
         budget: Budget | None = None,
         intake: IntakeBounds | None = None,
         is_leaving: Callable[[], bool] = lambda: False,
+        proxies: Proxies | None = None,
     ) -> None:
         self._endpoints = endpoints
         self._keyring = keyring
@@ -62,6 +64,7 @@ class Front:
         self._budget = budget or Budget()
         self._intake = intake or IntakeBounds()
         self._is_leaving = is_leaving
+        self._proxies = proxies or Proxies()
         self._metrics = metrics
         self._redactor = redactor
 
@@ -178,12 +181,16 @@ class Front:
         caller = self._keyring.caller(key) if key.isascii() else None
         if caller is None:
             if key:
-                self._admission.wrong_key(request.remote or "")
+                self._admission.wrong_key(self._origin(request))
             told = "this key is not known here" if key else "a key is needed: Authorization: Bearer ig_…"
             raise Problem(401, "UNAUTHENTICATED", told, headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
         if not endpoint.access.admits(caller.role):
             raise Problem(403, "NOT_ALLOWED", "this takes an operator's key")
         return caller
+
+    def _origin(self, request: web.Request) -> str:
+        """The address that the call comes from, as far as it can be known."""
+        return self._proxies.origin(request.remote or "", request.headers.getall(hdrs.X_FORWARDED_FOR, ()))
 
     def _scrubbed(self, problem: Problem) -> Problem:
         scrub = self._redactor.scrub

@@ -102,6 +102,7 @@ class House:
             redactor,
             budget,
             is_leaving=lambda: self.health.is_leaving,
+            proxies=self.settings.trusted_proxies,
         )
 
 

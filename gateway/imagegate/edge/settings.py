@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from imagegate.edge.budget import TOTAL
 from imagegate.edge.endpoint import MIB
+from imagegate.edge.proxies import Proxies
 from imagegate.runtime.settings import EnvironmentSettings, SettingsError, data_folder
 
 PREFIX = "IMAGEGATE_EDGE_"
@@ -43,6 +44,8 @@ class EdgeSettings(EnvironmentSettings):
     bodies_mib: int = Field(default=TOTAL // MIB, ge=36, le=16_384, alias="BODIES_MIB")
     # Seconds that a generation may take, warming and fallback included.
     timeout: float = Field(default=300, gt=0, le=3600, alias="TIMEOUT")
+    # Whose X-Forwarded-For is believed; by default nobody's.
+    trusted_proxies: Annotated[Proxies, BeforeValidator(Proxies.of)] = Field(default=Proxies(), alias="TRUSTED_PROXIES")
     data: Path
     # Where AUTOMATIC1111 is, for the status that web backends see; by default that is not told.
     webui_url: str = ""

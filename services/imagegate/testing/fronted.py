@@ -97,6 +97,7 @@ async def serving_endpoints(
         redactor or Redactor(),
         budget,
         intake,
+        proxies=chosen.trusted_proxies,
     )
     async with serving_http(front.app(), "127.0.0.1", 0, 0.1, bounds) as port:
         yield port

@@ -100,6 +100,23 @@ async def test_many_wrong_keys_are_told_to_wait_and_a_right_one_is_not() -> None
             assert answer.status == 401  # no key is no wrong one
 
 
+@pytest.mark.parametrize(("believed", "own_share"), [("", False), ("127.0.0.0/8", True), ("10.0.0.0/8", False)])
+async def test_wrong_keys_count_for_whom_a_proxy_names(believed: str, own_share: bool) -> None:
+    """S21: behind a proxy that is believed each caller's wrong keys are its own; anybody else who names another address
+    has not escaped, however many it names.
+    """
+    async with serving_endpoints(ENDPOINTS, settings={"trusted_proxies": believed}) as port:
+
+        async def guessed(forwarded: str) -> int:
+            headers = {"X-Forwarded-For": forwarded}
+            async with session(port, "ig_wrong") as guesser, guesser.get("/ask", headers=headers) as answer:
+                return answer.status
+
+        statuses = [await guessed(f"198.51.100.{number}, 203.0.113.1") for number in range(WRONG_KEYS_PER_MINUTE + 2)]
+        assert statuses[-1] == 429
+        assert await guessed("203.0.113.2") == (401 if own_share else 429)
+
+
 @pytest.mark.parametrize("count", [1, 4])
 async def test_a_generation_weighs_as_many_as_it_makes(count: int, tmp_path: Path) -> None:
     """P12: a request for four pictures uses up four, in every family that makes them."""
