@@ -147,7 +147,8 @@ class Front:
 
     async def _answer(self, endpoint: Endpoint, request: web.Request, request_id: str) -> web.StreamResponse:
         try:
-            call = Call(request, self._caller(endpoint, request), request_id)
+            caller = self._caller(endpoint, request)
+            call = Call(request, caller, request_id, lambda: caller in (NOBODY, self._known(request)))
             with self._admitted(call, endpoint):
                 response = await endpoint.handler(call)
         except GenerationError as error:
@@ -176,10 +177,9 @@ class Front:
     def _caller(self, endpoint: Endpoint, request: web.Request) -> Caller:
         if endpoint.access is Access.ANYBODY:
             return NOBODY
-        scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        key = key.strip() if scheme.lower() == "bearer" else ""
-        caller = self._keyring.caller(key) if key.isascii() else None
+        caller = self._known(request)
         if caller is None:
+            key = _key(request)
             if key:
                 self._admission.wrong_key(self._origin(request))
             told = "this key is not known here" if key else "a key is needed: Authorization: Bearer ig_…"
@@ -187,6 +187,10 @@ class Front:
         if not endpoint.access.admits(caller.role):
             raise Problem(403, "NOT_ALLOWED", "this takes an operator's key")
         return caller
+
+    def _known(self, request: web.Request) -> Caller | None:
+        key = _key(request)
+        return self._keyring.caller(key) if key.isascii() else None
 
     def _origin(self, request: web.Request) -> str:
         """The address that the call comes from, as far as it can be known."""
@@ -214,6 +218,11 @@ class Front:
 
 async def _not_yet(_request: web.Request) -> None:
     """Who expects to be told to continue is told by whatever reads the body, if anything does."""
+
+
+def _key(request: web.Request) -> str:
+    scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _heads(endpoints: Sequence[Endpoint]) -> Iterator[Endpoint]:

@@ -30,11 +30,15 @@ IDEMPOTENT: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: what came, who asks, and the id that it has everywhere. `caller` is nobody where anybody may ask."""
+    """One call: what came, who asks, and the id that it has everywhere. `caller` is nobody where anybody may ask.
+
+    `is_current` tells, for as long as it is answered, whether the key that came with it still stands for this caller.
+    """
 
     request: web.Request
     caller: Caller
     request_id: str
+    is_current: Callable[[], bool] = lambda: True
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,6 +31,8 @@ HEADERS = {
 LINE_END = re.compile(r"\r\n|\r|\n")
 
 Item = TypeVar("Item")
+# What a family says of a problem where it is too late for a status.
+TellInStream = Callable[[Problem, str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,13 @@ async def respond(
     heartbeat: Heartbeat = HEARTBEAT,
     *,
     stalled: float = STALLED_SECONDS,
+    tell: TellInStream = Problem.to_dict,
 ) -> web.StreamResponse:
     """Send `events` as they come, and heartbeats in between.
 
     `events` is closed however this ends; who leaves, or does not read, ends it. What goes wrong before the first event
-    is raised: it is told like every other problem. Afterwards the problem is the last event, `error`.
+    is raised: it is told like every other problem. Afterwards the problem is the last event, `error`, told by `tell`.
+    Whose key is taken back hears no more than that.
     """
     response = web.StreamResponse(headers={**HEADERS, "X-Request-Id": call.request_id})
     # Until it ends the edge may be about to stop, and nothing could tell the client not to ask it once more.
@@ -97,11 +101,13 @@ async def respond(
     async with aclosing(events), aclosing(with_heartbeats(events, heartbeat.seconds)) as told:
         try:
             async for event in told:
+                if not call.is_current():
+                    raise Problem(401, "UNAUTHENTICATED", "this key was taken back, or has other rights now")
                 await _write(call.request, response, heartbeat.sent if event is None else encoded(event), stalled)
         except Exception as error:
             if not response.prepared or isinstance(error, ConnectionError):
                 raise
-            last = Event("error", _problem(error).to_dict(call.request_id))
+            last = Event("error", tell(_problem(error), call.request_id))
             await _write(call.request, response, encoded(last), stalled)
     await response.prepare(call.request)
     await response.write_eof()

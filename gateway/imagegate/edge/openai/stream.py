@@ -10,7 +10,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from imagegate.client import Event as Happening
-from imagegate.client import GenerationError, Progress
+from imagegate.client import Progress
 from imagegate.client.result import Image
 from imagegate.edge import sse
 from imagegate.edge.endpoint import Call
@@ -19,7 +19,6 @@ from imagegate.edge.openai.answer import base64_of, format_of, provenance, size_
 from imagegate.edge.openai.error import error_of
 from imagegate.edge.openai.order import Ordered
 from imagegate.edge.openai.schema import AUTO, Asked
-from imagegate.edge.problem import Problem, of_error
 
 Kind = Literal["image_generation", "image_edit"]
 
@@ -66,7 +65,7 @@ async def respond(
             await asyncio.wait({first}, timeout=heartbeat.seconds)
             if first.done():
                 first.result()
-            return await sse.respond(call, _from(first, events, call.request_id), heartbeat)
+            return await sse.respond(call, _from(first, events), heartbeat, tell=error_of)
         finally:
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
@@ -91,15 +90,11 @@ async def events(
 
 
 async def _from(
-    first: asyncio.Future[sse.Event], events: AsyncGenerator[sse.Event, None], request_id: str
+    first: asyncio.Future[sse.Event], events: AsyncGenerator[sse.Event, None]
 ) -> AsyncGenerator[sse.Event, None]:
-    try:
-        yield await first
-        async for event in events:
-            yield event
-    except (GenerationError, Problem) as error:
-        problem = of_error(error) if isinstance(error, GenerationError) else error
-        yield sse.Event("error", error_of(problem, request_id))
+    yield await first
+    async for event in events:
+        yield event
 
 
 async def _event(name: str, asked: Asked, image: Image, size: str, beside: Mapping[str, Any]) -> sse.Event:
