@@ -7,7 +7,6 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 # A chain of proxies that is longer is not followed to its end.
 MAX_HOPS = 32
-MAX_ADDRESS_CHARACTERS = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Proxies:
         it is the last proxy that is known.
         """
         origin = peer
-        for hop in reversed(",".join(forwarded).rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
+        for hop in reversed(",".join(forwarded).rsplit(",", MAX_HOPS - 1)):  # of more, the rest is no address
             address = _address(hop)
             if address is None or not self._have(origin):
                 break
@@ -51,11 +50,8 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    text = text.strip(" \t").partition("%")[0]
-    if len(text) > MAX_ADDRESS_CHARACTERS:
-        return None
     try:
-        address = ip_address(text)
+        address = ip_address(text.strip(" \t").partition("%")[0])
     except ValueError:
         return None
     return address if isinstance(address, IPv4Address) else address.ipv4_mapped or address

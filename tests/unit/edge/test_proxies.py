@@ -65,7 +65,8 @@ def test_a_caller_behind_a_proxy_is_always_found(hops: list[str], between: str) 
 def test_a_chain_without_end_is_not_followed() -> None:
     """S21: after so many proxies it is the last one that was looked at."""
     proxies = [f"10.0.{number // 256}.{number % 256}" for number in range(5000)]
-    assert PROXIES.origin(PROXY, [", ".join([CALLER, *proxies])]) == proxies[-MAX_HOPS]
+    assert PROXIES.origin(PROXY, [", ".join([CALLER, *proxies])]) == proxies[-(MAX_HOPS - 1)]
+    assert PROXIES.origin(PROXY, [CALLER, *proxies[:MAX_HOPS]]) == proxies[1]
     assert PROXIES.origin(PROXY, [CALLER, *proxies[: MAX_HOPS - 1]]) == CALLER
 
 
