@@ -81,3 +81,6 @@ SHAPES: tuple[KeyShape, ...] = (
         "fal key", (":",), re.compile(r"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-9a-fA-F*]{6,})"), 60
     ),
 )
+
+# A text without any of these, in lower case, holds no key of a known shape.
+MARKERS = tuple(dict.fromkeys(marker for shape in SHAPES for marker in shape.markers))

@@ -11,12 +11,12 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from threading import Lock
 from urllib.parse import quote, quote_plus
 
-from imagegate.runtime.key_shapes import SHAPES
+from imagegate.runtime.key_shapes import MARKERS, SHAPES
 
 HIDDEN = "***"
 
@@ -33,6 +33,9 @@ MAX_DEPTH = 6
 MAX_VALUES = 500
 # Characters of one text that are looked at for a log event; eight times what is kept.
 MAX_CHARACTERS = 65_536
+# Names of fields that are remembered, and how many characters each may have.
+MAX_NAMES = 512
+MAX_NAME_CHARACTERS = 64
 # Characters before such a cut that are dropped; the longest key known here has 69.
 _CUT = 256
 
@@ -45,6 +48,8 @@ _CONTROL = re.compile(
 
 def one_line(text: str) -> str:
     """The text with every control character turned into a space: it cannot forge a log line."""
+    if text.isascii() and text.isprintable():
+        return text
     return _CONTROL.sub(" ", text)
 
 
@@ -53,6 +58,8 @@ def clip(text: str, limit_bytes: int) -> str:
 
     The ellipsis takes 3 bytes; below that the text is cut without one. Scrub first.
     """
+    if text.isascii() and len(text) <= limit_bytes:
+        return text
     data = text.encode(errors="replace")
     if len(data) <= limit_bytes:
         return data.decode()
@@ -90,14 +97,19 @@ class Redactor:
         That is: every registered form, every run of at least WINDOW characters of one, and whatever
         has the shape of a key. Scrubbing twice changes nothing more.
         """
-        text = one_line(text)
-        while True:
-            # Two halves of a secret may meet where a third was hidden. It ends, since whatever is
-            # hidden is longer than HIDDEN: the text shrinks with every turn.
-            scrubbed = _hide(text, [*self._known.spans(text), *_shapes(text)])
-            if scrubbed == text:
-                return text
-            text = scrubbed
+        return _scrubbed(text, self._known)
+
+    def scrub_name(self, name: str) -> str:
+        """The same of a short text that names a field: the names of one log event are those of the next, so they are
+        remembered.
+        """
+        known = self._known
+        scrubbed = known.names.get(name)
+        if scrubbed is None:
+            scrubbed = _scrubbed(name, known)
+            if len(known.names) < MAX_NAMES:
+                known.names[name] = scrubbed
+        return scrubbed
 
     def scrub_and_clip(self, text: str, limit_bytes: int) -> str:
         """At most `limit_bytes` bytes of the scrubbed text: the only order that is safe."""
@@ -129,6 +141,8 @@ class _Known:
     windows: frozenset[str]
     probes: frozenset[str]
     short: re.Pattern[str] | None
+    # Names of fields as they are logged while no further secret is known.
+    names: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, secrets: AbstractSet[str] | tuple[()]) -> "_Known":
@@ -150,6 +164,18 @@ class _Known:
 
     def _may_hold(self, text: str) -> bool:
         return not self.probes.isdisjoint([text[at : at + _PROBE] for at in range(0, len(text), _STRIDE)])
+
+
+def _scrubbed(text: str, known: _Known) -> str:
+    text = one_line(text)
+    while spans := [*known.spans(text), *_shapes(text)]:
+        # Two halves of a secret may meet where a third was hidden. It ends, since whatever is
+        # hidden is longer than HIDDEN: the text shrinks with every turn.
+        scrubbed = _hide(text, spans)
+        if scrubbed == text:
+            break
+        text = scrubbed
+    return text
 
 
 def _pieces(text: str, length: int) -> Iterator[str]:
@@ -192,6 +218,8 @@ def _base64(secret: bytes) -> Iterator[str]:
 
 def _shapes(text: str) -> Iterator[tuple[int, int]]:
     lower = text.lower()
+    if not any(map(lower.__contains__, MARKERS)):
+        return
     for shape in SHAPES:
         if shape.may_be_in(lower):
             yield from (found.span(1) for found in shape.pattern.finditer(text))
@@ -224,6 +252,8 @@ class _Walk:
 
     def copy(self, value: object, depth: int) -> object:
         self._left -= 1
+        if type(value) is str:  # as most are; a text of another kind says itself how it is shown
+            return self._text(value)
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Mapping):
@@ -238,7 +268,7 @@ class _Walk:
         for key, item in value.items() if depth else ():
             if self._left <= 0:
                 break
-            name = self._text(_as_text(key))
+            name = self._name(_as_text(key))
             copied[name] = HIDDEN if name.lower() in _CREDENTIALS else self.copy(item, depth - 1)
         return copied if len(copied) == len(value) else copied | {"…": len(value) - len(copied)}
 
@@ -249,6 +279,9 @@ class _Walk:
                 break
             copied.append(self.copy(item, depth - 1))
         return copied if len(copied) == len(value) else [*copied, "…"]
+
+    def _name(self, name: str) -> str:
+        return self._redactor.scrub_name(name) if len(name) <= MAX_NAME_CHARACTERS else self._text(name)
 
     def _text(self, text: str) -> str:
         if len(text) <= MAX_CHARACTERS:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from imagegate.runtime.redaction import (
     MAX_DEPTH,
+    MAX_NAME_CHARACTERS,
+    MAX_NAMES,
     MAX_TEXT_BYTES,
     MAX_VALUES,
     WINDOW,
@@ -251,6 +253,23 @@ def test_object() -> None:
         "headers": {"Authorization": "***", "X-Api-Key": "***", "Accept": "image/png"},
         "picture": "<1000000 bytes>",
     }  # fmt: skip
+
+
+def test_name_that_becomes_secret() -> None:
+    """R14: the name of a field that was logged before is hidden from the moment on in which it is known as a secret."""
+    known = Redactor()
+    assert known.scrub_object({"EXAMPLE-secret": 1}) == {"EXAMPLE-secret": 1}
+    known.add("EXAMPLE-secret")
+    assert known.scrub_object({"EXAMPLE-secret": 1}) == {"***": 1}
+
+
+def test_names_that_are_too_many() -> None:
+    """R14: names beyond those that are remembered, in number and length, are scrubbed all the same."""
+    known = redactor("EXAMPLE-secret")
+    for number in range(MAX_NAMES + 1):
+        known.scrub_object({f"name {number}": 1})
+    long = "a" * (MAX_NAME_CHARACTERS + 1)
+    assert known.scrub_object({"EXAMPLE-secret": 1, f"{long} EXAMPLE-secret": 2}) == {"***": 1, f"{long} ***": 2}
 
 
 def test_object_depth() -> None:
