@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any
 
 from imagegate.runtime.errors import Failure, Reason
@@ -34,7 +35,7 @@ REASONS_BY_STATUS: Mapping[int, Reason] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """An upstream's answer, read whole. Header names are case-insensitive."""
 
@@ -58,7 +59,14 @@ class Answer:
         return self.body[:MAX_TEXT_BYTES].decode("utf-8", errors="replace")
 
     def json(self) -> Any:
-        """The body as JSON. Raises Failure(BAD_OUTPUT) where it is something else, or intricate beyond reason."""
+        """The body as JSON, the same value each time.
+
+        Raises Failure(BAD_OUTPUT) where it is something else, or intricate beyond reason.
+        """
+        return self._value
+
+    @cached_property
+    def _value(self) -> Any:
         try:
             if sum(map(self.body.count, VALUE_SIGNS)) <= MAX_JSON_VALUES:
                 return json.loads(self.body)
