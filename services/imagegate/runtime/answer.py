@@ -8,6 +8,8 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
+from pydantic_core import from_json
+
 from imagegate.runtime.errors import Failure, Reason
 
 SANDBOX_HEADER = "x-imagegate-sandbox"
@@ -63,13 +65,13 @@ class Answer:
 
         Raises Failure(BAD_OUTPUT) where it is something else, or intricate beyond reason.
         """
-        return self._value
+        return self._json
 
     @cached_property
-    def _value(self) -> Any:
+    def _json(self) -> Any:
         try:
             if not _is_intricate(self.body):
-                return json.loads(self.body)
+                return _value(self.body)
             what = "JSON of more values than anybody needs"
         except (ValueError, RecursionError):
             what = f"{self.content_type or 'no content type'} instead of JSON"
@@ -88,6 +90,18 @@ class Answer:
         except ValueError:
             seconds = _seconds_until(value, now or datetime.now(UTC))
         return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None
+
+
+def _value(body: bytes) -> Any:
+    """The body as JSON. Raises ValueError or RecursionError.
+
+    Pydantic's parser takes an eighth of the time over a picture in base64; it is stricter, so the standard library's has
+    the last word: on half a surrogate, on other encodings, on deep nesting.
+    """
+    try:
+        return from_json(body)
+    except ValueError:
+        return json.loads(body)
 
 
 def _is_intricate(body: bytes) -> bool:
