@@ -1,6 +1,7 @@
 """An upstream's HTTP answer, as a value. Pure: wire modules read it and know nothing of HTTP clients."""
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from imagegate.runtime.errors import Failure, Reason
@@ -92,10 +94,27 @@ class Answer:
         return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None
 
 
+_BASE64 = TypeAdapter(bytes, config=ConfigDict(val_json_bytes="base64"))
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes that a text of an answer holds in base64, with its padding and nothing else. Raises ValueError.
+
+    Pydantic decodes a picture in a fifth of the time. It would take the other alphabet and missing padding as well, and
+    refuses some that is merely odd: on all that the standard library has the last word.
+    """
+    if len(text) % 4 == 0 and "-" not in text and "_" not in text:
+        try:
+            return _BASE64.validate_strings(text)
+        except ValidationError:
+            pass
+    return b64decode(text, validate=True)
+
+
 def _value(body: bytes) -> Any:
     """The body as JSON. Raises ValueError or RecursionError.
 
-    Pydantic's parser takes an eighth of the time over a picture in base64; it is stricter, so the standard library's has
+    Pydantic's parser takes an eighth of the time over a picture in base64. It is stricter, so the standard library has
     the last word: on half a surrogate, on other encodings, on deep nesting.
     """
     try:

@@ -1,8 +1,14 @@
 """What is read out of an upstream's answer."""
 
-import pytest
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from functools import partial
 
-from imagegate.runtime.answer import MAX_JSON_VALUES, VALUE_SIGNS, Answer
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from imagegate.runtime.answer import MAX_JSON_VALUES, VALUE_SIGNS, Answer, from_base64
 from imagegate.runtime.errors import Failure, Reason
 
 
@@ -56,3 +62,25 @@ def test_unusual_json(body: bytes, value: object) -> None:
     """
     seen = answered(body).json()
     assert value is None or seen == value
+
+
+PLAIN = st.binary(max_size=12).map(lambda data: b64encode(data).decode())
+# Characters of both alphabets, padding where it may not be, and what is no base64 at all.
+ODD = st.text(alphabet="ABab01+/=-_ \n\u00e9\ud800\0", max_size=12)
+
+
+@given(st.one_of(PLAIN, ODD, st.tuples(PLAIN, ODD, PLAIN).map("".join)))
+@example("A-_A")
+@example("AA")
+@example("AB==")
+@example("AA=A")
+def test_base64(text: str) -> None:
+    """Base64 of a picture is taken and refused as the standard library takes and refuses it, to the byte."""
+    assert taken(from_base64, text) == taken(partial(b64decode, validate=True), text)
+
+
+def taken(decode: Callable[[str], bytes], text: str) -> bytes | None:
+    try:
+        return decode(text)
+    except ValueError:
+        return None

@@ -1,12 +1,11 @@
 """How far the webui is, by its own word. Pure."""
 
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from imagegate.providers.automatic1111.wire import whole
-from imagegate.runtime.answer import Answer
+from imagegate.runtime.answer import Answer, from_base64
 from imagegate.runtime.words import parsed
 
 PROGRESS = "/sdapi/v1/progress?skip_current_image=true"
@@ -41,7 +40,7 @@ def to_progress(answer: Answer, count: int) -> Progress | None:
     encoded = body.get("current_image")
     is_told = isinstance(encoded, str) and len(encoded) <= MAX_PREVIEW_CHARACTERS
     try:
-        picture = b64decode(encoded, validate=True) if is_told else b""
+        picture = from_base64(encoded) if is_told else b""
     except ValueError:
         picture = b""
     return Progress(min(job, count - 1) * steps + min(step, steps), count * steps, picture)

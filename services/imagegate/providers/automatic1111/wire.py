@@ -5,13 +5,13 @@ What is installed: see `installed` and `extensions`; how far it is: see `progres
 
 import json
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from imagegate.providers.automatic1111.prompt import plain, with_loras
-from imagegate.runtime.answer import Answer
+from imagegate.runtime.answer import Answer, from_base64
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.inputs import Control, InputPicture
 from imagegate.runtime.models import Catalogue
@@ -201,7 +201,7 @@ def to_checkpoint_name(info: Mapping[str, Any]) -> str:
 
 def _decoded(data: object) -> bytes:
     try:
-        return b64decode(data if isinstance(data, str) else "?", validate=True)
+        return from_base64(data if isinstance(data, str) else "?")
     except ValueError as error:
         raise Failure(
             Reason.BAD_OUTPUT, "the webui's picture is not base64", dispatch=Dispatch.ACCEPTED, billed=False

@@ -5,7 +5,6 @@ Beside it: `dialects` (what a family of apps calls what it takes), `inputs_wire`
 """
 
 import binascii
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -22,7 +21,7 @@ from imagegate.providers.fal.errors import (
     to_upload_error,
 )
 from imagegate.providers.fal.job import Job, Status
-from imagegate.runtime.answer import Answer
+from imagegate.runtime.answer import Answer, from_base64
 from imagegate.runtime.check import Check
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import Order
@@ -181,7 +180,7 @@ def from_data_uri(url: str) -> bytes | None:
     if not kind.lower().endswith(";base64") or len(url) > MAX_BODY_BYTES:
         raise _undecodable()
     try:
-        return b64decode(encoded, validate=True)
+        return from_base64(encoded)
     except (binascii.Error, ValueError) as error:
         raise _undecodable() from error
 

@@ -4,11 +4,10 @@ Behind the router stand several inference providers with payloads and answers of
 """
 
 import re
-from base64 import b64decode
 from collections.abc import Collection, Mapping
 
 from imagegate.runtime.adjustments import text_of
-from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, REASONS_BY_STATUS, Answer
+from imagegate.runtime.answer import MAX_RETRY_AFTER_SECONDS, REASONS_BY_STATUS, Answer, from_base64
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.order import Order
 from imagegate.runtime.words import parsed, words
@@ -112,7 +111,7 @@ def to_inline(answer: Answer, order: Order) -> bytes:
     if not isinstance(encoded, str) or not encoded:
         raise to_error(answer, order.model.upstream_model, body)
     try:
-        return b64decode(encoded, validate=True)
+        return from_base64(encoded)
     except ValueError as error:
         raise Failure(
             Reason.BAD_OUTPUT,
