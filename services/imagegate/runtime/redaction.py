@@ -11,7 +11,8 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from threading import Lock
 from urllib.parse import quote, quote_plus
@@ -33,9 +34,9 @@ MAX_DEPTH = 6
 MAX_VALUES = 500
 # Characters of one text that are looked at for a log event; eight times what is kept.
 MAX_CHARACTERS = 65_536
-# Names of fields that are remembered, and how many characters each may have.
-MAX_NAMES = 512
-MAX_NAME_CHARACTERS = 64
+# Texts that are remembered with what was made of them, and how many characters each may have.
+MAX_REMEMBERED = 1024
+MAX_REMEMBERED_CHARACTERS = 64
 # Characters before such a cut that are dropped; the longest key known here has 69.
 _CUT = 256
 
@@ -76,7 +77,7 @@ class Redactor:
     def __init__(self) -> None:
         self._lock = Lock()
         self._secrets: set[str] = set()
-        self._known = _Known.of(())
+        self._learn(())
 
     def __repr__(self) -> str:
         return f"<Redactor {len(self._secrets)} secrets>"
@@ -89,7 +90,12 @@ class Redactor:
         """
         with self._lock:
             self._secrets |= {part for value in {secret, secret.strip()} for part in _parts(value)}
-            self._known = _Known.of(self._secrets)
+            self._learn(self._secrets)
+
+    def _learn(self, secrets: AbstractSet[str] | tuple[()]) -> None:
+        self._scrubbed = _Known.of(secrets).scrubbed
+        # Most texts of a log event stood in the one before. What a new secret makes of them is not known yet.
+        self._remembered = lru_cache(MAX_REMEMBERED)(self._scrubbed)
 
     def scrub(self, text: str) -> str:
         """The text as one line with HIDDEN in the place of every secret.
@@ -97,19 +103,7 @@ class Redactor:
         That is: every registered form, every run of at least WINDOW characters of one, and whatever
         has the shape of a key. Scrubbing twice changes nothing more.
         """
-        return _scrubbed(text, self._known)
-
-    def scrub_name(self, name: str) -> str:
-        """The same of a short text that names a field: the names of one log event are those of the next, so they are
-        remembered.
-        """
-        known = self._known
-        scrubbed = known.names.get(name)
-        if scrubbed is None:
-            scrubbed = _scrubbed(name, known)
-            if len(known.names) < MAX_NAMES:
-                known.names[name] = scrubbed
-        return scrubbed
+        return self._remembered(text) if len(text) <= MAX_REMEMBERED_CHARACTERS else self._scrubbed(text)
 
     def scrub_and_clip(self, text: str, limit_bytes: int) -> str:
         """At most `limit_bytes` bytes of the scrubbed text: the only order that is safe."""
@@ -141,8 +135,6 @@ class _Known:
     windows: frozenset[str]
     probes: frozenset[str]
     short: re.Pattern[str] | None
-    # Names of fields as they are logged while no further secret is known.
-    names: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, secrets: AbstractSet[str] | tuple[()]) -> "_Known":
@@ -155,7 +147,19 @@ class _Known:
         pattern = re.compile(f"(?=({'|'.join(map(re.escape, short))}))") if short else None
         return cls(windows, probes, pattern)
 
-    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+    def scrubbed(self, text: str) -> str:
+        """The text as `Redactor.scrub` has it."""
+        text = one_line(text)
+        while spans := [*self._spans(text), *_shapes(text)]:
+            # Two halves of a secret may meet where a third was hidden. It ends, since whatever is
+            # hidden is longer than HIDDEN: the text shrinks with every turn.
+            scrubbed = _hide(text, spans)
+            if scrubbed == text:
+                break
+            text = scrubbed
+        return text
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         if self.short:
             yield from (found.span(1) for found in self.short.finditer(text))
         if self._may_hold(text):
@@ -164,18 +168,6 @@ class _Known:
 
     def _may_hold(self, text: str) -> bool:
         return not self.probes.isdisjoint([text[at : at + _PROBE] for at in range(0, len(text), _STRIDE)])
-
-
-def _scrubbed(text: str, known: _Known) -> str:
-    text = one_line(text)
-    while spans := [*known.spans(text), *_shapes(text)]:
-        # Two halves of a secret may meet where a third was hidden. It ends, since whatever is
-        # hidden is longer than HIDDEN: the text shrinks with every turn.
-        scrubbed = _hide(text, spans)
-        if scrubbed == text:
-            break
-        text = scrubbed
-    return text
 
 
 def _pieces(text: str, length: int) -> Iterator[str]:
@@ -268,7 +260,7 @@ class _Walk:
         for key, item in value.items() if depth else ():
             if self._left <= 0:
                 break
-            name = self._name(_as_text(key))
+            name = self._text(key if type(key) is str else _as_text(key))
             copied[name] = HIDDEN if name.lower() in _CREDENTIALS else self.copy(item, depth - 1)
         return copied if len(copied) == len(value) else copied | {"…": len(value) - len(copied)}
 
@@ -280,10 +272,9 @@ class _Walk:
             copied.append(self.copy(item, depth - 1))
         return copied if len(copied) == len(value) else [*copied, "…"]
 
-    def _name(self, name: str) -> str:
-        return self._redactor.scrub_name(name) if len(name) <= MAX_NAME_CHARACTERS else self._text(name)
-
     def _text(self, text: str) -> str:
+        if len(text) <= MAX_REMEMBERED_CHARACTERS:  # what is hidden of it makes it shorter: there is nothing to clip
+            return self._redactor.scrub(text)
         if len(text) <= MAX_CHARACTERS:
             return self._redactor.scrub_and_clip(text, MAX_TEXT_BYTES)
         # The cut may have split a key, too short now to be recognised: what stands before it goes as well.

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from imagegate.runtime.redaction import (
     MAX_DEPTH,
-    MAX_NAME_CHARACTERS,
-    MAX_NAMES,
+    MAX_REMEMBERED,
+    MAX_REMEMBERED_CHARACTERS,
     MAX_TEXT_BYTES,
     MAX_VALUES,
     WINDOW,
@@ -255,21 +255,23 @@ def test_object() -> None:
     }  # fmt: skip
 
 
-def test_name_that_becomes_secret() -> None:
-    """R14: the name of a field that was logged before is hidden from the moment on in which it is known as a secret."""
+def test_text_that_becomes_secret() -> None:
+    """R14: a text that was logged before is hidden from the moment on in which it is known as a secret."""
     known = Redactor()
-    assert known.scrub_object({"EXAMPLE-secret": 1}) == {"EXAMPLE-secret": 1}
+    event = {"EXAMPLE-secret": "EXAMPLE-secret"}
+    assert known.scrub_object(event) == event
     known.add("EXAMPLE-secret")
-    assert known.scrub_object({"EXAMPLE-secret": 1}) == {"***": 1}
+    assert known.scrub_object(event) == {"***": "***"}
 
 
-def test_names_that_are_too_many() -> None:
-    """R14: names beyond those that are remembered, in number and length, are scrubbed all the same."""
+def test_texts_beyond_those_remembered() -> None:
+    """R14: texts beyond those that are remembered, in number and length, are scrubbed all the same."""
     known = redactor("EXAMPLE-secret")
-    for number in range(MAX_NAMES + 1):
-        known.scrub_object({f"name {number}": 1})
-    long = "a" * (MAX_NAME_CHARACTERS + 1)
-    assert known.scrub_object({"EXAMPLE-secret": 1, f"{long} EXAMPLE-secret": 2}) == {"***": 1, f"{long} ***": 2}
+    for number in range(MAX_REMEMBERED + 1):
+        assert known.scrub(f"EXAMPLE-secret {number}") == f"*** {number}"
+    assert known.scrub("EXAMPLE-secret 0") == "*** 0"
+    long = "a" * MAX_REMEMBERED_CHARACTERS
+    assert known.scrub(f"{long} EXAMPLE-secret") == f"{long} ***"
 
 
 def test_object_depth() -> None:
