@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from time import monotonic
 
 import grpc
@@ -519,6 +520,28 @@ async def forgotten():
 
 asyncio.run(forgotten())
 """
+
+
+FULL = """
+import os, structlog
+from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.settings import ProcessSettings
+from imagegate.runtime.telemetry import configure_logging
+
+configure_logging(ProcessSettings(log_format="json", log_level="info"), Redactor(), service="a-test")
+structlog.get_logger().info("nobody can read this")
+os._exit(7)
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that takes nothing is Linux's")
+def test_logs_that_cannot_be_written() -> None:
+    """R14: no work fails because its line cannot be logged, and nothing of the line is told elsewhere."""
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(
+            [sys.executable, "-c", FULL], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert (told.returncode, told.stderr) == (7, "a log line of imagegate could not be written\n")
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
