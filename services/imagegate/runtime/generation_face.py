@@ -7,7 +7,7 @@ while it happens.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -74,6 +74,22 @@ class _Audience:
     watch: Callable[[generation_pb2.Progress], None] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request, and what came along with it in the metadata, by name. gRPC makes that anew each time it is asked."""
+
+    request: generation_pb2.GenerateRequest
+    context: AnyContext
+    told: Mapping[str, str]
+
+    @classmethod
+    def of(cls, request: generation_pb2.GenerateRequest, context: AnyContext) -> "_Call":
+        told: dict[str, str] = {}
+        for name, value in context.invocation_metadata() or ():
+            told.setdefault(name, str(value))
+        return cls(request, context, told)
+
+
 class GenerationFace:
     """Generate and GenerateStream of one provider."""
 
@@ -103,19 +119,21 @@ class GenerationFace:
         async def tell_upstream_id(upstream_id: str) -> None:
             await context.send_initial_metadata(((UPSTREAM_ID, upstream_id),))
 
-        return await self._run(self._attempt(request, context), request, context, _Audience(tell_upstream_id))
+        call = _Call.of(request, context)
+        return await self._run(self._attempt(call), call, _Audience(tell_upstream_id))
 
     async def generate_stream(self, request: generation_pb2.GenerateRequest, context: StreamContext) -> None:
         """The same, told while it happens: the attempt's beginning, its progress, its end, and the answer."""
 
         async def work(tell: Tell) -> bytes:
-            attempt = self._attempt(request, context)
+            call = _Call.of(request, context)
+            attempt = self._attempt(call)
             audience = _Audience(
                 begins=lambda: tell(Event(attempt_started=attempt.started()).SerializeToString()),
                 watch=lambda progress: tell(Event(progress=progress).SerializeToString()),
             )
             try:
-                response = await self._run(attempt, request, context, audience)
+                response = await self._run(attempt, call, audience)
             except Failure as failure:
                 if attempt.order is not None:  # else there was none
                     tell(Event(attempt_finished=failure.attempts[0]).SerializeToString())
@@ -125,19 +143,17 @@ class GenerationFace:
 
         await stream(context, work, self._bounds)
 
-    def _attempt(self, request: generation_pb2.GenerateRequest, context: AnyContext) -> Attempt:
-        number = _metadata(context, ATTEMPT_NUMBER)
-        return self._attempts.begin(request, int(number) if number.isdecimal() and len(number) < 4 else 1)
+    def _attempt(self, call: _Call) -> Attempt:
+        number = call.told.get(ATTEMPT_NUMBER, "")
+        return self._attempts.begin(call.request, int(number) if number.isdecimal() and len(number) < 4 else 1)
 
-    async def _run(
-        self, attempt: Attempt, request: generation_pb2.GenerateRequest, context: AnyContext, audience: _Audience
-    ) -> generation_pb2.GenerateResponse:
+    async def _run(self, attempt: Attempt, call: _Call, audience: _Audience) -> generation_pb2.GenerateResponse:
         """The answer; however it ends, the attempt is recorded. Raises Failure."""
         try:
-            attempt.order = order = self._take(await self._admitted(request, context), context, audience)
+            attempt.order = order = self._take(await self._admitted(call), call, audience)
             if audience.begins is not None:
                 audience.begins()
-            response = await self._fulfil(order, context)
+            response = await self._fulfil(order, call)
         except Failure as failure:
             attempt.failed(failure)
             raise
@@ -152,25 +168,23 @@ class GenerationFace:
         attempt.delivered(response)
         return response
 
-    async def _admitted(
-        self, request: generation_pb2.GenerateRequest, context: AnyContext
-    ) -> generation_pb2.GenerateRequest:
+    async def _admitted(self, call: _Call) -> generation_pb2.GenerateRequest:
         """The request, valid and with clean pictures, which a router has seen to before. Raises Failure."""
-        wrong = violations(request)
-        if not _metadata(context, INPUTS_ADMITTED):
-            return await self._entrance.admit(request, wrong)
+        wrong = violations(call.request)
+        if not call.told.get(INPUTS_ADMITTED):
+            return await self._entrance.admit(call.request, wrong)
         if wrong:
             raise invalid_request(wrong)
-        return request
+        return call.request
 
-    def _take(self, request: generation_pb2.GenerateRequest, context: AnyContext, audience: _Audience) -> Order:
+    def _take(self, request: generation_pb2.GenerateRequest, call: _Call, audience: _Audience) -> Order:
         """The order for a request that is valid, or Failure where there can be none. Nothing is sent here."""
         if off := why_off(self._provider):
             raise off
         model = model_called(request.model, self._provider.catalogue)
         if off := why_off(self._provider, model):
             raise off
-        fitted = fit(request, model, self._drawn_seed(context))
+        fitted = fit(request, model, self._drawn_seed(call))
         if why := inability(request, model) or lack(request, model, fitted):
             raise Failure(Reason.UNSUPPORTED, f"{model.display_name} cannot: {why}", dispatch=Dispatch.NOT_SENT)
         if refused := forbidden(request, fitted.adjustments):
@@ -181,7 +195,7 @@ class GenerationFace:
                 f"and the request forbids a change ({whys})",
                 dispatch=Dispatch.NOT_SENT,
             )
-        deadline = Deadline.from_context(context)
+        deadline = Deadline.from_context(call.context)
         reserve = kept_back(deadline.remaining())
         refuse = request.on_unsupported == generation_pb2.ON_UNSUPPORTED_REFUSE
         return Order(
@@ -197,31 +211,31 @@ class GenerationFace:
             request_id=current_request_id(),
             asked=asked_fields(request),
             kept=None if refuse else frozenset(request.must_keep),
-            reject_blank=bool(_metadata(context, REJECT_BLANK)),
+            reject_blank=bool(call.told.get(REJECT_BLANK)),
             tell_upstream_id=audience.tell_upstream_id,
             watch=audience.watch,
             adjustments=list(fitted.told),
         )
 
-    def _drawn_seed(self, context: AnyContext) -> int:
+    def _drawn_seed(self, call: _Call) -> int:
         """The router's, so that a fallback uses the same one; our own where it tells none, or nonsense."""
-        told = _metadata(context, DRAWN_SEED)
+        told = call.told.get(DRAWN_SEED, "")
         seed = int(told) if told.isdecimal() and len(told) <= len(str(SEEDS)) else SEEDS
         return seed if seed < SEEDS else self._random.randrange(SEEDS)
 
-    async def _fulfil(self, order: Order, context: AnyContext) -> generation_pb2.GenerateResponse:
-        patience = PATIENCE_SECONDS if _metadata(context, FALLBACK_WAITS) else None
+    async def _fulfil(self, order: Order, call: _Call) -> generation_pb2.GenerateResponse:
+        patience = PATIENCE_SECONDS if call.told.get(FALLBACK_WAITS) else None
 
         def tell_place(place: int) -> None:
             order.tell(generation_pb2.PHASE_QUEUED, queue_position=place)
 
-        slot = self._limits.slot(patience, tell_place if order.watch else None, _who_waits(context))
+        slot = self._limits.slot(patience, tell_place if order.watch else None, _who_waits(call))
         began, has_slot = monotonic(), False
         try:
             async with asyncio.timeout(order.deadline.remaining()) as timer, slot:
                 has_slot = True
-                _tell_waited(context, monotonic() - began)
-                await until_room(context)
+                _tell_waited(call.context, monotonic() - began)
+                await until_room(call.context)
                 delivery = await self._provider.generate(order)
         except TimeoutError as error:
             if not timer.expired():
@@ -281,18 +295,11 @@ def _bug() -> Failure:
     )
 
 
-def _who_waits(context: AnyContext) -> Caller:
+def _who_waits(call: _Call) -> Caller:
     """The caller of whoever calls us, where that is a router that tells of one."""
-    return told_of(_metadata(context, CALLER), _metadata(context, CALLER_WEIGHT)) or current_caller()
+    return told_of(call.told.get(CALLER, ""), call.told.get(CALLER_WEIGHT, "")) or current_caller()
 
 
 def _tell_waited(context: AnyContext, seconds: float) -> None:
     if seconds >= SHORTEST_WAIT_SECONDS:
         context.set_trailing_metadata((*context.trailing_metadata(), (WAITED, f"{seconds:.3f}")))
-
-
-def _metadata(context: AnyContext, key: str) -> str:
-    for name, value in context.invocation_metadata() or ():
-        if name == key:
-            return str(value)
-    return ""
