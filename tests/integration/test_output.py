@@ -91,6 +91,25 @@ async def test_who_can_take_more_gets_the_bytes_as_they_are(to: str) -> None:
         assert not [each for each in result.adjustments if each.parameter.startswith("output.")]
 
 
+def undecodable() -> bytes:
+    """A whole JPEG by its markers, with a table that no decoder takes."""
+    data = bytearray(picture(64, 64, "JPEG"))
+    at = data.index(b"\xff\xc4")
+    length = int.from_bytes(data[at + 2 : at + 4], "big")
+    data[at + 5 : at + 2 + length] = b"\xff" * (length - 3)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("to", ["provider", "router"])
+async def test_a_picture_that_does_not_decode_is_left_out(to: str) -> None:
+    """R14: of two pictures the one that turns out to be none is left out, the other handed over."""
+    async with targets([undecodable(), picture(64, 64)]) as target:
+        request = Request(prompt="x", count=2, output=Output(format=generation_pb2.FORMAT_PNG))
+        answer = await asyncio.to_thread(ask, target[to], request)
+    assert [image.data for image in answer.images] == [picture(64, 64)]
+    assert ("count", "2", "1") in [(each.parameter, each.requested, each.applied) for each in answer.adjustments]
+
+
 async def test_a_picture_that_was_paid_for_is_not_refused() -> None:
     """S1: REFUSE is about what is sent; of what came back nothing is withheld, and the change is told."""
     request = Request(

@@ -247,19 +247,22 @@ class GenerationFace:
 
     async def _answer(self, order: Order, delivery: Delivery) -> generation_pb2.GenerateResponse:
         """The answer, if there is a picture in it."""
-        checked = await self._handover.pack(order, await self._inspector.inspect(order, delivery))
         response = generation_pb2.GenerateResponse(
-            images=checked,
             provider=self._provider.catalogue.provider,
             model=order.model.key,
             upstream_model=delivery.upstream_model or order.model.upstream_model,
             upstream_provider=delivery.upstream_provider,
             request_id=order.request_id,
-            adjustments=order.adjustments,
-            warnings=order.warnings,
             sandbox=delivery.sandbox,
         )
-        cost = price(order.model, order.fitted, len(checked))
+        await self._inspector.inspect(order, delivery, response)
+        packed = await self._handover.pack(order, response.images)
+        if len(packed) < len(response.images):
+            del response.images[:]
+            response.images.extend(packed)
+        response.adjustments.extend(order.adjustments)
+        response.warnings.extend(order.warnings)
+        cost = price(order.model, order.fitted, len(response.images))
         if cost is not None:
             response.cost = cost
         for phase in ("queue", "run", "download"):

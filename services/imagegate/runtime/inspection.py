@@ -29,17 +29,17 @@ class Inspector:
     def __init__(self) -> None:
         self._decoding = asyncio.Semaphore(1)
 
-    async def inspect(self, order: Order, delivery: Delivery) -> list[generation_pb2.Image]:
-        """The pictures of a delivery, each whole; what is odd about them is noted in the order.
+    async def inspect(self, order: Order, delivery: Delivery, response: generation_pb2.GenerateResponse) -> None:
+        """Put the pictures of a delivery into the response, each whole; what is odd about them is noted in the order.
 
         Raises Failure where none is left: CONTENT_REJECTED or BAD_OUTPUT.
         """
         order.phase = "inspect"
-        checked: list[generation_pb2.Image] = []
+        checked = response.images
         failures: list[Failure] = []
         for picture in delivery.pictures:
             try:
-                checked.append(await self._image(order, picture))
+                await self._add(order, picture, response)
             except Failure as failure:
                 failures.append(failure)
         if not checked:
@@ -48,15 +48,14 @@ class Inspector:
         if len(checked) < order.count:
             why = failures[0].message if failures else "the upstream delivered fewer pictures than asked"
             order.note("count", order.count, len(checked), generation_pb2.ACTION_CLAMPED, why)
-        return checked
 
-    async def _image(self, order: Order, picture: Picture) -> generation_pb2.Image:
+    async def _add(self, order: Order, picture: Picture, response: generation_pb2.GenerateResponse) -> None:
         try:
             seen = await self._look_at(order, picture)
         except images.NotAPicture as error:
             raise _bad_output(f"the upstream answered success, but not with a picture: {error}") from error
         _note_size(order, width=seen.width, height=seen.height)
-        image = generation_pb2.Image(
+        image = response.images.add(  # where it stays: a message that is put into another one is copied, twice
             data=picture.data,
             mime_type=seen.mime_type,
             width=seen.width,
@@ -66,7 +65,6 @@ class Inspector:
         )
         if picture.seed is not None:
             image.seed = picture.seed
-        return image
 
     async def _look_at(self, order: Order, picture: Picture) -> images.Inspected:
         """What the picture is; decoded only where its size or a flag gives reason to."""
