@@ -32,8 +32,8 @@ log = structlog.get_logger(__name__)
 NOBODY = Caller("")
 REQUEST_ID = "X-Request-Id"
 # On every answer; a page of ours adds its own policy.
+SERVER = "imagegate"  # the library would name its version and Python's
 SECURITY_HEADERS = {
-    "Server": "imagegate",  # the library would name its version and Python's
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -71,6 +71,7 @@ class Front:
     def app(self) -> web.Application:
         """The application."""
         app = web.Application(middlewares=[self._around])
+        app.on_response_prepare.append(self._begin_stream)
         app.on_response_prepare.append(self._end_if_leaving)
         app[BUDGET] = self._budget
         app[REFUSAL] = self._refusal
@@ -95,6 +96,10 @@ class Front:
         if is_broken:
             response.force_close()
         return response
+
+    async def _begin_stream(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """What is sent while it is made has the headers of every answer from the beginning."""
+        _protect(response)
 
     async def _end_if_leaving(self, _request: web.Request, response: web.StreamResponse) -> None:
         """An answer of an edge that leaves ends its connection: the next call finds another edge."""
@@ -207,13 +212,19 @@ class Front:
         if response.prepared:
             return
         response.headers.setdefault(REQUEST_ID, request_id)
-        for name, value in SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
-        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+        _protect(response)
         if problem is not None:
             response.headers.update(problem.headers)
             if problem.retry_after is not None:
                 response.headers[hdrs.RETRY_AFTER] = str(problem.retry_after)
+
+
+def _protect(response: web.StreamResponse) -> None:
+    """Give it the headers that keep a browser from doing more with it than show it, unless it brings its own."""
+    response.headers[hdrs.SERVER] = SERVER
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
 
 
 async def _not_yet(_request: web.Request) -> None:

@@ -188,6 +188,16 @@ async def test_a_router_that_falls_silent_is_not_believed() -> None:
 # ── What is shown ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_a_stream_has_the_headers_of_every_answer(scripted: ServedEdge) -> None:
+    """S26: what is sent while it is made tells no library's version, and browsers do no more with it than show it."""
+    async with scripted.session() as alice, alice.get("/api/status/stream") as answer:
+        assert answer.content_type == "text/event-stream"
+        assert answer.headers["Server"] == "imagegate"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
 async def test_a_fault_appears_on_the_board_as_it_happens(scripted: ServedEdge) -> None:
     """P10, R11: whoever looks on sees a failure with the upstream's own words, and samples of what was counted; the
     history comes once.
