@@ -175,7 +175,8 @@ async def soak(asked: argparse.Namespace) -> int:
     print(f"{asked.pictures:,} pictures of {SAMPLE}, {CALLERS} callers, seed {asked.seed}: {dict(soaking.ended)}")  # noqa: T201
     print("\n".join(map(str, figures)))  # noqa: T201
     asked.out.mkdir(parents=True, exist_ok=True)
-    document = {"about": about(), "ended": soaking.ended, "processes": [asdict(each) for each in figures]}
+    processes_told = [{**asdict(each), "mib_by_picture": soaking.memory[each.name]} for each in figures]
+    document = {"about": about(), "ended": soaking.ended, "processes": processes_told}
     (asked.out / "soak.json").write_text(json.dumps(document), encoding="utf-8")
     chart.over_pictures(soaking.memory, "Resident memory", asked.out / "soak.svg")
     is_honest = soaking.ended.keys() <= {"OK", "CANCELLED", "DEADLINE_EXCEEDED"}
