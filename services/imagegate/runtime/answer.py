@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+import pybase64
 from pydantic_core import from_json
 
 from imagegate.runtime.errors import Failure, Reason
@@ -94,21 +94,15 @@ class Answer:
         return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None
 
 
-_BASE64 = TypeAdapter(bytes, config=ConfigDict(val_json_bytes="base64"))
-
-
 def from_base64(text: str) -> bytes:
     """The bytes that a text of an answer holds in base64, with its padding and nothing else. Raises ValueError.
 
-    Pydantic decodes a picture in a fifth of the time. It would take the other alphabet and missing padding as well, and
-    refuses some that is merely odd: on all that the standard library has the last word.
+    In a fiftieth of the standard library's time, which has the last word on what is merely odd: padding in excess.
     """
-    if len(text) % 4 == 0 and "-" not in text and "_" not in text:
-        try:
-            return _BASE64.validate_strings(text)
-        except ValidationError:
-            pass
-    return b64decode(text, validate=True)
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except ValueError:
+        return b64decode(text, validate=True)
 
 
 def _value(body: bytes) -> Any:
