@@ -54,6 +54,8 @@ class Catalogues:
         self._on_new_key = on_new_key  # hears the name of a provider that has read another key
         self._on_quota_left = on_quota_left  # hears the name of one that says it may make requests
         self._offers: dict[str, Offer] = {}
+        # Changes whenever another catalogue is in force, or a provider was switched on or off.
+        self.revision = 0
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, asyncio.Event] = {}
 
@@ -93,6 +95,7 @@ class Catalogues:
         await self._stop_asking(provider)
         self._offers.pop(provider, None)
         self._asked.pop(provider, None)
+        self.revision += 1
 
     async def close(self) -> None:
         """Stop asking anybody."""
@@ -117,6 +120,7 @@ class Catalogues:
 
     async def _ask(self, endpoint: Endpoint) -> None:
         offer = self._offers[endpoint.provider]
+        former = (offer.catalogue, offer.disabled_reason)
         problem = ""
         try:
             answer = await endpoint.list_models()
@@ -141,6 +145,8 @@ class Catalogues:
             problem = clip(f"{failure.message} (at {endpoint.target})", PROBLEM_BYTES)
         except ValueError as error:  # what it told is no catalogue
             problem = clip(f"its catalogue makes no sense: {_what_is_wrong(error)}", PROBLEM_BYTES)
+        if former[0] is not offer.catalogue or former[1] != offer.disabled_reason:
+            self.revision += 1
         if (offer.reachable, offer.problem) != (not problem, problem):
             log.info(
                 "provider",

@@ -20,6 +20,7 @@ from imagegate.router.offers import Offered
 from imagegate.router.ranking import Entry, Obstacle, line_up
 from imagegate.router.repeats import RepeatBudget
 from imagegate.router.routes import Candidate, Resolution, resolve, unknown_providers
+from imagegate.router.shapes import Shapes, shape_of
 from imagegate.router.turns import Turns
 from imagegate.router.warmup import Warmup
 from imagegate.runtime.callers import OPEN
@@ -39,7 +40,7 @@ from imagegate.runtime.metadata import (
     REQUEST_ID_KEY,
 )
 from imagegate.runtime.prompts import without_prompts
-from imagegate.runtime.validation import violations
+from imagegate.runtime.validation import violations_of_shape, violations_of_words
 from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2, terms_pb2
 
 
@@ -65,6 +66,15 @@ class Journey:
     drawn_seed: int | None = None
     waited: float = 0.0
     told_passed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a request sets out with: depends on its shape, the configuration and the catalogues, and on nothing else."""
+
+    resolution: Resolution
+    entries: Sequence[Entry]
+    options: RouteOptions
 
 
 class Router:
@@ -97,6 +107,8 @@ class Router:
         # Those that left the configuration with calls under way, each with the task that waits for their end.
         self._leaving: dict[Endpoint, asyncio.Task[None]] = {}
         self._repeats = RepeatBudget()
+        self._faults: Shapes[Sequence[Violation]] = Shapes()
+        self._plans: Shapes[_Plan] = Shapes()
         self._warmup = Warmup(clock)
 
     async def configure(self, config: RouterConfig) -> None:
@@ -155,9 +167,9 @@ class Router:
         """Set out for a request that was admitted. Raises Failure(MODEL_NOT_FOUND)."""
         now = self.clock()
         self._repeats.requested(now)
-        resolution = self.resolve(request.model, request.quality)
+        plan = self._planned(request)
         seed = self._random.randrange(SEEDS) if leaves_seed_open(request) else None
-        return Journey(request_id, resolution, self._course(request, resolution, deadline), now, seed)
+        return Journey(request_id, plan.resolution, self._course(request, plan, deadline), now, seed)
 
     async def generate(self, journey: Journey, tell: Tell | None = None) -> Answered:
         """The answer of the first candidate that delivers; `tell` hears what happens on the way. Raises Failure."""
@@ -178,12 +190,18 @@ class Router:
 
     def explain(self, request: generation_pb2.GenerateRequest, deadline: Deadline) -> tuple[Resolution, Course]:
         """What a request that was admitted would set out with. Raises Failure(MODEL_NOT_FOUND)."""
-        resolution = self.resolve(request.model, request.quality)
-        return resolution, self._course(request, resolution, deadline)
+        plan = self._planned(request)
+        return plan.resolution, self._course(request, plan, deadline)
 
     def violations(self, request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True) -> list[Violation]:
         """Every bad field of a request; options for a provider that is not configured are a mistake, not ignored."""
-        return [*violations(request, needs_prompt=needs_prompt), *unknown_providers(request, self.configured())]
+        config = self.configured()
+
+        def of_shape() -> Sequence[Violation]:
+            return [*violations_of_shape(request), *unknown_providers(request, config)]
+
+        of_words = violations_of_words(request, needs_prompt=needs_prompt)
+        return [*of_words, *self._faults.known(shape_of(request), config, of_shape)]
 
     def resolve(self, name: str, quality: "terms_pb2.Quality.ValueType" = terms_pb2.QUALITY_UNSPECIFIED) -> Resolution:
         """The candidates that `name` means for pictures of this quality. Raises Failure(MODEL_NOT_FOUND)."""
@@ -250,7 +268,25 @@ class Router:
                 if check.key_accepted:
                     self.admission.key_accepted(provider, self.clock())
 
-    def _course(self, request: generation_pb2.GenerateRequest, resolution: Resolution, deadline: Deadline) -> Course:
+    def _course(self, request: generation_pb2.GenerateRequest, plan: "_Plan", deadline: Deadline) -> Course:
+        return Course(
+            request,
+            plan.entries,
+            deadline,
+            self.admission,
+            self._repeats,
+            self._emit,
+            plan.options.fall_back_on_refused_content,
+            current_caller().name,
+        )
+
+    def _planned(self, request: generation_pb2.GenerateRequest) -> "_Plan":
+        """What the request's model means, and which candidates it may use. Raises Failure(MODEL_NOT_FOUND)."""
+        standing = (self.config, self.catalogues.revision)
+        return self._plans.known(shape_of(request), standing, lambda: self._plan(request))
+
+    def _plan(self, request: generation_pb2.GenerateRequest) -> "_Plan":
+        resolution = self.resolve(request.model, request.quality)
         route = resolution.route
         entries = [self._entry(candidate, request, route) for candidate in resolution.candidates]
         if request.routing.no_fallback:
@@ -258,17 +294,7 @@ class Router:
         if eligibility.need_advice(entries):
             able = [name for name in self.configured().routes if name != route and self._can_make(name, request)]
             entries = eligibility.advised(entries, able)
-        options = self._options(route)
-        return Course(
-            request,
-            entries,
-            deadline,
-            self.admission,
-            self._repeats,
-            self._emit,
-            options.fall_back_on_refused_content,
-            current_caller().name,
-        )
+        return _Plan(resolution, entries, self._options(route))
 
     def _can_make(self, route: str, request: generation_pb2.GenerateRequest) -> bool:
         """Whether a route has a candidate that a request might use, if it asked for that route."""

@@ -26,6 +26,8 @@ RANGES = {
     "seed": (-1, 2**63 - 1, ""),
     "count": (1, 8, ""),
 }
+# Of these fields nothing depends on what another one says, nor anything of the others on them.
+WORDS = ("prompt", "request_id", "idempotency_key", "user", "project")
 KEEPABLE = (*FITTED_FIELDS, "count", OPTIONS_FIELD, "controls", "identity", "loras")
 # The most of each that a request brings along; of all pictures together these many bytes.
 MOST = {"controls": 4, "identity": 4, "loras": 8}
@@ -51,20 +53,37 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 def violations(request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True) -> list[Violation]:
     """Every bad field of `request`; empty where it is valid. Without `needs_prompt` its prompt may be empty."""
-    is_asked = needs_prompt and not request.HasField("pose_extraction")
-    no_prompt = [Violation("prompt", "is empty; say what to draw")] if is_asked and not request.prompt.strip() else []
+    return [*violations_of_words(request, needs_prompt=needs_prompt), *violations_of_shape(request)]
+
+
+def violations_of_words(request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True) -> list[Violation]:
+    """What is wrong with `WORDS`, which differ from request to request."""
+    is_asked = needs_prompt and not request.prompt.strip() and not request.HasField("pose_extraction")
+    no_prompt = [Violation("prompt", "is empty; say what to draw")] if is_asked else []
+    return [*no_prompt, *_words(request)]
+
+
+def violations_of_shape(request: generation_pb2.GenerateRequest) -> list[Violation]:
+    """What is wrong with all else, which many requests have in common."""
     rules = (_texts, _numbers, _choices, _output, _options, _inputs, _pictures)
-    return [*no_prompt, *(violation for rule in rules for violation in rule(request))]
+    return [violation for rule in rules for violation in rule(request)]
+
+
+def _too_long(name: str, length: int) -> Violation:
+    return Violation(name, f"has {length:,} characters; at most {MAX_PROMPT_CHARACTERS:,} are allowed")
 
 
 def _texts(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
-    for name in ("prompt", "negative_prompt"):
-        length = len(getattr(request, name))
-        if length > MAX_PROMPT_CHARACTERS:
-            yield Violation(name, f"has {length:,} characters; at most {MAX_PROMPT_CHARACTERS:,} are allowed")
+    if (length := len(request.negative_prompt)) > MAX_PROMPT_CHARACTERS:
+        yield _too_long("negative_prompt", length)
     for name in ("model", "sampler"):
         if len(getattr(request, name)) > MAX_NAME_CHARACTERS:
             yield Violation(name, f"is longer than {MAX_NAME_CHARACTERS} characters")
+
+
+def _words(request: generation_pb2.GenerateRequest) -> Iterator[Violation]:
+    if (length := len(request.prompt)) > MAX_PROMPT_CHARACTERS:
+        yield _too_long("prompt", length)
     for name in ("user", "project"):
         if len(getattr(request, name)) > MAX_LABEL_CHARACTERS:
             yield Violation(name, f"is longer than {MAX_LABEL_CHARACTERS} characters")
