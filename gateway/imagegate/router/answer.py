@@ -6,7 +6,7 @@ protobuf messages concatenate to their merge.
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2
@@ -17,6 +17,8 @@ from imagegate.runtime.errors import Dispatch, Failure, Reason, code_of
 from imagegate.v1 import error_pb2, generation_pb2
 
 NANOS = 1_000_000_000
+# Points in time are told in these: a float of seconds since 1970 holds no more.
+MICROS = 1_000_000
 
 # After one of these nothing else decides.
 FINAL = frozenset({Reason.TIMEOUT, Reason.CONTENT_REJECTED, Reason.INVALID_REQUEST, Reason.INTERNAL})
@@ -62,9 +64,10 @@ def _made(made: Made, wall: float) -> error_pb2.Attempt:
         attempt = error_pb2.Attempt(provider=provider, model=model, dispatch=Dispatch.ACCEPTED.to_proto())
         if made.candidate.model is not None and made.candidate.model.credits is not None:
             attempt.billed = not is_free(made.candidate.model)
-    attempt.upstream_id = attempt.upstream_id or made.upstream_id
+    if made.upstream_id and not attempt.upstream_id:
+        attempt.upstream_id = made.upstream_id
     attempt.started.CopyFrom(timestamp(wall + made.began))
-    attempt.duration.FromNanoseconds(round(made.seconds * NANOS))
+    attempt.duration.seconds, attempt.duration.nanos = divmod(round(made.seconds * NANOS), NANOS)
     return attempt
 
 
@@ -166,6 +169,5 @@ def in_short(attempt: error_pb2.Attempt) -> str:
 
 def timestamp(seconds: float) -> Timestamp:
     """A point in time as the wire tells it: seconds since 1970."""
-    stamp = Timestamp()
-    stamp.FromDatetime(datetime.fromtimestamp(seconds, UTC))
-    return stamp
+    whole, rest = divmod(round(seconds * MICROS), MICROS)
+    return Timestamp(seconds=whole, nanos=rest * 1000)

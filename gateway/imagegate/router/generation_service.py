@@ -110,7 +110,7 @@ class GenerationFace:
         if not request.idempotency_key or self._router.violations(request):  # what is not valid belongs to no key
             return await order.make()
         answered = await self._joining.answer(request, order, current_caller().name)
-        return answered if entry.journey else _addressed(answered, entry.record.request_id)
+        return answered if entry.journey else _addressed(answered, entry.request_id)
 
 
 def _addressed(answered: Answered, request_id: str) -> Answered:
@@ -135,7 +135,7 @@ class _Order:
         seconds = self.deadline.remaining(self.router.clock())
         async with self.router.turns.turn(current_caller(), seconds, self.tell):
             admitted = await self.router.admitted(self.request)
-            journey = self.router.begin(admitted, self.deadline, self.entry.record.request_id)
+            journey = self.router.begin(admitted, self.deadline, self.entry.request_id)
             self.history.set_out(self.entry, journey)
             return await self.router.generate(journey, self.tell)
 

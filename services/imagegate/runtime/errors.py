@@ -79,7 +79,7 @@ class Reason(StrEnum):
 
     def to_proto(self) -> "error_pb2.ErrorReason.ValueType":
         """The same reason as an enum value of the wire."""
-        return error_pb2.ErrorReason.Value(f"ERROR_REASON_{self}")
+        return _REASONS[self]
 
     @classmethod
     def from_proto(cls, value: "error_pb2.ErrorReason.ValueType") -> "Reason":
@@ -101,7 +101,7 @@ class Dispatch(StrEnum):
 
     def to_proto(self) -> "error_pb2.Dispatch.ValueType":
         """The same value on the wire."""
-        return error_pb2.Dispatch.Value(f"DISPATCH_{self}")
+        return _DISPATCHES[self]
 
     @classmethod
     def from_proto(cls, value: "error_pb2.Dispatch.ValueType") -> "Dispatch":
@@ -111,6 +111,9 @@ class Dispatch(StrEnum):
         except ValueError:
             return cls.UNKNOWN
 
+
+_REASONS = {reason: error_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}") for reason in Reason}
+_DISPATCHES = {dispatch: error_pb2.Dispatch.Value(f"DISPATCH_{dispatch}") for dispatch in Dispatch}
 
 # The gRPC code of a reason where it alone decides the answer. A provider's own credentials are
 # never UNAUTHENTICATED: the caller's token is fine.
