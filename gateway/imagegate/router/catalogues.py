@@ -66,8 +66,8 @@ class Catalogues:
 
     def has(self, provider: str, model: str) -> bool:
         """Whether `model` is the key of an entry: what may be a label."""
-        catalogue = self._offers.get(provider, Offer()).catalogue
-        return catalogue is not None and any(entry.key == model for entry in catalogue.models)
+        offer = self._offers.get(provider)
+        return offer is not None and offer.catalogue is not None and model in offer.catalogue.keys
 
     def offer(self, provider: str) -> Offer:
         """What is known of a provider."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -65,6 +66,11 @@ class RouterMetrics:
         )
         self._skips = counter("skips", "Candidates passed over.", "provider", "reason")
         self._moves = counter("breaker_transitions", "Transitions of breakers.", "provider", "scope", "to", "reason")
+        # To look a series up takes longer than to count; there are as many as the closed sets allow.
+        self._attempts_of = cache(self._attempts.labels)
+        self._durations_of = cache(self._durations.labels)
+        self._credits_of = cache(self._credits.labels)
+        self._skips_of = cache(self._skips.labels)
         self._gates = gauge("gate_until_timestamp_seconds", "Until when a provider is not asked.", "provider")
         self._inflight = Inflight(router)
         registry.register(self._inflight)
@@ -83,13 +89,13 @@ class RouterMetrics:
             case AttemptStarted(provider, model, caller):
                 self._inflight.count(provider, caller, 1)
                 # There before it counts: Prometheus sees no increase in a series that appears.
-                self._credits.labels(provider, self._label(provider, model))
+                self._credits_of(provider, self._label(provider, model))
             case AttemptFinished():
                 self._finished(event)
             case CreditsSpent(provider, model, credits):
-                self._credits.labels(provider, self._label(provider, model)).inc(credits)
+                self._credits_of(provider, self._label(provider, model)).inc(credits)
             case CandidateSkipped(provider, _, reason):
-                self._skips.labels(provider, reason.lower()).inc()
+                self._skips_of(provider, reason.lower()).inc()
             case FellBack(origin, destination, reason):
                 self._fallbacks.labels(origin, destination, reason.lower()).inc()
             case ChargeRisked(provider):
@@ -112,8 +118,8 @@ class RouterMetrics:
         outcome = reason.lower() if reason else "ok"
         group = verdict_on(reason).group.value if reason else Group.OK.value
         model = self._label(event.provider, event.model)
-        self._attempts.labels(event.provider, model, outcome, group).inc()
-        self._durations.labels(event.provider, model, group).observe(event.seconds)
+        self._attempts_of(event.provider, model, outcome, group).inc()
+        self._durations_of(event.provider, model, group).observe(event.seconds)
 
     def _moved(self, event: BreakerMoved) -> None:
         scope = "model" if event.model else "provider"

@@ -6,7 +6,7 @@ A registry is made per process and passed in; nothing registers itself globally.
 import asyncio
 import math
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Protocol
 
@@ -62,6 +62,9 @@ class ProcessMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
+        # To look a series up takes longer than to count; there are as many as the closed sets allow.
+        self._requests_of = cache(self._requests.labels)
+        self._durations_of = cache(self._durations.labels)
         self._tls_current = Gauge(
             "imagegate_tls_last_reload_ok",
             "1 where certificate, key and authorities in use are those of their files.",
@@ -101,8 +104,8 @@ class ProcessMetrics:
 
     def answered(self, method: str, code: str, seconds: float) -> None:
         """A call of `method`, or of a route, ended with the gRPC code or HTTP status `code` (from closed sets)."""
-        self._requests.labels(method, code).inc()
-        self._durations.labels(method).observe(seconds)
+        self._requests_of(method, code).inc()
+        self._durations_of(method).observe(seconds)
 
 
 class ProviderMetrics:

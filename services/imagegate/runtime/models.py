@@ -6,6 +6,7 @@ it from `ListModels`) and in a client, so that all of them fit a request the sam
 
 import hashlib
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -298,6 +299,11 @@ class Catalogue(_Strict):
             outside, pattern = self.outside.to_proto(), self.outside_pattern
             told.providers.add(outside_catalogue=outside, outside_pattern=pattern)
         return hashlib.sha256(told.SerializeToString(deterministic=True)).hexdigest()[:12]
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Those of its models."""
+        return frozenset(model.key for model in self.models)
 
     def find(self, name: str) -> Model | None:
         """The model called `name` (key, upstream id or alias); the first that is enabled for an empty name."""
