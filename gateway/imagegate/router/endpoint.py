@@ -170,7 +170,7 @@ class Endpoint:
     ) -> AsyncIterator[Call]:
         """A call whose initial metadata have arrived; it ends with the block."""
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(name)
-        call = method(request, timeout=timeout, metadata=grpc.aio.Metadata(*metadata.items()))
+        call = method(request, timeout=timeout, metadata=tuple(metadata.items()))
         try:
             for key, value in await call.initial_metadata():
                 if key == UPSTREAM_ID:

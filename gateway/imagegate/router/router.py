@@ -54,13 +54,14 @@ class Answered:
 
 @dataclass(slots=True)
 class Journey:
-    """One request under way: what its model's name means, its course through the candidates, the seed for those that
-    take one (None where the caller gave it), the seconds for which it waited for others, and how many of those that
-    were passed over its caller has heard of.
+    """One request under way: what its model's name means, what is configured for its route, its course through the
+    candidates, the seed for those that take one (None where the caller gave it), the seconds for which it waited for
+    others, and how many of those that were passed over its caller has heard of.
     """
 
     request_id: str
     resolution: Resolution
+    options: RouteOptions
     course: Course
     began: float
     drawn_seed: int | None = None
@@ -169,7 +170,7 @@ class Router:
         self._repeats.requested(now)
         plan = self._planned(request)
         seed = self._random.randrange(SEEDS) if leaves_seed_open(request) else None
-        return Journey(request_id, plan.resolution, self._course(request, plan, deadline), now, seed)
+        return Journey(request_id, plan.resolution, plan.options, self._course(request, plan, deadline), now, seed)
 
     async def generate(self, journey: Journey, tell: Tell | None = None) -> Answered:
         """The answer of the first candidate that delivers; `tell` hears what happens on the way. Raises Failure."""
@@ -294,7 +295,8 @@ class Router:
         if eligibility.need_advice(entries):
             able = [name for name in self.configured().routes if name != route and self._can_make(name, request)]
             entries = eligibility.advised(entries, able)
-        return _Plan(resolution, entries, self._options(route))
+        options = self.config.route_options.get(route) if self.config else None
+        return _Plan(resolution, entries, options or RouteOptions())
 
     def _can_make(self, route: str, request: generation_pb2.GenerateRequest) -> bool:
         """Whether a route has a candidate that a request might use, if it asked for that route."""
@@ -315,9 +317,6 @@ class Router:
             limit=self.config.attempt_timeout(candidate.provider, candidate.key, route),
             objective=self.config.latency_objective(candidate.provider, candidate.key),
         )
-
-    def _options(self, route: str) -> RouteOptions:
-        return (self.config.route_options if self.config else {}).get(route, RouteOptions())
 
     # ── One step ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -391,7 +390,7 @@ class Router:
             metadata[FALLBACK_WAITS] = "true"
         if journey.drawn_seed is not None:
             metadata[DRAWN_SEED] = str(journey.drawn_seed)
-        if self._options(journey.resolution.route).reject_blank:
+        if journey.options.reject_blank:
             metadata[REJECT_BLANK] = "true"
         endpoint = self._endpoint(attempt.candidate.provider)
         request = _serialised(journey, attempt.candidate)

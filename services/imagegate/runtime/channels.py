@@ -90,12 +90,14 @@ class ChannelPool:
         line = self._line_with_room()
         line.calls += 1
         try:
-            for former in [each for each in self._lines if each.revision != line.revision]:
-                await self._close_if_spare(former)
+            if len(self._lines) > 1:
+                for former in [each for each in self._lines if each.revision != line.revision]:
+                    await self._close_if_spare(former)
             yield line.channel
         finally:
             line.calls -= 1
-            await self._close_if_spare(line)
+            if len(self._lines) > 1:  # an only one is the one for the next call
+                await self._close_if_spare(line)
 
     async def close(self) -> None:
         """Close every channel; calls under way are cancelled. Closing twice is harmless."""

@@ -102,6 +102,7 @@ class _KeyedChannel:
     def __init__(self, channel: grpc.aio.Channel, token: Callable[[], str]) -> None:
         self._channel = channel
         self._token = token
+        self._of_bytes: dict[str, Callable[..., Any]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
@@ -116,9 +117,13 @@ class _KeyedChannel:
         """A method with one answer."""
         return self._keyed(self._channel.unary_unary(*method, **options))
 
-    def unary_stream(self, *method: Any, **options: Any) -> Callable[..., Any]:
-        """A method with a stream of answers."""
-        return self._keyed(self._channel.unary_stream(*method, **options))
+    def unary_stream(self, name: str, **options: Any) -> Callable[..., Any]:
+        """A method with a stream of answers. One of bytes, without `options`, is made once and not for each call."""
+        if options:
+            return self._keyed(self._channel.unary_stream(name, **options))
+        if name not in self._of_bytes:
+            self._of_bytes[name] = self._keyed(self._channel.unary_stream(name))
+        return self._of_bytes[name]
 
     def stream_unary(self, *method: Any, **options: Any) -> Callable[..., Any]:
         """A method that takes a stream."""
@@ -131,8 +136,8 @@ class _KeyedChannel:
     def _keyed(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def begin(request: Any, *, metadata: Iterable[tuple[str, str]] | None = None, **options: Any) -> Any:
             token = self._token()
-            keyed = ((AUTHORIZATION, header_of(token)),) if token else ()
-            return call(request, metadata=grpc.aio.Metadata(*(metadata or ()), *keyed), **options)
+            keyed = (*(metadata or ()), (AUTHORIZATION, header_of(token))) if token else metadata
+            return call(request, metadata=keyed, **options)
 
         return begin
 
