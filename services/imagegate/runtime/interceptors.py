@@ -8,7 +8,6 @@ waiting until its deadline.
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
@@ -139,6 +138,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._default_timeout = default_timeout
         self._guard = guard or Guard(lambda: OPEN)
         self._traffic = traffic or Traffic()
+        # By method: the handler that there is for it, and the same one wrapped.
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
 
     async def intercept_service(
         self,
@@ -147,11 +148,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler:
         """The handler that the server will call, wrapped."""
         handler = await continuation(handler_call_details)
-        method = handler_call_details.method.removeprefix("/")
         if handler is None:
             return handler
+        method = handler_call_details.method.removeprefix("/")
         if self._guard.will_refuse(method, handler_call_details.invocation_metadata or ()):
             return self._refusing(method)
+        former, wrapped = self._wrapped.get(method, (None, None))
+        if former is not handler:
+            wrapped = self._wrap(handler, method)
+            self._wrapped[method] = handler, wrapped
+        return wrapped
+
+    def _wrap(self, handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:
         if not _is_wrapped(handler, method):
             return self._guarded(handler, method)
         return self._unary(handler, method) if handler.unary_unary else self._streaming(handler, method)
@@ -163,12 +171,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def answer(_messages: Any, context: Any) -> bytes:
             reply = self._traffic.reply(context, handler.response_serializer)
 
-            async def made(call: _Call) -> bytes:
-                async with self._received(call, handler) as request:
-                    return serialize(await behave(request, reply))
-
             async def behaviour(call: _Call) -> bytes:
-                message = await made(call)  # the request is gone by then
+                message = serialize(await self._received(call, reply, handler, behave))  # the request is gone by then
                 await reply.turn(message)
                 return message
 
@@ -183,22 +187,30 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             reply = self._traffic.reply(context, handler.response_serializer)
 
             async def behaviour(call: _Call) -> None:
-                async with self._received(call, handler) as request:
-                    await behave(request, reply)
+                await self._received(call, reply, handler, behave)
 
             await self._answer(_begin(method, reply), behaviour)
 
         return grpc.stream_stream_rpc_method_handler(answer)
 
-    @asynccontextmanager
-    async def _received(self, call: _Call, handler: "grpc.RpcMethodHandler[Any, Any]") -> AsyncIterator[Any]:
-        """The message of the call, whose own id counts from now on."""
-        parse = handler.request_deserializer or bytes
+    async def _received(
+        self, call: _Call, reply: Reply, handler: "grpc.RpcMethodHandler[Any, Any]", behave: Behaviour
+    ) -> Any:
+        """What `behave` makes of the message of the call, whose own id counts from now on."""
+        traffic = self._traffic
         is_counted = call.method.startswith(OURS)  # probes are answered whatever else goes on
-        with self._traffic.call() if is_counted else nullcontext():
-            async with self._traffic.request(call.context, parse) as request:
+        if is_counted:
+            traffic.enter()
+        try:
+            request, size = await traffic.receive(reply, handler.request_deserializer or bytes)
+            try:
                 call.received(request)
-                yield request
+                return await behave(request, reply)
+            finally:
+                traffic.back(size)
+        finally:
+            if is_counted:
+                traffic.leave()
 
     def _refusing(self, method: str) -> Handler:
         """A handler that refuses. As one of a stream it does so before the message is read, however large that is."""
@@ -229,14 +241,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def _answer(self, call: _Call, behaviour: Callable[[_Call], Awaitable[Any]]) -> Any:
         context = call.context
-        imposed = None if call.method.rpartition("/")[2].startswith(WATCH) else self._default_timeout
-        patience = asyncio.timeout(imposed if context.time_remaining() is None else None)
         try:
             caller = self._guard.caller(call.method, context)
             _caller.set(caller)
             check_access(call.method, caller)
-            async with patience:
-                response = await behaviour(call)
+            response = await self._in_time(call, behaviour)
         except asyncio.CancelledError as cancelled:
             # Nothing tells a caller who left from a task that was cancelled by mistake, except an answer:
             # it cannot be sent to the former, and the latter would wait for one until its deadline.
@@ -259,11 +268,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 # A service's generated base says so of what is in the contract and is not offered.
                 self._ended(call, "UNIMPLEMENTED")
                 await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{call.method} is not offered here")
-            if isinstance(error, TimeoutError) and patience.expired():
-                failure = Failure(Reason.TIMEOUT, f"no answer within the default of {self._default_timeout:g} s")
-            else:
-                log.exception("a call failed by a bug", method=call.method)
-                failure = by_a_bug()
+            log.exception("a call failed by a bug", method=call.method)
+            failure = by_a_bug()
         else:
             self._ended(call, "OK")
             return response
@@ -271,6 +277,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return await self._refuse(call, failure)
         except _CallerGoneError:
             raise asyncio.CancelledError from None
+
+    async def _in_time(self, call: _Call, behaviour: Callable[[_Call], Awaitable[Any]]) -> Any:
+        """What it answers. Raises Failure(TIMEOUT) where its caller has set no deadline and the default one passes."""
+        if call.context.time_remaining() is not None or call.method.rpartition("/")[2].startswith(WATCH):
+            return await behaviour(call)
+        try:
+            async with asyncio.timeout(self._default_timeout) as patience:
+                return await behaviour(call)
+        except TimeoutError as error:
+            if not patience.expired():
+                raise
+            told = f"no answer within the default of {self._default_timeout:g} s"
+            raise Failure(Reason.TIMEOUT, told) from error
 
     async def _refuse(self, call: _Call, failure: Failure) -> None:
         """End the call with `failure`; always raises.

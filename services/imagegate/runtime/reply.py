@@ -34,6 +34,11 @@ class Reply:
         return getattr(self._context, name)
 
     @property
+    def connection(self) -> str:
+        """Whom the call came from, as gRPC writes it."""
+        return self._holding.connection
+
+    @property
     def is_unread(self) -> bool:
         """Whether gRPC was handed something that the caller has not taken yet."""
         return self._holding.handed > 0

@@ -1,8 +1,7 @@
 """The calls of a process, together: how many there are, and what memory requests and unread answers take."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Self
 
@@ -47,16 +46,15 @@ class Traffic:
             "answer_bytes": (self.unread.handed + self.unread.waiting, self.limits.answers_mib * MIB),
         }
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """One call, until the block is left. Raises Failure(BUSY) where there are too many."""
+    def enter(self) -> None:
+        """One call more, until it `leave`s. Raises Failure(BUSY) where there are too many."""
         if self.calls >= self.limits.calls:
             raise no_room(f"{self.limits.calls:,} calls are under way here, which is as many as there may be")
         self.calls += 1
-        try:
-            yield
-        finally:
-            self.calls -= 1
+
+    def leave(self) -> None:
+        """One call less."""
+        self.calls -= 1
 
     def reply(self, context: Any, serializer: Callable[[Any], bytes] | None) -> Reply:
         """What the call sends. It is counted until gRPC is done with it."""
@@ -64,31 +62,36 @@ class Traffic:
         context.add_done_callback(lambda _: self._done(context, reply))
         return reply
 
-    @asynccontextmanager
-    async def request(self, context: Any, parse: Parse) -> AsyncIterator[Any]:
-        """The message of a call, which takes room until the block is left.
+    async def receive(self, reply: Reply, parse: Parse) -> tuple[Any, int]:
+        """The message of a call and its size, which takes room until it is given `back`.
 
         Raises Failure: BUSY where there is no room, TIMEOUT where it does not come, INVALID_REQUEST where it is none.
         """
-        if self.unread.is_stalled(context.peer()):
+        if self.unread.is_stalled(reply.connection):
             raise no_room("answers wait on this connection to be read", "read answers as they come")
-        message = await self._read(context)
+        message = await self._read(reply)
         size = len(message)
         if not self.intake.take(size):
             raise no_room(f"the requests under way leave no room for one of {size:,} bytes")
         try:
-            request = self._parsed(message, parse)
-            del message
-            yield request
-        finally:
-            self.intake.give_back(size)
+            return self._parsed(message, parse), size
+        except BaseException:
+            self.back(size)
+            raise
+
+    def back(self, size: int) -> None:
+        """A message of this size has gone."""
+        self.intake.give_back(size)
 
     async def _read(self, context: Any) -> bytes:
         slow = _Slow(self.intake, self.limits.request_bytes)
         try:
             async with asyncio.timeout(self.limits.request_seconds) as patience:
-                with slow.watched(patience):
+                slow.watch(patience)
+                try:
                     message = await context.read()
+                finally:
+                    slow.stop()
         except TimeoutError as error:
             if slow.is_refused:
                 raise no_room("the requests that are coming in leave no room for this one") from error
@@ -131,15 +134,14 @@ class _Slow:
         self._loop = asyncio.get_running_loop()
         self.is_refused = False
 
-    @contextmanager
-    def watched(self, patience: asyncio.Timeout) -> Iterator[None]:
-        """It is read within this block, which `patience` ends where there is no room for it."""
+    def watch(self, patience: asyncio.Timeout) -> None:
+        """It is read from now on until `stop`, while `patience` lasts, which ends where there is no room for it."""
         self._look_later(patience)
-        try:
-            yield
-        finally:
-            self._timer.cancel()
-            self._intake.give_back(self._taken)
+
+    def stop(self) -> None:
+        """It is whole, or given up."""
+        self._timer.cancel()
+        self._intake.give_back(self._taken)
 
     def _look_later(self, patience: asyncio.Timeout) -> None:
         due = self._loop.time() + QUICK_SECONDS

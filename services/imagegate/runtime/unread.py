@@ -179,4 +179,7 @@ class Unread:
             self._connections.pop(holding.connection, None)
 
     def _of(self, holding: Holding) -> _Connection:
-        return self._connections.setdefault(holding.connection, _Connection())
+        connection = self._connections.get(holding.connection)
+        if connection is None:
+            connection = self._connections[holding.connection] = _Connection()
+        return connection
