@@ -7,7 +7,7 @@ import itertools
 import math
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -91,10 +91,10 @@ class Admission:
 
         Where several things hold it back this is the one that lasts longest.
         """
-        scopes = [((provider, ""), self._providers.get(provider))]
+        refusals = self._refusals((provider, ""), self._providers.get(provider), now)
         if model:
-            scopes.append(((provider, model), self._models.get((provider, model))))
-        refusals = [refusal for place, scope in scopes for refusal in self._refusals(place, scope, now)]
+            place = (provider, model)
+            refusals += self._refusals(place, self._models.get(place), now)
         if not refusals:
             return None
         longest = max(refusals, key=lambda refusal: refusal.wait)
@@ -291,24 +291,22 @@ class Admission:
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _refusals(self, place: Scope, scope: _Scope | None, now: float) -> Iterable[Refusal]:
+    def _refusals(self, place: Scope, scope: _Scope | None, now: float) -> list[Refusal]:
         """Everything that holds one scope back."""
+        found = []
         override = self.overrides.on(place, now)
         if override is not None and override.mode is Mode.OPEN:
-            yield Refusal(Reason.CIRCUIT_OPEN, override.until - now, _decided(override))
+            found.append(Refusal(Reason.CIRCUIT_OPEN, override.until - now, _decided(override)))
         if scope is None:
-            return
+            return found
         closed = scope.gate.closed(now)
         if closed is not None:
-            yield Refusal(closed.skip, closed.until - now, closed.because)
+            found.append(Refusal(closed.skip, closed.until - now, closed.because))
         until = scope.breaker.until(now)
         if until is not None and override is None:
-            yield Refusal(
-                Reason.CIRCUIT_OPEN,
-                until - now,
-                scope.breaker.because,
-                is_statistical=not scope.breaker.is_refused,
-            )
+            statistical = not scope.breaker.is_refused
+            found.append(Refusal(Reason.CIRCUIT_OPEN, until - now, scope.breaker.because, is_statistical=statistical))
+        return found
 
     def _known(self, provider: str, model: str) -> Sequence[_Scope]:
         scopes = (self._providers.get(provider), self._models.get((provider, model)))

@@ -123,6 +123,10 @@ class Course:
     _repeat: int | None = None
     _has_repeated: bool = False
     _has_paused: bool = False
+    _count: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._count = count_of(self.request)
 
     # ── What to do ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,10 +194,6 @@ class Course:
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def _count(self) -> int:
-        return count_of(self.request)
-
     def outlook(self, now: float) -> Lineup:
         """Who would be tried from here on, in order, and who would be passed over."""
         remaining = self.deadline.remaining(now)
@@ -209,10 +209,10 @@ class Course:
 
     def _done(self) -> Set[int]:
         """The places that are not tried any more, or not again."""
-        is_over = self._attempts >= MAX_ATTEMPTS
-        others = {place for place in range(len(self.entries)) if is_over and place not in self._loading}
-        loading = self._loading.keys() if self._resumed >= MAX_WARMINGS else set()
-        return self._tried | others | loading
+        done: Set[int] = self._tried
+        if self._attempts >= MAX_ATTEMPTS:
+            done = done | {place for place in range(len(self.entries)) if place not in self._loading}
+        return done | self._loading.keys() if self._resumed >= MAX_WARMINGS else done
 
     @property
     def _attempts(self) -> int:

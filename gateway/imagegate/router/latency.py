@@ -1,6 +1,9 @@
 """How long one picture of a model takes, as this replica has seen it. Pure; all values in seconds."""
 
+from bisect import bisect_right
 from collections import deque
+from itertools import islice
+from operator import itemgetter
 
 # Until so many pictures were seen, the catalogue's usual time stands in, times a factor.
 ENOUGH = 20
@@ -22,7 +25,11 @@ class Latency:
     def __init__(self) -> None:
         self._kept: deque[tuple[float, float, float]] = deque(maxlen=KEPT)
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        self._added = 0
         self._ordered: list[float] = []
+        # Those from before some time: which of all that were ever added, and what they took.
+        self._earlier_ones = (0, 0)
+        self._earlier: list[float] = []
         self._ordered_with_waits: list[float] = []
 
     def __repr__(self) -> str:
@@ -34,6 +41,7 @@ class Latency:
         self._recent.append((now, alone))
         if len(self._kept) < ENOUGH or now - self._kept[-1][0] >= SPACING:
             self._kept.append((now, alone, seconds))
+            self._added += 1
             self._ordered = []
 
     def quantile(self, share: float, usual: float) -> float:
@@ -57,13 +65,23 @@ class Latency:
 
         They may take twice the p95 of the time before that window, or `objective` seconds where that is more.
         """
-        recent = [seconds for at, seconds in self._recent if at > now - window]
+        begins = now - window
+        recent = [seconds for at, seconds in self._recent if at > begins]
         if len(recent) < SLOW_OUT_OF:
             return False
-        before = sorted(alone for at, alone, _ in self._kept if at <= now - window)
+        before = self._until(begins)
         baseline = _quantile(before, 0.95) if len(before) >= ENOUGH else FACTORS[0.95] * usual
         limit = max(SLOW_TIMES * baseline, objective or 0.0)
         return sum(seconds > limit for seconds in recent) >= SLOW_SHARE * len(recent)
+
+    def _until(self, end: float) -> list[float]:
+        """What those took that came until then, in order; the same ones are put in order once."""
+        number = bisect_right(self._kept, end, key=itemgetter(0))
+        which = (self._added - len(self._kept), number)
+        if which != self._earlier_ones:
+            self._earlier_ones = which
+            self._earlier = sorted(alone for _, alone, _ in islice(self._kept, number))
+        return self._earlier
 
 
 def _quantile(ordered: list[float], share: float) -> float:

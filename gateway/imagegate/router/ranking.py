@@ -82,18 +82,21 @@ def line_up(
     Changes nothing but what time alone changes.
     """
     all_ = [_prospect(place, entry, admission, now) for place, entry in enumerate(entries)]
-    spared = _spared(all_, sum(entry.obstacle is None for entry in entries))
+    usable = sum(entry.obstacle is None for entry in entries)
+    spared = _spared(all_, usable)
     prospects = [
         replace(prospect, obstacle=None, is_trial=True) if prospect.place in spared else prospect
         for prospect in all_
         if prospect.place not in tried
     ]
     if remaining is not None:
-        prospects = [_in_time(p, entries, admission, remaining, count) for p in prospects]
+        room = budget.upstream_seconds(remaining - budget.RESERVE)
+        prospects = [_in_time(p, entries[p.place], admission, room, count, is_only_one=usable == 1) for p in prospects]
     if remaining is not None and may_warm:
         prospects = _warming(prospects, admission, remaining, count)
     turns = [_held_back(p, entries[p.place], admission, now) for p in prospects if p.obstacle is None]
-    turns.sort(key=lambda prospect: bool(prospect.back_for))  # stable: among themselves they keep their order
+    if len(turns) > 1:
+        turns.sort(key=lambda prospect: bool(prospect.back_for))  # stable: among themselves they keep their order
     passed = [prospect for prospect in prospects if prospect.obstacle is not None]
     if not turns:
         turns = _trickle(passed, admission, now)
@@ -128,24 +131,24 @@ def _spared(prospects: Sequence[Prospect], candidates: int) -> frozenset[int]:
     """The places of those that are tried although their breakers are open: these may take away at most half of the
     `candidates`, rounded up. Those whose time ends soonest are spared.
     """
-    refused = sorted((prospect for prospect in prospects if prospect.is_trial), key=_soonest)
+    refused = sorted([prospect for prospect in prospects if prospect.is_trial], key=_soonest)
     may_go = (candidates + 1) // 2
     return frozenset(prospect.place for prospect in refused[: max(len(refused) - may_go, 0)])
 
 
 def _in_time(
-    prospect: Prospect, entries: Sequence[Entry], admission: Admission, remaining: float, count: int
+    prospect: Prospect, entry: Entry, admission: Admission, room: float, count: int, *, is_only_one: bool
 ) -> Prospect:
-    """Passed over where its usual time does not fit; further back where only its slower answers do not."""
+    """Passed over where its usual time does not fit into `room` seconds; further back where only its slower answers do
+    not.
+    """
     if prospect.obstacle is not None and not prospect.is_trial and prospect.obstacle.reason is not Reason.WARMING:
         return prospect
-    room = budget.upstream_seconds(remaining - budget.RESERVE)
     if room <= 0:
         return _too_late(prospect, "no time is left for it")
-    is_only_one = sum(entry.obstacle is None for entry in entries) == 1
     if prospect.candidate.model is None or is_only_one:
         return prospect
-    limit = budget.upstream_seconds(entries[prospect.place].limit or math.inf)  # nobody waits for longer
+    limit = budget.upstream_seconds(entry.limit or math.inf)  # nobody waits for longer
     usual = min(usual_seconds(prospect.candidate, admission, 0.50, count), limit)
     if usual > room:
         return _too_late(prospect, f"it usually takes {usual:.3g} s, and {room:.3g} s are left")
@@ -157,6 +160,8 @@ def _warming(prospects: Sequence[Prospect], admission: Admission, remaining: flo
     """Those whose model is being loaded wait in their place where that is short and leaves one of the others its usual
     time, or where nobody else is left.
     """
+    if not any(prospect.obstacle is not None and prospect.obstacle.reason is Reason.WARMING for prospect in prospects):
+        return list(prospects)
     others = [usual_seconds(p.candidate, admission, 0.50, count) for p in prospects if p.obstacle is None]
     room = budget.upstream_seconds(remaining - budget.RESERVE) - min(others, default=0.0)
     ranked = []

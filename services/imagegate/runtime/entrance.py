@@ -77,6 +77,8 @@ class Entrance:
         `wrong` is what `validation` has found. Raises Failure(INVALID_REQUEST) with that and every picture that is
         refused.
         """
+        if not wrong and next(pictures(request), None) is None:
+            return request
         fields = {violation.field for violation in wrong}
         refused: list[Violation] = []
         admitted: dict[str, _Admitted] = {}
