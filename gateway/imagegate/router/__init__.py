@@ -12,6 +12,7 @@ What decides is pure: it has no I/O, and takes time and chance as arguments.
 | admission | whom not to ask just now: breaker (its window), gates, latency, warming, rejecting, overrides as one |
 | verdict | what a reason means: fall back? count it? leave somebody alone? |
 | payment, repeats, budget | what may follow as far as money goes, whether the same again, and how much time it gets |
+| shapes | what is found out once for all requests that differ in their words only |
 | unsettled | what may still be charged for a request that brought nothing |
 | estimate | what a request costs, whoever delivers |
 | recommending, offers | which models to use for a purpose, and why; which there are, and which limit keeps them out |
