@@ -45,8 +45,8 @@ MAX_CHECK_BYTES = {
 # How it says that a message or its metadata exceeded the limits of our own hops.
 TOO_LARGE = ("larger than max", "metadata size exceeds")
 
-# Seconds for the end of a call whose answer is there.
-TRAILERS_SECONDS = 0.5
+# Seconds for the end of a call whose answer is there, or which was cancelled.
+ENDING_SECONDS = 0.5
 DECIMAL = re.compile(r"[0-9]{1,5}(\.[0-9]{1,9})?")
 
 Call = grpc.aio.UnaryStreamCall[bytes, bytes]
@@ -121,9 +121,10 @@ class Endpoint:
                 except _NoStreamsError:
                     pass  # an older provider: nothing was begun
             async with self._called(channel, GENERATE, request, timeout, metadata, sighting) as call:
-                answer = await call.read()
+                answer = await _read(call)
                 if not isinstance(answer, bytes):  # EOF
                     raise _silent(self.provider)
+                await _hear_metadata(call, sighting)
                 await _hear_trailers(call, sighting)
                 return self._with_picture(answer)
 
@@ -168,15 +169,17 @@ class Endpoint:
         metadata: Mapping[str, str],
         sighting: Sighting,
     ) -> AsyncIterator[Call]:
-        """A call whose initial metadata have arrived; it ends with the block."""
+        """A call, which ends with the block; where that fails the upstream's id is heard, if there was one."""
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(name)
         call = method(request, timeout=timeout, metadata=tuple(metadata.items()))
         try:
-            for key, value in await call.initial_metadata():
-                if key == UPSTREAM_ID:
-                    sighting.see(str(value))
             yield call
+        except asyncio.CancelledError:
+            call.cancel()
+            await _hear_metadata(call, sighting)
+            raise
         except grpc.aio.AioRpcError as error:
+            await _hear_metadata(call, sighting)
             if error.code() is grpc.StatusCode.UNIMPLEMENTED and name == GENERATE_STREAM:
                 raise _NoStreamsError from error
             raise _failure(error, self, sighting) from error
@@ -186,7 +189,7 @@ class Endpoint:
     async def _until_completed(self, call: Call, sighting: Sighting, tell: Tell) -> bytes:
         """The answer at the end of a stream; of what comes before only progress is passed on."""
         try:
-            while isinstance(told := await call.read(), bytes):
+            while isinstance(told := await _read(call), bytes):
                 answer = response_of(told)
                 if answer is not None:
                     await _hear_trailers(call, sighting)
@@ -236,10 +239,35 @@ class Endpoint:
             return answer
 
 
+async def _read(call: Call) -> object:
+    """The next message, or what grpc has for the end of all.
+
+    Whoever leaves ends the call, and so the reading: one that is cancelled itself loses memory (grpc/grpc#43360).
+    """
+    reading = asyncio.ensure_future(call.read())
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        call.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                await asyncio.gather(reading, return_exceptions=True)
+        raise
+
+
+async def _hear_metadata(call: Call, sighting: Sighting) -> None:
+    """What was told before the answer, of a call that is answered or has ended: nothing is waited for."""
+    with suppress(TimeoutError, asyncio.CancelledError):
+        async with asyncio.timeout(ENDING_SECONDS):
+            for key, value in await call.initial_metadata():
+                if key == UPSTREAM_ID:
+                    sighting.see(str(value))
+
+
 async def _hear_trailers(call: Call, sighting: Sighting) -> None:
     """What is told after the answer. It comes together with it, or is not waited for."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(TRAILERS_SECONDS):
+        async with asyncio.timeout(ENDING_SECONDS):
             for key, value in await call.trailing_metadata():
                 if key == WAITED:
                     sighting.hear_waited(str(value))

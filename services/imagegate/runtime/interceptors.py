@@ -249,6 +249,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except asyncio.CancelledError as cancelled:
             # Nothing tells a caller who left from a task that was cancelled by mistake, except an answer:
             # it cannot be sent to the former, and the latter would wait for one until its deadline.
+            if await _is_gone(context):
+                self._ended(call, "CANCELLED")
+                raise
             try:
                 await self._refuse(call, by_a_bug())
             except _CallerGoneError:
@@ -337,6 +340,22 @@ def _begin(method: str, context: Any) -> _Call:
 
 async def _nothing(_call: _Call) -> None:
     """What is done where whether it may be is all that matters."""
+
+
+async def _is_gone(context: Any) -> bool:
+    """Whether nothing can be sent any more, by its smallest part: gRPC keeps for ever what it cannot send
+    (grpc/grpc#43360), and an error has a kilobyte.
+    """
+    remaining = context.time_remaining()
+    if remaining is not None and remaining <= 0:
+        return True
+    try:
+        await context.send_initial_metadata(())
+    except grpc.aio.UsageError:  # it was sent before, and says nothing
+        return False
+    except Exception:  # noqa: BLE001 -- gRPC has several words for it
+        return True
+    return False
 
 
 def _is_unread(call: _Call) -> bool:
