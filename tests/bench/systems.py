@@ -107,7 +107,8 @@ class _House:
             "routes": {"default": candidates, "first": candidates[:1]},
             "route_options": {"default": {"attempt_timeout": f"{ATTEMPT_SECONDS}s"}},
         }
-        path = self._folder / f"{name}.yaml"
+        path = self._folder / f"{name} configured" / "router.yaml"
+        path.parent.mkdir()  # whose changes are watched: no log may be there
         path.write_text(json.dumps(config), encoding="utf-8")
         return await self._started(name, ["imagegate.router"], {"IMAGEGATE_CONFIG": str(path)})
 

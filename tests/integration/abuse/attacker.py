@@ -46,24 +46,7 @@ async def slow_readers(port: int, number: int, streams: int = 32) -> None:
 
 async def resets(port: int, number: int) -> None:
     """Calls that are begun and given up at once, `number` on each of connections that follow one another."""
-    told = asyncio.Event()
-    giving_up = asyncio.create_task(_resets(port, number, RESETS_A_SECOND, told))
-    await told.wait()
-    ready()
-    await giving_up
-
-
-async def many_resets(port: int, number: int) -> None:
-    """The same, as many in all, on `number` connections at a time."""
-    told = asyncio.Event()
-    rates = [_resets(port, 20_000 // number, RESETS_A_SECOND / number, told) for _ in range(number)]
-    giving_up = asyncio.gather(*rates)
-    await told.wait()
-    ready()
-    await giving_up
-
-
-async def _resets(port: int, number: int, a_second: float, told: asyncio.Event) -> None:
+    is_told = False
     while True:
         wire = await Wire.connect(port)
         reading = asyncio.create_task(wire.until_closed())
@@ -73,9 +56,10 @@ async def _resets(port: int, number: int, a_second: float, told: asyncio.Event) 
                 break
             with contextlib.suppress(ConnectionError):
                 await wire.flush(b"".join(_given_up(2 * n + 1, again if n else first) for n in _next(sent)))
-            await asyncio.sleep(RESETS_A_ROUND / a_second)
-            if sent:
-                told.set()
+            await asyncio.sleep(RESETS_A_ROUND / RESETS_A_SECOND)
+            if not is_told and sent:
+                ready()
+                is_told = True
         await wire.close()
         await reading
 
@@ -134,7 +118,6 @@ KINDS: dict[str, Callable[[int, int], Awaitable[None]]] = {
     "half_heads": half_heads,
     "slow_readers": slow_readers,
     "resets": resets,
-    "many_resets": many_resets,
     "pings": pings,
     "half_messages": half_messages,
 }

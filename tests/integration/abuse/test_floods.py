@@ -10,7 +10,7 @@ from imagegate.testing.system import System
 from integration.abuse.stage import MIB, Times, attacked, staged, timed, used
 
 # The kind of attack, and how many connections (of resets: how many on each).
-ATTACKS = {"half_heads": 300, "slow_readers": 50, "resets": 20_000, "many_resets": 50, "pings": 4, "half_messages": 50}
+ATTACKS = {"half_heads": 300, "slow_readers": 50, "resets": 20_000, "pings": 4, "half_messages": 50}
 # What the router says once such an attack has found its end: of half messages only so many are waited for as fit.
 SETTLED: dict[str, Callable[[dict[str, float]], bool]] = {
     "slow_readers": lambda used: not used["calls"] and used["answer_bytes"] > MIB,
