@@ -17,7 +17,7 @@ class ServerLimits(EnvironmentSettings):
     connections: int = Field(default=1000, ge=1, le=100_000, alias="CONNECTIONS")
     # Of one connection. gRPC resets what is beyond it instead of letting it wait: our own channels hold at most 100,
     # other clients start hundreds on one and lose some of them at 128.
-    streams: int = Field(default=1024, ge=1, le=100_000, alias="STREAMS")
+    streams: int = Field(default=512, ge=1, le=100_000, alias="STREAMS")
     # Of all connections together, health and reflection apart.
     calls: int = Field(default=1000, ge=1, le=100_000, alias="CALLS")
     # That gRPC keeps until they are looked at, which takes a moment each; of more it cancels some, whoever's they are.
