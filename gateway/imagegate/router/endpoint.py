@@ -176,7 +176,7 @@ class Endpoint:
             yield call
         except asyncio.CancelledError:
             call.cancel()
-            await _hear_metadata(call, sighting)
+            await _hear_last(call, sighting)
             raise
         except grpc.aio.AioRpcError as error:
             await _hear_metadata(call, sighting)
@@ -256,12 +256,17 @@ async def _read(call: Call) -> object:
 
 
 async def _hear_metadata(call: Call, sighting: Sighting) -> None:
-    """What was told before the answer, of a call that is answered or has ended: nothing is waited for."""
+    """What was told before the answer, of a call that is answered or has ended: then nothing is waited for."""
+    for key, value in await call.initial_metadata():
+        if key == UPSTREAM_ID:
+            sighting.see(str(value))
+
+
+async def _hear_last(call: Call, sighting: Sighting) -> None:
+    """The same of a call that was given up."""
     with suppress(TimeoutError, asyncio.CancelledError):
         async with asyncio.timeout(ENDING_SECONDS):
-            for key, value in await call.initial_metadata():
-                if key == UPSTREAM_ID:
-                    sighting.see(str(value))
+            await _hear_metadata(call, sighting)
 
 
 async def _hear_trailers(call: Call, sighting: Sighting) -> None:
