@@ -87,6 +87,18 @@ async def test_a_fallback_to_a_cheaper_model_charges_the_cheaper_price() -> None
     assert answer.cost == 16
 
 
+async def test_a_catalogue_that_changes_counts_from_its_next_reading() -> None:
+    """P7: the same request costs what the catalogue in force says, and finds no model that has left it."""
+    async with shop(("a", [model(credits=5)], [])) as there:
+        provider, catalogues = there.providers["a"], there.router.router.catalogues
+        assert (await there.generation.Generate(asking(), timeout=20)).cost == 5
+        for models, cost in (((model(credits=9),), 9), ((model(key="other", credits=1),), None)):
+            provider.models = models
+            await catalogues._ask(there.router.router._endpoints["a"])
+            estimate = await there.routing.Explain(asking(), timeout=20)
+            assert [each.cost for each in estimate.candidates if each.HasField("cost")] == [cost] * (cost is not None)
+
+
 async def test_fewer_pictures_cost_less() -> None:
     """P7: what was not delivered is not charged, also where it was asked for."""
     one_of_three = Delivery([Picture(picture(64, 64), 1)])

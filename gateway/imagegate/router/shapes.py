@@ -1,7 +1,7 @@
 """What is found out once for all requests that differ in their words only. Pure.
 
 Most callers ask for the same again and again: the same model, size and routing, with another prompt. What those mean,
-whether they are valid and which candidates they may use does not depend on the prompt.
+whether they are valid and which candidates they may use does not depend on what the prompt says.
 """
 
 from collections.abc import Callable
@@ -15,16 +15,20 @@ Found = TypeVar("Found")
 # What is larger brings pictures along, or is seldom asked for twice.
 MAX_BYTES = 2048
 MAX_SHAPES = 512
+# In place of every prompt: a task that takes none tells so of whoever has one.
+ANY_PROMPT = "…"
 
 
 def shape_of(request: generation_pb2.GenerateRequest) -> bytes | None:
-    """The request without its words; None where it is too large to be remembered."""
+    """The request without its words, but for whether it has a prompt; None where it is too large to be remembered."""
     if request.ByteSize() - len(request.prompt) > MAX_BYTES:
         return None
     shape = generation_pb2.GenerateRequest()
     shape.CopyFrom(request)
     for name in WORDS:
         shape.ClearField(name)  # type: ignore[arg-type]
+    if request.prompt:
+        shape.prompt = ANY_PROMPT
     return shape.SerializeToString(deterministic=True)
 
 

@@ -34,16 +34,17 @@ def with_one(name: str) -> GenerateRequest:
 
 
 def test_only_words_are_left_out() -> None:
-    """Two requests have one shape exactly where they differ in nothing but their words."""
+    """Two requests have one shape exactly where they differ in their words alone, or in what their prompts say."""
     plain = shape_of(GenerateRequest())
     same = {name for name in GenerateRequest.DESCRIPTOR.fields_by_name if shape_of(with_one(name)) == plain}
-    assert same == set(WORDS)
+    assert same == {*WORDS} - {"prompt"}
+    assert shape_of(GenerateRequest(prompt="a fox")) == shape_of(GenerateRequest(prompt="two foxes")) != plain
 
 
 def test_large_requests_have_no_shape() -> None:
     """A request with a picture is not remembered; one with a long prompt is."""
     request = GenerateRequest(prompt="x" * 32_000)
-    assert shape_of(request) == shape_of(GenerateRequest())
+    assert shape_of(request) == shape_of(GenerateRequest(prompt="x"))
     request.image_to_image.image.data = bytes(4096)
     assert shape_of(request) is None
 
