@@ -235,6 +235,7 @@ PROCESSES = Row(
             "max by (job, limit) (imagegate_limit_used / imagegate_limit)",
             "{{job}} {{limit}}",
         ),
+        _one("Tasks of the event loop", "short", "max by (job) (imagegate_tasks)", "{{job}}"),
     ],
 )
 ROWS = (CALLERS, MODELS, PROVIDERS, PROCESSES)
