@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import linear_regression, median
+from statistics import linear_regression
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
@@ -136,12 +136,11 @@ class Figures:
 
     @classmethod
     def of(cls, name: str, memory: Sequence[tuple[float, float]], before: Left, after: Left) -> Self:
-        """The figures; the ends of a span are medians of a tenth of its looks, since the allocator breathes."""
-        span = [mib for picture, mib in memory if FROM_PICTURE <= picture <= TO_PICTURE]
-        some = max(len(span) // 10, 1)
-        pictures, warm = zip(*(each for each in memory if each[0] >= FROM_PICTURE), strict=True)
-        slope = linear_regression(pictures, warm).slope * 10_000
-        return cls(name, memory[-1][1], median(span[-some:]) / median(span[:some]) - 1, slope, before, after)
+        """The figures; by the line through all looks, since the allocator breathes."""
+        span = [each for each in memory if FROM_PICTURE <= each[0] <= TO_PICTURE]
+        slope, level = linear_regression(*zip(*span, strict=True))
+        growth = slope * (TO_PICTURE - FROM_PICTURE) / (level + slope * FROM_PICTURE)
+        return cls(name, memory[-1][1], growth, slope * 10_000, before, after)
 
     def __str__(self) -> str:
         return (
