@@ -55,8 +55,10 @@ def _own(pid: int) -> Usage:
 
 
 def _descendants(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    children = [int(each) for task in tasks for each in _read(f"{task}/children").split()]
+    children: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has ended meanwhile
+            children += map(int, _read(f"{task}/children").split())
     return [*children, *(each for child in children for each in _descendants(child))]
 
 
