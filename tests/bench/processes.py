@@ -57,7 +57,7 @@ def _own(pid: int) -> Usage:
 def _descendants(pid: int) -> list[int]:
     children: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(FileNotFoundError):  # a thread that has ended meanwhile
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
             children += map(int, _read(f"{task}/children").split())
     return [*children, *(each for child in children for each in _descendants(child))]
 
