@@ -124,7 +124,6 @@ class Endpoint:
                 answer = await _read(call)
                 if not isinstance(answer, bytes):  # EOF
                     raise _silent(self.provider)
-                await _hear_metadata(call, sighting)
                 await _hear_trailers(call, sighting)
                 return self._with_picture(answer)
 
@@ -169,10 +168,11 @@ class Endpoint:
         metadata: Mapping[str, str],
         sighting: Sighting,
     ) -> AsyncIterator[Call]:
-        """A call, which ends with the block; where that fails the upstream's id is heard, if there was one."""
+        """A call whose initial metadata have arrived; it ends with the block."""
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(name)
         call = method(request, timeout=timeout, metadata=tuple(metadata.items()))
         try:
+            await _hear_metadata(call, sighting)
             yield call
         except asyncio.CancelledError:
             call.cancel()
@@ -256,7 +256,7 @@ async def _read(call: Call) -> object:
 
 
 async def _hear_metadata(call: Call, sighting: Sighting) -> None:
-    """What was told before the answer, of a call that is answered or has ended: then nothing is waited for."""
+    """What is told before the answer, as soon as it is; of a call that has ended nothing is waited for."""
     for key, value in await call.initial_metadata():
         if key == UPSTREAM_ID:
             sighting.see(str(value))
