@@ -172,14 +172,11 @@ class Endpoint:
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(name)
         call = method(request, timeout=timeout, metadata=tuple(metadata.items()))
         try:
-            await _hear_metadata(call, sighting)
+            for key, value in await call.initial_metadata():
+                if key == UPSTREAM_ID:
+                    sighting.see(str(value))
             yield call
-        except asyncio.CancelledError:
-            call.cancel()
-            await _hear_last(call, sighting)
-            raise
         except grpc.aio.AioRpcError as error:
-            await _hear_metadata(call, sighting)
             if error.code() is grpc.StatusCode.UNIMPLEMENTED and name == GENERATE_STREAM:
                 raise _NoStreamsError from error
             raise _failure(error, self, sighting) from error
@@ -253,20 +250,6 @@ async def _read(call: Call) -> object:
             async with asyncio.timeout(ENDING_SECONDS):
                 await asyncio.gather(reading, return_exceptions=True)
         raise
-
-
-async def _hear_metadata(call: Call, sighting: Sighting) -> None:
-    """What is told before the answer, as soon as it is; of a call that has ended nothing is waited for."""
-    for key, value in await call.initial_metadata():
-        if key == UPSTREAM_ID:
-            sighting.see(str(value))
-
-
-async def _hear_last(call: Call, sighting: Sighting) -> None:
-    """The same of a call that was given up."""
-    with suppress(TimeoutError, asyncio.CancelledError):
-        async with asyncio.timeout(ENDING_SECONDS):
-            await _hear_metadata(call, sighting)
 
 
 async def _hear_trailers(call: Call, sighting: Sighting) -> None:

@@ -236,8 +236,8 @@ class TestAProviderThatDies:
             await until(
                 lambda: any(each["upstream"] == upstream and each["method"] == "POST" for each in self.seen(running))
             )
-            if upstream == FAL:  # the id has been told once fal is asked how it goes
-                await until(lambda: any(each["path"].endswith("/status") for each in self.seen(running)))
+            if upstream == FAL:  # the id was told before fal is asked how it goes, and has arrived when it is again
+                await until(lambda: sum(each["path"].endswith("/status") for each in self.seen(running)) > 1)
             running.kill(upstream)
             try:
                 answer = await asked
