@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from imagegate.runtime.malloc import SETTINGS
+from imagegate.runtime.memory import SETTINGS
 
 LIBRARIES = ("grpcio", "protobuf", "aiohttp", "uvloop")
 

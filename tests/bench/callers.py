@@ -18,7 +18,7 @@ import uvloop
 
 from bench.asking import Ask
 from bench.passthrough import METHOD
-from imagegate.runtime import malloc
+from imagegate.runtime import memory
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 
 TIMEOUT_SECONDS = 60.0
@@ -99,5 +99,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    malloc.tune()
+    memory.tune()
     uvloop.run(main())

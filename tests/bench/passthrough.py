@@ -6,7 +6,7 @@ import sys
 import grpc
 import uvloop
 
-from imagegate.runtime import malloc
+from imagegate.runtime import memory
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 
 METHOD = "/imagegate.v1.GenerationService/Generate"
@@ -32,5 +32,5 @@ async def main(provider: str) -> None:
 
 
 if __name__ == "__main__":
-    malloc.tune()
+    memory.tune()
     uvloop.run(main(sys.argv[1]))

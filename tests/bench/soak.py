@@ -26,7 +26,7 @@ from bench.passthrough import METHOD
 from bench.pictures import SAMPLES
 from bench.processes import Running, open_files, usage
 from bench.systems import HAPPY, System, ours, upstream
-from imagegate.runtime import malloc
+from imagegate.runtime import memory
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 
 MIB = 1024 * 1024
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if asked.pictures < TO_PICTURE:
         parser.error(f"memory is compared up to picture {TO_PICTURE:,}")
-    malloc.tune()
+    memory.tune()
     return uvloop.run(soak(asked))
 
 

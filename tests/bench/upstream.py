@@ -13,7 +13,7 @@ from collections.abc import Callable
 import uvloop
 
 from bench.pictures import SAMPLES
-from imagegate.runtime import malloc
+from imagegate.runtime import memory
 
 SMALL, BIG = SAMPLES.values()
 # What a webui is asked before its first picture.
@@ -85,5 +85,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    malloc.tune()
+    memory.tune()
     uvloop.run(main())

@@ -15,7 +15,7 @@ from imagegate.edge import database, house
 from imagegate.edge.keys import Keyring
 from imagegate.edge.serving import serving_http
 from imagegate.edge.settings import LINK_KEYS_VARIABLE, EdgeSettings
-from imagegate.runtime import malloc
+from imagegate.runtime import memory
 from imagegate.runtime.bearer import new_key
 from imagegate.runtime.metrics import ProcessMetrics, watch_in_force
 from imagegate.runtime.redaction import Redactor
@@ -55,7 +55,7 @@ async def serve(environ: Mapping[str, str]) -> None:
 
 def main() -> int:
     """Run the edge; the exit code is 2 where settings are wrong."""
-    malloc.tune()
+    memory.tune()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(os.environ))

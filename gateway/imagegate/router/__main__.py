@@ -28,7 +28,7 @@ from imagegate.router.reload import keep_reloading
 from imagegate.router.router import Router
 from imagegate.router.router_service import RouterFace
 from imagegate.router.status import Scoreboard
-from imagegate.runtime import malloc
+from imagegate.runtime import memory
 from imagegate.runtime.connecting import Network
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.file_check import report
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if parsed.action == "check":
                 return check(parsed.files, parsed.json)
             return show(configuration.read(os.environ), parsed.json)
-        malloc.tune()
+        memory.tune()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(os.environ))
     except (SettingsError, ConfigError) as error:

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import Field
 
 import imagegate.providers
-from imagegate.runtime import malloc
+from imagegate.runtime import memory
 from imagegate.runtime.callers import known_by_name
 from imagegate.runtime.catalogue_source import SUFFIX, VARIABLE, strangers
 from imagegate.runtime.connecting import Network
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.check:
         return check(parsed.check, parsed.json)
     name = parsed.name
-    malloc.tune()
+    memory.tune()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(name, os.environ))
