@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import tables
 from bench import chart, report
 from bench.about import about
 from bench.cells import contests
@@ -47,7 +48,7 @@ async def measure(asked: argparse.Namespace) -> int:
     told = about() | {name: version or "absent (make bench-peers)" for name, version in peers.items()}
     print("\n".join(f"{name}: {value}" for name, value in told.items()))  # noqa: T201
     for rows in (report.cell_rows(measured), report.goal_rows(judgements)):
-        print(f"\n{(report.markdown if asked.markdown else report.plain)(rows)}")  # noqa: T201
+        print(f"\n{(tables.markdown if asked.markdown else tables.plain)(rows)}")  # noqa: T201
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "bench.json").write_text(json.dumps(report.document(told, measured, judgements)), encoding="utf-8")
     chart.by_system(measured, list(SAMPLES), asked.out / "bench.svg")

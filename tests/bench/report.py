@@ -1,4 +1,4 @@
-"""The figures for people and for machines: tables and JSON. Pure."""
+"""The figures for people and for machines: rows of tables, and JSON. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.cells import Cell, Measured, median
 from bench.goals import Judgement
+from tables import Rows
 
 COLUMNS: Mapping[str, Callable[[Cell], float]] = {
     "pictures/s": lambda cell: cell.pictures_per_second,
@@ -15,7 +16,6 @@ COLUMNS: Mapping[str, Callable[[Cell], float]] = {
     "faults": lambda cell: sum(cell.faults.values()),
     "MiB": lambda cell: sum(cell.resident_mib.values()),
 }
-Rows = Sequence[Sequence[str]]
 
 
 def cell_rows(measured: Measured) -> Rows:
@@ -44,20 +44,6 @@ def _goal_row(judgement: Judgement) -> Sequence[str]:
     found = _spread(judgement.ratios, digits=2) if judgement.ratios else "–"
     proud = "" if goal.proud is None else f"{sign} {goal.proud:g}"
     return (goal.name, found, f"{sign} {goal.limit:g}", proud, judgement.verdict)
-
-
-def plain(rows: Rows) -> str:
-    """Columns, one under the other."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-
-
-def markdown(rows: Rows) -> str:
-    """The same for a README."""
-    head, *others = rows
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *others))
 
 
 def document(about: Mapping[str, str], measured: Measured, judgements: Sequence[Judgement]) -> dict[str, Any]:

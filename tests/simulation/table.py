@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import tables
 from simulation.measure import Figures
 from simulation.scenarios import ASSUMPTIONS, POLICIES
 
@@ -28,7 +29,7 @@ COLUMNS: Mapping[str, Callable[[Figures], float | None]] = {
 }
 
 
-def rows(results: Results) -> Sequence[Sequence[str]]:
+def rows(results: Results) -> tables.Rows:
     """The head and the rows."""
     head = ("scenario", "candidates", "per s", "callers", *COLUMNS)
     return [head, *(_row(cell, of_policies) for cell, of_policies in results.items())]
@@ -59,17 +60,12 @@ def totals(results: Results) -> Sequence[str]:
 
 def markdown(results: Results) -> str:
     """For a README."""
-    head, *body = ("| " + " | ".join(row) + " |" for row in rows(results))
-    rule = "| --- | --- | --- | --- |" + " --- |" * len(COLUMNS)
-    return "\n".join([*_above("- "), "", head, rule, *body, "", *totals(results)])
+    return "\n".join([*_above("- "), "", tables.markdown(rows(results)), "", *totals(results)])
 
 
 def plain(results: Results) -> str:
     """For a terminal."""
-    table = rows(results)
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    lines = ("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in table)
-    return "\n".join([*_above("* "), "", *lines, "", *totals(results)])
+    return "\n".join([*_above("* "), "", tables.plain(rows(results)), "", *totals(results)])
 
 
 def _above(bullet: str) -> Sequence[str]:

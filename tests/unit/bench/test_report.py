@@ -7,7 +7,7 @@ import pytest
 
 from bench.cells import SMALL, Case, Cell, Contestant, Measured
 from bench.goals import Goal, Judgement
-from bench.report import cell_rows, document, goal_rows, markdown, plain
+from bench.report import cell_rows, document, goal_rows
 from bench.systems import HAPPY
 
 CASE = Case(HAPPY, SMALL, 16)
@@ -36,13 +36,6 @@ def test_a_goal_is_told_with_its_limits_and_verdict() -> None:
     [_, kept, absent] = goal_rows([Judgement(GOAL, [1.0, 1.2, 1.4]), Judgement(GOAL, [])])
     assert kept == ("a figure", "1.20 (1.00 to 1.40)", "≤ 2", "≤ 1.5", "PROUD")
     assert absent == ("a figure", "–", "≤ 2", "≤ 1.5", "ABSENT")
-
-
-def test_a_table_is_columns_or_markdown() -> None:
-    """The same rows for a terminal and for a README."""
-    rows = [("a", "bb"), ("ccc", "d")]
-    assert plain(rows) == "a    bb\nccc  d"
-    assert markdown(rows) == "| a | bb |\n| --- | --- |\n| ccc | d |"
 
 
 def test_machines_get_every_round(measured: Measured) -> None:
