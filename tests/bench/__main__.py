@@ -17,7 +17,7 @@ from bench.goals import GOALS, SHORT_GOALS
 from bench.measuring import Rounds, WrongPictureError
 from bench.peers.running import installed, peer
 from bench.pictures import SAMPLES
-from bench.processes import conversing, plain_environment, python
+from bench.processes import conversing, environment, python
 from bench.systems import ours, upstream
 
 CALLERS = (1, 16, 64)
@@ -39,7 +39,7 @@ async def measure(asked: argparse.Namespace) -> int:
         peers = {} if asked.short else installed()
         for name in filter(peers.get, peers):
             systems[name] = await stack.enter_async_context(peer(name, folder, url))
-        callers = await stack.enter_async_context(conversing(*python("bench.callers"), environ=plain_environment()))
+        callers = await stack.enter_async_context(conversing(*python("bench.callers"), environ=environment()))
         taking_part = [each for each in systems if not asked.short or each in SHORT_SYSTEMS]
         planned = list(contests(taking_part, (16,) if asked.short else CALLERS, with_faults=not asked.short))
         rounds = Rounds(callers, systems, behind.pid, say)

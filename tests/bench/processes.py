@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imagegate.testing.system import plain_environment
+
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -174,10 +176,9 @@ async def ended(process: asyncio.subprocess.Process) -> None:
                 return
 
 
-def plain_environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Nothing that would configure a contestant; `bench` can be imported."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}
-    return {**kept, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+    return {**plain_environment(), "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def python(module: str, *arguments: str) -> list[str]:

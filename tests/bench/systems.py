@@ -10,7 +10,7 @@ import grpc
 
 from bench.asking import Ask
 from bench.pictures import SAMPLES, Sample
-from bench.processes import Running, plain_environment, python, running
+from bench.processes import Running, environment, python, running
 from imagegate.client.health import until_serving
 from imagegate.testing import fronted
 from imagegate.v1 import admin_pb2, admin_pb2_grpc, generation_pb2, router_pb2
@@ -47,7 +47,7 @@ async def ours(folder: Path, upstream: str, *, with_faults: bool = True) -> Asyn
         house = _House(stack, folder, upstream)
         local = await house.provider(SECOND, f"{upstream}/webui")
         bare = await stack.enter_async_context(
-            running("bare", python("bench.passthrough", local.address), folder, plain_environment())
+            running("bare", python("bench.passthrough", local.address), folder, environment())
         )
         router = await house.router("router", {SECOND: local})
         edge = await house.edge(router)
@@ -76,7 +76,7 @@ async def ours(folder: Path, upstream: str, *, with_faults: bool = True) -> Asyn
 @asynccontextmanager
 async def upstream(folder: Path) -> AsyncIterator[Running]:
     """The stand-in of every upstream."""
-    async with running("upstream", python("bench.upstream"), folder, plain_environment()) as process:
+    async with running("upstream", python("bench.upstream"), folder, environment()) as process:
         yield process
 
 
@@ -124,9 +124,8 @@ class _House:
         return await self._started("edge", ["imagegate.edge"], environ)
 
     async def _started(self, name: str, module: Sequence[str], environ: Mapping[str, str]) -> Running:
-        ports = dict.fromkeys(("IMAGEGATE_PORT", "IMAGEGATE_HTTP_PORT", "IMAGEGATE_ADMIN_PORT"), "0")
-        own = {**plain_environment(), **ports, "IMAGEGATE_DRAIN_SECONDS": "0", **environ}
-        started = await self._stack.enter_async_context(running(name, python(*module), self._folder, own))
+        own = running(name, python(*module), self._folder, {**environment(), **environ})
+        started = await self._stack.enter_async_context(own)
         await until_serving(started.address)
         return started
 

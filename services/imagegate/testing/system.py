@@ -102,7 +102,7 @@ async def system(
         sandbox = await stack.enter_async_context(
             serving(world="2025" if world == "2025" else "today", pace=pace or Pace())
         )
-        own = {**_plain_environment(), **sandbox.environment, **KEYS, **(environ or {})}
+        own = {**plain_environment(), **sandbox.environment, **KEYS, **(environ or {})}
         own = {name: value for name, value in own.items() if value}
         members: dict[str, Member] = {}
         stack.push_async_callback(_stop, members)
@@ -124,7 +124,7 @@ async def router_alone(configuration: Path, environ: Mapping[str, str] | None = 
     """Run a router as a process of its own, with this configuration and nothing around it."""
     members: dict[str, Member] = {}
     try:
-        own = {**_plain_environment(), "IMAGEGATE_CONFIG": str(configuration), **(environ or {})}
+        own = {**plain_environment(), "IMAGEGATE_CONFIG": str(configuration), **(environ or {})}
         yield await _start(members, "router", ["imagegate.router"], own)
     finally:
         await _stop(members)
@@ -152,12 +152,25 @@ async def edge_alone(data: Path, environ: Mapping[str, str] | None = None) -> As
     keys = {KEYS_VARIABLE: fronted.KEYS}
     try:
         edge = await _start(
-            members, "edge", ["imagegate.edge"], {**_plain_environment(), **keys, **decided, **(environ or {})}
+            members, "edge", ["imagegate.edge"], {**plain_environment(), **keys, **decided, **(environ or {})}
         )
         edge.address = f"http://127.0.0.1:{edge.events(EDGE_LISTENING)[0]['http']}"
         yield edge
     finally:
         await _stop(members)
+
+
+def plain_environment() -> dict[str, str]:
+    """Ours without anything that would configure the system, with free ports and a quick end."""
+    ours = {name: os.environ[name] for name in ("PATH", "HOME", "VIRTUAL_ENV", "LANG") if name in os.environ}
+    return ours | {
+        "PYTHONUNBUFFERED": "1",
+        "IMAGEGATE_PORT": "0",
+        "IMAGEGATE_HTTP_PORT": "0",
+        "IMAGEGATE_ADMIN_PORT": "0",
+        "IMAGEGATE_DRAIN_SECONDS": "0",
+        "IMAGEGATE_GRACE_SECONDS": "1",
+    }
 
 
 async def _start(members: dict[str, Member], name: str, module: Sequence[str], environ: Mapping[str, str]) -> Member:
@@ -184,16 +197,3 @@ async def _stop(members: Mapping[str, Member]) -> None:
     for member in members.values():
         member.process.signal(signal.SIGKILL)
     await asyncio.gather(*waiting)
-
-
-def _plain_environment() -> dict[str, str]:
-    """Ours without anything that would configure the system, with free ports and a quick end."""
-    ours = {name: os.environ[name] for name in ("PATH", "HOME", "VIRTUAL_ENV", "LANG") if name in os.environ}
-    return ours | {
-        "PYTHONUNBUFFERED": "1",
-        "IMAGEGATE_PORT": "0",
-        "IMAGEGATE_HTTP_PORT": "0",
-        "IMAGEGATE_ADMIN_PORT": "0",
-        "IMAGEGATE_DRAIN_SECONDS": "0",
-        "IMAGEGATE_GRACE_SECONDS": "1",
-    }
