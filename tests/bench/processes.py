@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imagegate.client.process import LISTENING, log_event
 from imagegate.testing.system import plain_environment
 
 START_SECONDS = 60.0
@@ -79,12 +80,12 @@ class Running:
     @property
     def address(self) -> str:
         """Where it listens."""
-        return self.address_of("listening")
+        return self.address_of(LISTENING)
 
     @property
     def metrics_url(self) -> str:
         """Where one of ours shows its metrics."""
-        return f"http://127.0.0.1:{self.events['listening']['http']}/metrics"
+        return f"http://127.0.0.1:{self.events[LISTENING]['http']}/metrics"
 
     def address_of(self, event: str) -> str:
         """The same of the port that this event told."""
@@ -99,9 +100,8 @@ Ready = Callable[[str], Awaitable[Events | None]]
 
 async def listening(written: str) -> Events | None:
     """The events that it has logged, once `listening` is one of them."""
-    logged = [json.loads(line) for line in written.splitlines() if line.startswith("{") and line.endswith("}")]
-    events = {str(event.get("event")): event for event in logged}
-    return events if "listening" in events else None
+    events = {str(event.get("event")): event for event in map(log_event, written.splitlines())}
+    return events if LISTENING in events else None
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from bench.asking import Ask
 from bench.pictures import SAMPLES, Sample
 from bench.processes import Running, environment, python, running
 from imagegate.client.health import until_serving
+from imagegate.client.process import ADMIN_LISTENING, EDGE_LISTENING
 from imagegate.testing import fronted
 from imagegate.v1 import admin_pb2, admin_pb2_grpc, generation_pb2, router_pb2
 
@@ -132,7 +133,7 @@ class _House:
 
 async def _decide(router: Running, mode: "router_pb2.OverrideMode.ValueType") -> None:
     """Hold the first candidate's breakers, as an operator would."""
-    async with grpc.aio.insecure_channel(router.address_of("admin_listening")) as channel:
+    async with grpc.aio.insecure_channel(router.address_of(ADMIN_LISTENING)) as channel:
         stub = admin_pb2_grpc.RouterAdminServiceStub(channel)
         for model in ("", MODELS[FIRST]):
             decision = admin_pb2.OverrideBreakerRequest(
@@ -157,7 +158,7 @@ def _request(sample: Sample, model: str) -> bytes:
 
 def _edge_asks(edge: Running) -> Asks:
     """The same by OpenAI's API, as the peers are asked."""
-    url = f"http://{edge.address_of('edge_listening')}/v1/images/generations"
+    url = f"http://{edge.address_of(EDGE_LISTENING)}/v1/images/generations"
     for sample in SAMPLES.values():
         body = {"prompt": "a lighthouse at dusk", "model": "default", "size": f"{sample.width}x{sample.height}"}
         headers = {"Authorization": f"Bearer {fronted.ALICE}"}
