@@ -31,8 +31,8 @@ log = structlog.get_logger(__name__)
 
 NOBODY = Caller("")
 REQUEST_ID = "X-Request-Id"
-# On every answer; a page of ours adds its own policy.
 SERVER = "imagegate"  # the library would name its version and Python's
+# On every answer; a page of ours adds its own policy.
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -71,7 +71,7 @@ class Front:
     def app(self) -> web.Application:
         """The application."""
         app = web.Application(middlewares=[self._around])
-        app.on_response_prepare.append(self._begin_stream)
+        app.on_response_prepare.append(self._protect_before_sending)
         app.on_response_prepare.append(self._end_if_leaving)
         app[BUDGET] = self._budget
         app[REFUSAL] = self._refusal
@@ -97,8 +97,8 @@ class Front:
             response.force_close()
         return response
 
-    async def _begin_stream(self, _request: web.Request, response: web.StreamResponse) -> None:
-        """What is sent while it is made has the headers of every answer from the beginning."""
+    async def _protect_before_sending(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Whatever is sent has the headers of every answer: a stream too, which begins before its endpoint returns."""
         _protect(response)
 
     async def _end_if_leaving(self, _request: web.Request, response: web.StreamResponse) -> None:
