@@ -7,8 +7,8 @@ answer and survive a cancel. The answer itself is never parsed here.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from imagegate.runtime.channels import ChannelPool
+from imagegate.runtime.channels import ChannelPool, Line
 from imagegate.runtime.errors import MAX_ATTEMPT_BYTES, Dispatch, Failure, Reason, from_status
 from imagegate.runtime.metadata import UPSTREAM_ID, WAITED
 from imagegate.runtime.order import UPSTREAM_ID as LEGAL_ID
@@ -90,10 +90,25 @@ class Endpoint:
         self.provider = provider
         self.target = target
         self.is_leaving = False  # it is in the configuration no more
+        self.is_closed = False
         self._channels = ChannelPool(target, transport)
-        self._is_closed = False
         self._calls = 0
         self._last_call_ended = asyncio.Event()
+
+    async def begin_call(self, sighting: Sighting) -> Line:
+        """A channel for one call, until its `end_call`. Raises Failure(UNREACHABLE) where it is closed."""
+        if self.is_closed:
+            raise _gone(self, "is not called any more", sighting)
+        line = await self._channels.begin()
+        self._calls += 1
+        return line
+
+    async def end_call(self, line: Line) -> None:
+        """One call less."""
+        self._calls -= 1
+        if not self._calls and self.is_leaving:
+            self._last_call_ended.set()
+        await self._channels.end(line)
 
     async def finish(self) -> None:
         """Let the calls under way end, which they do by their own deadlines at the latest, then close. No call may
@@ -106,82 +121,61 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close every connection; calls under way end as UNREACHABLE."""
-        self._is_closed = True
+        self.is_closed = True
         await self._channels.close()
 
     async def generate(
         self, request: bytes, timeout: float, metadata: Mapping[str, str], sighting: Sighting, tell: Tell | None = None
     ) -> bytes:
         """The provider's serialised answer; `tell` hears of its progress. Raises Failure."""
-        async with self._channel(sighting) as channel:
+        async with _Calling(self, sighting) as channel:
             if tell is not None:
                 try:
-                    async with self._called(channel, GENERATE_STREAM, request, timeout, metadata, sighting) as call:
-                        return self._with_picture(await self._until_completed(call, sighting, tell))
+                    return await self._asked(channel, request, timeout, metadata, sighting, tell)
                 except _NoStreamsError:
                     pass  # an older provider: nothing was begun
-            async with self._called(channel, GENERATE, request, timeout, metadata, sighting) as call:
-                answer = await _read(call)
-                if not isinstance(answer, bytes):  # EOF
-                    raise _silent(self.provider)
-                await _hear_trailers(call, sighting)
-                return self._with_picture(answer)
+            return await self._asked(channel, request, timeout, metadata, sighting, None)
 
-    def _with_picture(self, answer: bytes) -> bytes:
-        """The answer, unless there is no picture in it."""
+    async def _asked(
+        self,
+        channel: grpc.aio.Channel,
+        request: bytes,
+        timeout: float,
+        metadata: Mapping[str, str],
+        sighting: Sighting,
+        tell: Tell | None,
+    ) -> bytes:
+        """The answer, which has a picture. Raises Failure, and _NoStreamsError where nothing can be told."""
+        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+        method = channel.unary_stream(GENERATE if tell is None else GENERATE_STREAM)
+        call = method(request, timeout=timeout, metadata=tuple(metadata.items()))
+        try:
+            for key, value in await call.initial_metadata():
+                if key == UPSTREAM_ID:
+                    sighting.see(str(value))
+            if tell is None:
+                answer = await self._only_answer(call, sighting)
+            else:
+                answer = await self._until_completed(call, sighting, tell)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED and tell is not None:
+                raise _NoStreamsError from error
+            raise _failure(error, self, sighting) from error
+        finally:
+            call.cancel()  # a call that has ended takes no notice
         if not holds(answer, IMAGES):
             raise Failure(
                 Reason.BAD_OUTPUT, f"{self.provider} answered OK without a picture", dispatch=Dispatch.ACCEPTED
             )
         return answer
 
-    @asynccontextmanager
-    async def _channel(self, sighting: Sighting) -> AsyncIterator[grpc.aio.Channel]:
-        """A channel for one call. Raises Failure(UNREACHABLE) where it is closed, before or meanwhile."""
-        if self._is_closed:
-            raise _gone(self, "is not called any more", sighting)
-        self._calls += 1
-        try:
-            async with self._channels.call_slot() as channel:
-                yield channel
-        except (asyncio.CancelledError, grpc.aio.UsageError) as error:
-            if not self._was_closed_meanwhile():
-                raise
-            raise _gone(self, "was closed", sighting) from error
-        finally:
-            self._calls -= 1
-            if not self._calls and self.is_leaving:
-                self._last_call_ended.set()
-
-    def _was_closed_meanwhile(self) -> bool:
-        """Whether a call was cancelled by the closing of its channel, not by its caller's leaving."""
-        task = asyncio.current_task()
-        return self._is_closed and task is not None and not task.cancelling()
-
-    @asynccontextmanager
-    async def _called(
-        self,
-        channel: grpc.aio.Channel,
-        name: str,
-        request: bytes,
-        timeout: float,
-        metadata: Mapping[str, str],
-        sighting: Sighting,
-    ) -> AsyncIterator[Call]:
-        """A call whose initial metadata have arrived; it ends with the block."""
-        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(name)
-        call = method(request, timeout=timeout, metadata=tuple(metadata.items()))
-        try:
-            for key, value in await call.initial_metadata():
-                if key == UPSTREAM_ID:
-                    sighting.see(str(value))
-            yield call
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNIMPLEMENTED and name == GENERATE_STREAM:
-                raise _NoStreamsError from error
-            raise _failure(error, self, sighting) from error
-        finally:
-            call.cancel()  # a call that has ended takes no notice
+    async def _only_answer(self, call: Call, sighting: Sighting) -> bytes:
+        """The answer of a call that tells nothing else."""
+        answer = await _read(call)
+        if not isinstance(answer, bytes):  # EOF
+            raise _silent(self.provider)
+        await _hear_trailers(call, sighting)
+        return answer
 
     async def _until_completed(self, call: Call, sighting: Sighting, tell: Tell) -> bytes:
         """The answer at the end of a stream; of what comes before only progress is passed on."""
@@ -201,7 +195,7 @@ class Endpoint:
 
     async def check_model(self, name: str, timeout: float = CATALOGUE_SECONDS) -> catalog_pb2.ModelCheck:
         """What the provider's upstream says of a model now. Raises Failure."""
-        async with self._channel(Sighting()) as channel:
+        async with _Calling(self, Sighting()) as channel:
             stub = catalog_pb2_grpc.CatalogServiceStub(channel)
             try:
                 check: catalog_pb2.ModelCheck = await stub.CheckModel(
@@ -215,7 +209,7 @@ class Endpoint:
 
     async def until_ready(self, seconds: float) -> None:
         """Wait until there is a connection, at most `seconds`. Raises Failure where it is closed meanwhile."""
-        async with self._channel(Sighting()) as channel:
+        async with _Calling(self, Sighting()) as channel:
             try:
                 async with asyncio.timeout(seconds):
                     while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
@@ -225,7 +219,7 @@ class Endpoint:
 
     async def list_models(self) -> catalog_pb2.ListModelsResponse:
         """The provider's catalogue. Raises Failure."""
-        async with self._channel(Sighting()) as channel:
+        async with _Calling(self, Sighting()) as channel:
             stub = catalog_pb2_grpc.CatalogServiceStub(channel)
             try:
                 answer: catalog_pb2.ListModelsResponse = await stub.ListModels(
@@ -234,6 +228,28 @@ class Endpoint:
             except grpc.aio.AioRpcError as error:
                 raise _failure(error, self, Sighting()) from error
             return answer
+
+
+class _Calling:
+    """The channel of one call, in a block. Raises Failure(UNREACHABLE) where it is closed, before or meanwhile."""
+
+    def __init__(self, endpoint: Endpoint, sighting: Sighting) -> None:
+        self._endpoint = endpoint
+        self._sighting = sighting
+
+    async def __aenter__(self) -> grpc.aio.Channel:
+        self._line = await self._endpoint.begin_call(self._sighting)
+        return self._line.channel
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        await self._endpoint.end_call(self._line)
+        if isinstance(error, asyncio.CancelledError | grpc.aio.UsageError) and self._was_closed_meanwhile():
+            raise _gone(self._endpoint, "was closed", self._sighting) from error
+
+    def _was_closed_meanwhile(self) -> bool:
+        """Whether the call was cancelled by the closing of its channel, not by its caller's leaving."""
+        task = asyncio.current_task()
+        return self._endpoint.is_closed and task is not None and not task.cancelling()
 
 
 async def _read(call: Call) -> object:
@@ -254,11 +270,14 @@ async def _read(call: Call) -> object:
 
 async def _hear_trailers(call: Call, sighting: Sighting) -> None:
     """What is told after the answer. It comes together with it, or is not waited for."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(ENDING_SECONDS):
-            for key, value in await call.trailing_metadata():
-                if key == WAITED:
-                    sighting.hear_waited(str(value))
+    if not call.done():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                await call.code()
+    if call.done():
+        for key, value in await call.trailing_metadata():
+            if key == WAITED:
+                sighting.hear_waited(str(value))
 
 
 def _bounded(event: generation_pb2.GenerateEvent, sighting: Sighting) -> generation_pb2.GenerateEvent:

@@ -6,8 +6,8 @@ when all are full another one is opened, over a connection of its own.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import grpc
@@ -53,8 +53,8 @@ CHANNEL_OPTIONS: ChannelOptions = (
 
 
 @dataclass(eq=False, slots=True)
-class _Line:
-    """One channel and the number of calls on it."""
+class Line:
+    """One channel, the certificates that it was made with, and the number of calls on it."""
 
     channel: grpc.aio.Channel
     revision: int
@@ -74,30 +74,19 @@ class ChannelPool:
         self.target = target
         self._transport = transport
         self._options = options
-        self._lines: list[_Line] = []
+        self._lines: list[Line] = []
         self._closed = False
 
     def __repr__(self) -> str:
         calls = sum(line.calls for line in self._lines)
         return f"<ChannelPool {self.target} {len(self._lines)} channels {calls} calls>"
 
-    @asynccontextmanager
-    async def call_slot(self) -> AsyncIterator[grpc.aio.Channel]:
+    def call_slot(self) -> AbstractAsyncContextManager[grpc.aio.Channel]:
         """A channel with room for one call, which is yours until the block is left. Never waits for other calls.
 
-        Raises RuntimeError after `close`.
+        Entering raises RuntimeError after `close`.
         """
-        line = self._line_with_room()
-        line.calls += 1
-        try:
-            if len(self._lines) > 1:
-                for former in [each for each in self._lines if each.revision != line.revision]:
-                    await self._close_if_spare(former)
-            yield line.channel
-        finally:
-            line.calls -= 1
-            if len(self._lines) > 1:  # an only one is the one for the next call
-                await self._close_if_spare(line)
+        return _CallSlot(self)
 
     async def close(self) -> None:
         """Close every channel; calls under way are cancelled. Closing twice is harmless."""
@@ -106,7 +95,21 @@ class ChannelPool:
         for line in lines:
             await line.channel.close()
 
-    def _line_with_room(self) -> _Line:
+    async def begin(self) -> Line:
+        """A line with room for one call, which is on it until its `end`. Raises RuntimeError after `close`."""
+        line = self._line_with_room()
+        line.calls += 1
+        if len(self._lines) > 1:
+            await self._close_former(line)
+        return line
+
+    async def end(self, line: Line) -> None:
+        """One call on the line has ended."""
+        line.calls -= 1
+        if len(self._lines) > 1:  # an only one is the one for the next call
+            await self._close_if_spare(line)
+
+    def _line_with_room(self) -> Line:
         if self._closed:
             raise RuntimeError(f"the channels to {self.target} are closed")
         revision = self._transport.revision
@@ -114,13 +117,36 @@ class ChannelPool:
         for line in self._lines:
             if line.calls < CALLS_PER_CHANNEL and line.revision == revision:
                 return line
-        line = _Line(self._transport.channel(self.target, self._options), revision)
+        line = Line(self._transport.channel(self.target, self._options), revision)
         self._lines.append(line)
         return line
 
-    async def _close_if_spare(self, line: _Line) -> None:
+    async def _close_former(self, line: Line) -> None:
+        """Close what is idle of before the certificates of this line; whoever leaves meanwhile has no call on it."""
+        try:
+            for former in [each for each in self._lines if each.revision != line.revision]:
+                await self._close_if_spare(former)
+        except BaseException:
+            line.calls -= 1
+            raise
+
+    async def _close_if_spare(self, line: Line) -> None:
         idle = sum(1 for each in self._lines if each.calls == 0)
         is_former = line.revision != self._lines[-1].revision if self._lines else False
         if line.calls == 0 and (is_former or idle > IDLE_CHANNELS) and line in self._lines:
             self._lines.remove(line)
             await line.channel.close()
+
+
+class _CallSlot:
+    """The room for one call. A generator would do, and takes three times as long."""
+
+    def __init__(self, pool: ChannelPool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> grpc.aio.Channel:
+        self._line = await self._pool.begin()
+        return self._line.channel
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.end(self._line)
