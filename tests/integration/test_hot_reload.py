@@ -103,7 +103,7 @@ async def test_closing_a_router_ends_its_calls_at_once(house: House) -> None:
     router, provider = house.router.router, house.providers["a"]
     waiting = asyncio.create_task(house.fail())
     await until(lambda: len(provider.orders) == 1)
-    candidate = router.resolve("").candidates[0]
+    candidate = router.planner.resolve("").candidates[0]
     asking = asyncio.create_task(router.check(candidate))
     await until(lambda: len(provider.checked) == 1)
     await reconfigure(house.router, a="127.0.0.1:9")

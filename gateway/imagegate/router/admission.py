@@ -102,7 +102,10 @@ class Admission:
 
     def share(self, provider: str, model: str, now: float) -> float:
         """How much of its turns the candidate gets: less than 1 while it has only just come back."""
-        return min((scope.breaker.share(now) for scope in self._known(provider, model)), default=1.0)
+        share = 1.0
+        for scope in self._known(provider, model):
+            share = min(share, scope.breaker.share(now))
+        return share
 
     def is_slow(self, provider: str, model: str, now: float, usual: float, objective: float | None) -> bool:
         """Whether it takes much longer than it used to, and than `objective` seconds; `usual` is the catalogue's."""

@@ -161,7 +161,8 @@ class CircuitBreaker:
         if permit.generation != self._generation:
             return
         self._delivered, self._delivered_at = max(self._delivered, permit.number), now
-        self._streak = [number for number in self._streak if number > self._delivered]
+        if self._streak:
+            self._streak = [number for number in self._streak if number > self._delivered]
         if self._state is State.CLOSED:
             if counted_at is not None:
                 self.window.withdraw_failure(counted_at, permit.model)

@@ -102,7 +102,7 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         return recommend(bounded, self._router.offered())
 
     def _first(self, name: str) -> Candidate:
-        candidates = self._router.resolve(name).candidates
+        candidates = self._router.planner.resolve(name).candidates
         return next((candidate for candidate in candidates if candidate.model is not None), candidates[0])
 
     def _provider(self, name: str, config: RouterConfig) -> catalog_pb2.Provider:

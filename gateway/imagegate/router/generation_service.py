@@ -107,7 +107,8 @@ class GenerationFace:
         self, request: generation_pb2.GenerateRequest, deadline: Deadline, entry: Remembered, tell: Tell | None
     ) -> Answered:
         order = _Order(self._router, self._history, request, deadline, entry, tell)
-        if not request.idempotency_key or self._router.violations(request):  # what is not valid belongs to no key
+        # What is not valid belongs to no key.
+        if not request.idempotency_key or self._router.planner.violations(request):
             return await order.make()
         answered = await self._joining.answer(request, order, current_caller().name)
         return answered if entry.journey else _addressed(answered, entry.request_id)

@@ -65,14 +65,20 @@ class Latency:
 
         They may take twice the p95 of the time before that window, or `objective` seconds where that is more.
         """
-        begins = now - window
-        recent = [seconds for at, seconds in self._recent if at > begins]
-        if len(recent) < SLOW_OUT_OF:
+        if len(self._recent) < SLOW_OUT_OF:
             return False
+        begins = now - window
         before = self._until(begins)
         baseline = _quantile(before, 0.95) if len(before) >= ENOUGH else FACTORS[0.95] * usual
         limit = max(SLOW_TIMES * baseline, objective or 0.0)
-        return sum(seconds > limit for seconds in recent) >= SLOW_SHARE * len(recent)
+        seen = quick = 0
+        most = len(self._recent) - SLOW_SHARE * len(self._recent)
+        for at, seconds in reversed(self._recent):
+            if at <= begins or quick > most:  # more than a fifth of all: however many of them the window holds
+                break
+            seen += 1
+            quick += seconds <= limit
+        return seen >= SLOW_OUT_OF and seen - quick >= SLOW_SHARE * seen
 
     def _until(self, end: float) -> list[float]:
         """What those took that came until then, in order; the same ones are put in order once."""

@@ -15,6 +15,7 @@ from imagegate.runtime.errors import Reason
 
 # So long a model may warm while another candidate is there.
 SHORT_WARMING_SECONDS = 20.0
+NOBODY: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,10 @@ def _spared(prospects: Sequence[Prospect], candidates: int) -> frozenset[int]:
     """The places of those that are tried although their breakers are open: these may take away at most half of the
     `candidates`, rounded up. Those whose time ends soonest are spared.
     """
-    refused = sorted([prospect for prospect in prospects if prospect.is_trial], key=_soonest)
+    refused = [prospect for prospect in prospects if prospect.is_trial]
+    if not refused:
+        return NOBODY
+    refused.sort(key=_soonest)
     may_go = (candidates + 1) // 2
     return frozenset(prospect.place for prospect in refused[: max(len(refused) - may_go, 0)])
 

@@ -17,16 +17,16 @@ from imagegate.router.estimate import cost_of
 from imagegate.router.events import ConfigLoaded, CreditsSpent, Listener, RequestFinished
 from imagegate.router.hops import Hops
 from imagegate.router.offers import Offered
-from imagegate.router.ranking import Entry, Obstacle, line_up
+from imagegate.router.planning import Plan, Planner
+from imagegate.router.ranking import line_up
 from imagegate.router.repeats import RepeatBudget
-from imagegate.router.routes import Candidate, Resolution, resolve, unknown_providers
-from imagegate.router.shapes import Shapes, shape_of
+from imagegate.router.routes import Candidate, Resolution
 from imagegate.router.turns import Turns
 from imagegate.router.warmup import Warmup
 from imagegate.runtime.callers import OPEN
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.entrance import Entrance
-from imagegate.runtime.errors import Dispatch, Failure, Reason, Violation
+from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import SEEDS, leaves_seed_open
 from imagegate.runtime.interceptors import current_caller
 from imagegate.runtime.metadata import (
@@ -40,8 +40,7 @@ from imagegate.runtime.metadata import (
     REQUEST_ID_KEY,
 )
 from imagegate.runtime.prompts import without_prompts
-from imagegate.runtime.validation import violations_of_shape, violations_of_words
-from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2, terms_pb2
+from imagegate.v1 import catalog_pb2, error_pb2, generation_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +68,6 @@ class Journey:
     told_passed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What a request sets out with: depends on its shape, the configuration and the catalogues, and on nothing else."""
-
-    resolution: Resolution
-    entries: Sequence[Entry]
-    options: RouteOptions
-
-
 class Router:
     """Routes requests to providers. One per process; its state is this replica's own."""
 
@@ -92,10 +82,9 @@ class Router:
         keep_prompts: bool = True,
         hops: Hops | None = None,
     ) -> None:
-        self.config: RouterConfig | None = None
         self.callers = OPEN
-        self.overrides = overrides
         self.catalogues = Catalogues(self._key_renewed, self._quota_left)
+        self.planner = Planner(overrides, self.catalogues)
         self._random = random_source or random.Random()  # noqa: S311 neither jitter nor seeds need secrecy
         self.admission = Admission(emit, self._random)
         self.turns = Turns()
@@ -108,9 +97,16 @@ class Router:
         # Those that left the configuration with calls under way, each with the task that waits for their end.
         self._leaving: dict[Endpoint, asyncio.Task[None]] = {}
         self._repeats = RepeatBudget()
-        self._faults: Shapes[Sequence[Violation]] = Shapes()
-        self._plans: Shapes[_Plan] = Shapes()
         self._warmup = Warmup(clock)
+
+    @property
+    def config(self) -> RouterConfig | None:
+        """The configuration in force; None before there is one."""
+        return self.planner.config
+
+    def configured(self) -> RouterConfig:
+        """The configuration in force. Raises Failure(NO_CANDIDATE) before there is one."""
+        return self.planner.configured()
 
     async def configure(self, config: RouterConfig) -> None:
         """Take `config` from now on. Calls under way at a provider that moved or was removed go on to their ends.
@@ -124,7 +120,7 @@ class Router:
             else Endpoint(name, settings.target, self._hops.to(settings))
             for name, settings in config.providers.items()
         }
-        self.config = config
+        self.planner.config = config
         self.callers = config.known_callers()
         for name, endpoint in self._endpoints.items():
             if former.get(name) is not endpoint:
@@ -161,14 +157,14 @@ class Router:
         """The request as it goes on: valid, with clean pictures, and within its caller's tier. Raises Failure with
         everything that is wrong.
         """
-        admitted = await self._entrance.admit(request, self.violations(request, needs_prompt=needs_prompt))
+        admitted = await self._entrance.admit(request, self.planner.violations(request, needs_prompt=needs_prompt))
         return eligibility.within_tier(admitted, current_caller().tier)
 
     def begin(self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str) -> Journey:
         """Set out for a request that was admitted. Raises Failure(MODEL_NOT_FOUND)."""
         now = self.clock()
         self._repeats.requested(now)
-        plan = self._planned(request)
+        plan = self.planner.plan(request)
         seed = self._random.randrange(SEEDS) if leaves_seed_open(request) else None
         return Journey(request_id, plan.resolution, plan.options, self._course(request, plan, deadline), now, seed)
 
@@ -191,36 +187,16 @@ class Router:
 
     def explain(self, request: generation_pb2.GenerateRequest, deadline: Deadline) -> tuple[Resolution, Course]:
         """What a request that was admitted would set out with. Raises Failure(MODEL_NOT_FOUND)."""
-        plan = self._planned(request)
+        plan = self.planner.plan(request)
         return plan.resolution, self._course(request, plan, deadline)
-
-    def violations(self, request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True) -> list[Violation]:
-        """Every bad field of a request; options for a provider that is not configured are a mistake, not ignored."""
-        config = self.configured()
-
-        def of_shape() -> Sequence[Violation]:
-            return [*violations_of_shape(request), *unknown_providers(request, config)]
-
-        of_words = violations_of_words(request, needs_prompt=needs_prompt)
-        return [*of_words, *self._faults.known(shape_of(request), config, of_shape)]
-
-    def resolve(self, name: str, quality: "terms_pb2.Quality.ValueType" = terms_pb2.QUALITY_UNSPECIFIED) -> Resolution:
-        """The candidates that `name` means for pictures of this quality. Raises Failure(MODEL_NOT_FOUND)."""
-        return resolve(name, self.configured(), self.overrides, self.catalogues.known, quality)
 
     async def check(self, candidate: Candidate) -> catalog_pb2.ModelCheck:
         """What the candidate's upstream says of it now, for free. Raises Failure where its provider does not tell."""
         return await self._endpoint(candidate.provider).check_model(candidate.asked)
 
-    def configured(self) -> RouterConfig:
-        """The configuration in force. Raises Failure(NO_CANDIDATE) before there is one."""
-        if self.config is None:
-            raise Failure(Reason.NO_CANDIDATE, "the router has no configuration yet")
-        return self.config
-
     def is_available(self, route: str) -> bool:
         """Whether any candidate of a route would be tried now, for a request that names no quality."""
-        entries = [self._entry(candidate, None, "") for candidate in self.resolve(route).candidates]
+        entries = [self.planner.entry(candidate) for candidate in self.planner.resolve(route).candidates]
         turns = line_up(entries, self.admission, self.clock()).turns
         return any(not turn.trickles for turn in turns)  # one request a second makes nothing available
 
@@ -231,7 +207,7 @@ class Router:
             config.providers[candidate.provider].enabled
             and not self.catalogues.offer(candidate.provider).disabled_reason
             and (candidate.model is None or candidate.model.enabled)
-            for candidate in self.resolve(route).candidates
+            for candidate in self.planner.resolve(route).candidates
         )
 
     def offered(self) -> Sequence[Offered]:
@@ -240,7 +216,7 @@ class Router:
         offered = []
         for provider in self.configured().providers:
             for model in known[provider].models if provider in known else ():
-                entry = self._entry(Candidate(provider, model.key, model), None, "")
+                entry = self.planner.entry(Candidate(provider, model.key, model))
                 lineup = line_up([entry], self.admission, now)
                 offered += [Offered(model, prospect) for prospect in (*lineup.turns, *lineup.passed)]
         return offered
@@ -269,7 +245,7 @@ class Router:
                 if check.key_accepted:
                     self.admission.key_accepted(provider, self.clock())
 
-    def _course(self, request: generation_pb2.GenerateRequest, plan: "_Plan", deadline: Deadline) -> Course:
+    def _course(self, request: generation_pb2.GenerateRequest, plan: Plan, deadline: Deadline) -> Course:
         return Course(
             request,
             plan.entries,
@@ -279,43 +255,6 @@ class Router:
             self._emit,
             plan.options.fall_back_on_refused_content,
             current_caller().name,
-        )
-
-    def _planned(self, request: generation_pb2.GenerateRequest) -> "_Plan":
-        """What the request's model means, and which candidates it may use. Raises Failure(MODEL_NOT_FOUND)."""
-        standing = (self.config, self.catalogues.revision)
-        return self._plans.known(shape_of(request), standing, lambda: self._plan(request))
-
-    def _plan(self, request: generation_pb2.GenerateRequest) -> "_Plan":
-        resolution = self.resolve(request.model, request.quality)
-        route = resolution.route
-        entries = [self._entry(candidate, request, route) for candidate in resolution.candidates]
-        if request.routing.no_fallback:
-            entries = [entry for entry in entries if not _is_not_allowed(entry)][:1] or entries
-        if eligibility.need_advice(entries):
-            able = [name for name in self.configured().routes if name != route and self._can_make(name, request)]
-            entries = eligibility.advised(entries, able)
-        options = self.config.route_options.get(route) if self.config else None
-        return _Plan(resolution, entries, options or RouteOptions())
-
-    def _can_make(self, route: str, request: generation_pb2.GenerateRequest) -> bool:
-        """Whether a route has a candidate that a request might use, if it asked for that route."""
-        candidates = self.resolve(route, request.quality).candidates
-        return any(self._entry(each, request, route).obstacle is None for each in candidates if each.model is not None)
-
-    def _entry(self, candidate: Candidate, request: generation_pb2.GenerateRequest | None, route: str) -> Entry:
-        obstacle = self._switched_off(candidate)
-        if request is not None:
-            obstacle = eligibility.not_allowed(candidate, request) or obstacle
-            obstacle = obstacle or eligibility.unsupported(candidate, request)
-            obstacle = obstacle or eligibility.too_expensive(candidate, request)
-        if self.config is None or candidate.provider not in self.config.providers:
-            return Entry(candidate, obstacle)
-        return Entry(
-            candidate,
-            obstacle,
-            limit=self.config.attempt_timeout(candidate.provider, candidate.key, route),
-            objective=self.config.latency_objective(candidate.provider, candidate.key),
         )
 
     # ── One step ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -425,18 +364,6 @@ class Router:
     def _quota_left(self, provider: str) -> None:
         self.admission.quota_left(provider, self.clock())
 
-    def _switched_off(self, candidate: Candidate) -> Obstacle | None:
-        settings = self.config.providers.get(candidate.provider) if self.config else None
-        if settings is None or not settings.enabled:
-            remedy = f"set providers.{candidate.provider}.enabled to true in the router's configuration"
-            return Obstacle(Reason.DISABLED, f"{candidate.provider} is switched off", remedy)
-        reason = self.catalogues.offer(candidate.provider).disabled_reason
-        if reason:
-            return Obstacle(Reason.DISABLED, f"{candidate.provider} is off", reason)
-        if candidate.model is not None and not candidate.model.enabled:
-            return Obstacle(Reason.DISABLED, candidate.model.disabled_reason)
-        return None
-
 
 def _serialised(journey: Journey, candidate: Candidate) -> bytes:
     """What the candidate's provider is sent. A copy with pictures of megabytes does not outlive this."""
@@ -453,7 +380,3 @@ def _remembered(failure: Failure) -> Failure:
     """The failure without its traceback, which would keep the whole request alive for as long as it is told."""
     failure.__cause__ = failure.__context__ = None
     return failure.with_traceback(None)
-
-
-def _is_not_allowed(entry: Entry) -> bool:
-    return entry.obstacle is not None and entry.obstacle.reason is Reason.NOT_ALLOWED

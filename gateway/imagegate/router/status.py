@@ -152,7 +152,7 @@ def _note_admission(
 def _route(name: str, router: Router) -> router_pb2.RouteStatus:
     return router_pb2.RouteStatus(
         name=name,
-        candidates=[str(candidate) for candidate in router.resolve(name).candidates],
+        candidates=[str(candidate) for candidate in router.planner.resolve(name).candidates],
         available=router.is_available(name),
     )
 
