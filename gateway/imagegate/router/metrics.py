@@ -1,8 +1,9 @@
 """The router's metric names, fed by its events. Labels come from closed sets only."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -82,32 +83,45 @@ class RouterMetrics:
         )
         self._reload_ok = gauge("config_last_reload_ok", "1 where the last reading of the configuration succeeded.")
         self._config = gauge("config_info", "The configuration in force.", "hash")
+        self._counting: Mapping[type[Event], Callable[[Any], None]] = {
+            AttemptStarted: self._started,
+            AttemptFinished: self._finished,
+            CreditsSpent: self._spent,
+            CandidateSkipped: self._skipped,
+            FellBack: self._fell_back,
+            ChargeRisked: self._risked,
+            BreakerMoved: self._moved,
+            GateClosed: self._closed,
+            RequestFinished: self._answered,
+            ConfigLoaded: self._loaded,
+        }
 
     def __call__(self, event: Event) -> None:
         """Count one event."""
-        match event:
-            case AttemptStarted(provider, model, caller):
-                self._inflight.count(provider, caller, 1)
-                # There before it counts: Prometheus sees no increase in a series that appears.
-                self._credits_of(provider, self._label(provider, model))
-            case AttemptFinished():
-                self._finished(event)
-            case CreditsSpent(provider, model, credits):
-                self._credits_of(provider, self._label(provider, model)).inc(credits)
-            case CandidateSkipped(provider, _, reason):
-                self._skips_of(provider, reason.lower()).inc()
-            case FellBack(origin, destination, reason):
-                self._fallbacks.labels(origin, destination, reason.lower()).inc()
-            case ChargeRisked(provider):
-                self._risks.labels(provider).inc()
-            case BreakerMoved():
-                self._moved(event)
-            case GateClosed(provider, seconds):
-                self._gates.labels(provider).set(time.time() + seconds)
-            case RequestFinished(overhead):
-                self._overhead.observe(overhead)
-            case ConfigLoaded(digest):
-                self._loaded(digest)
+        self._counting[type(event)](event)
+
+    def _started(self, event: AttemptStarted) -> None:
+        self._inflight.count(event.provider, event.caller, 1)
+        # There before it counts: Prometheus sees no increase in a series that appears.
+        self._credits_of(event.provider, self._label(event.provider, event.model))
+
+    def _spent(self, event: CreditsSpent) -> None:
+        self._credits_of(event.provider, self._label(event.provider, event.model)).inc(event.credits)
+
+    def _skipped(self, event: CandidateSkipped) -> None:
+        self._skips_of(event.provider, event.reason.lower()).inc()
+
+    def _fell_back(self, event: FellBack) -> None:
+        self._fallbacks.labels(event.from_provider, event.to_provider, event.reason.lower()).inc()
+
+    def _risked(self, event: ChargeRisked) -> None:
+        self._risks.labels(event.provider).inc()
+
+    def _closed(self, event: GateClosed) -> None:
+        self._gates.labels(event.provider).set(time.time() + event.seconds)
+
+    def _answered(self, event: RequestFinished) -> None:
+        self._overhead.observe(event.overhead)
 
     def _label(self, provider: str, model: str) -> str:
         return model if self._is_known(provider, model) else OTHER
@@ -125,11 +139,11 @@ class RouterMetrics:
         scope = "model" if event.model else "provider"
         self._moves.labels(event.provider, scope, event.state, event.reason.lower() if event.reason else "").inc()
 
-    def _loaded(self, digest: str) -> None:
-        self._reload_ok.set(bool(digest))
-        if digest:
+    def _loaded(self, event: ConfigLoaded) -> None:
+        self._reload_ok.set(bool(event.hash))
+        if event.hash:
             self._config.clear()
-            self._config.labels(digest).set(1)
+            self._config.labels(event.hash).set(1)
         for provider in self._router.config.providers if self._router.config else ():
             for scope in ("provider", "model"):  # there before it counts, as credits are
                 self._moves.labels(provider, scope, State.CLOSED.value, "")

@@ -277,10 +277,11 @@ class Router:
 
     def _tell_passed(self, journey: Journey, tell: Tell | None) -> None:
         """Tell of the candidates that were passed over since the last time."""
+        if tell is None:
+            return
         passed = [entry for entry in journey.course.record if isinstance(entry, Passed)]
-        if tell is not None:
-            for entry in passed[journey.told_passed :]:
-                tell(progress.finished([entry], self.clock()))
+        for entry in passed[journey.told_passed :]:
+            tell(progress.finished([entry], self.clock()))
         journey.told_passed = len(passed)
 
     async def _attempt(self, journey: Journey, attempt: Try, tell: Tell | None) -> bytes | None:
