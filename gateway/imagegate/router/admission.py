@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import NamedTuple
 
 from imagegate.router.breaker import (
     MAX_REFUSED_MODEL_SECONDS,
@@ -37,8 +38,7 @@ TRICKLE_SECONDS = 1.0
 SHORTEST_LOADING_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Permits:
+class Permits(NamedTuple):
     """The right to one attempt at `provider`/`model`; settled exactly once."""
 
     provider: str

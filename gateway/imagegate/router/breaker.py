@@ -8,8 +8,8 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from imagegate.router.window import OutcomeWindow
 from imagegate.runtime.errors import Failure, Reason
@@ -45,8 +45,7 @@ class State(Enum):
     HALF_OPEN = "half_open"
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(NamedTuple):
     """The right to one attempt, of one generation: a result from before the last trip or closing counts for nothing."""
 
     generation: int

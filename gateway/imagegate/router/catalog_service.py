@@ -88,7 +88,7 @@ class CatalogFace(catalog_pb2_grpc.CatalogServiceServicer):
         admitted = await self._router.admitted(request, needs_prompt=False)
         now = self._router.clock()
         _, course = self._router.explain(admitted, Deadline.from_context(context, now=now))
-        return estimate_of(admitted, course.entries, now)
+        return estimate_of(course.request, course.entries, now)
 
     async def RecommendModels(
         self, request: catalog_pb2.RecommendModelsRequest, context: object

@@ -7,6 +7,7 @@ it ended. All that is known of the candidates is asked for anew before each step
 import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from imagegate.router import budget
 from imagegate.router.admission import Admission, Permits
@@ -32,8 +33,7 @@ PAUSE_SECONDS = 3.0
 PAY_ONCE_REMEDY = "set routing.payment to AVAILABLE to go on in such a case"
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
+class Try(NamedTuple):
     """Make attempt `number` at `candidate`, for at most `timeout` seconds; `fallback_waits`: another would follow."""
 
     candidate: Candidate
@@ -42,24 +42,21 @@ class Try:
     fallback_waits: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Warm:
+class Warm(NamedTuple):
     """Wait until the candidate's model is loaded, at most `seconds`."""
 
     candidate: Candidate
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Wait until the candidate's provider can be reached, at most `seconds`."""
 
     candidate: Candidate
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """Nobody delivers: the record tells why."""
 
 

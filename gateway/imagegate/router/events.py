@@ -1,13 +1,16 @@
-"""What happens in the core, as values. Listeners count, log and remember; the core knows no metric name."""
+"""What happens in the core, as values. Listeners count, log and remember; the core knows no metric name.
+
+What is made for each request is a named tuple, here and in the core: as constant as a frozen dataclass, and made in a
+third of the time.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from imagegate.runtime.errors import Failure, Reason
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
+class AttemptStarted(NamedTuple):
     """An attempt of `caller` (empty: callers are not told apart) left for `provider`/`model`."""
 
     provider: str
@@ -15,8 +18,7 @@ class AttemptStarted:
     caller: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFinished:
+class AttemptFinished(NamedTuple):
     """It ended: `failure` is None where it delivered, CANCELLED where the caller left."""
 
     provider: str
@@ -26,8 +28,7 @@ class AttemptFinished:
     caller: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CreditsSpent:
+class CreditsSpent(NamedTuple):
     """A request was delivered by `provider`/`model`, for so many credits by the catalogue's price."""
 
     provider: str
@@ -35,8 +36,7 @@ class CreditsSpent:
     credits: int
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateSkipped:
+class CandidateSkipped(NamedTuple):
     """A candidate was passed over."""
 
     provider: str
@@ -44,8 +44,7 @@ class CandidateSkipped:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class FellBack:
+class FellBack(NamedTuple):
     """After a failure at one provider the next attempt goes to another candidate."""
 
     from_provider: str
@@ -53,15 +52,13 @@ class FellBack:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeRisked:
+class ChargeRisked(NamedTuple):
     """Another attempt follows one at `provider` that is, or may be, charged without having delivered."""
 
     provider: str
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerMoved:
+class BreakerMoved(NamedTuple):
     """A breaker changed its state; `model` is empty for the provider's own, `reason` is what opened it."""
 
     provider: str
@@ -70,23 +67,20 @@ class BreakerMoved:
     reason: Reason | None
 
 
-@dataclass(frozen=True, slots=True)
-class GateClosed:
+class GateClosed(NamedTuple):
     """Nobody asks `provider` for this many seconds."""
 
     provider: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFinished:
+class RequestFinished(NamedTuple):
     """A request was answered; `overhead` is the router's own time in seconds."""
 
     overhead: float
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigLoaded:
+class ConfigLoaded(NamedTuple):
     """A configuration was read (`hash`), or refused (empty)."""
 
     hash: str

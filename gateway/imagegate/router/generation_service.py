@@ -12,6 +12,7 @@ from imagegate.router.endpoint import Tell
 from imagegate.router.history import History, Remembered
 from imagegate.router.joining import Joining
 from imagegate.router.router import Answered, Router
+from imagegate.router.shapes import Shaped
 from imagegate.router.unsettled import unsettled
 from imagegate.runtime import streaming
 from imagegate.runtime.deadline import Deadline
@@ -108,7 +109,7 @@ class GenerationFace:
     ) -> Answered:
         order = _Order(self._router, self._history, request, deadline, entry, tell)
         # What is not valid belongs to no key.
-        if not request.idempotency_key or self._router.planner.violations(request):
+        if not request.idempotency_key or self._router.planner.violations(Shaped.of(request)):
             return await order.make()
         answered = await self._joining.answer(request, order, current_caller().name)
         return answered if entry.journey else _addressed(answered, entry.request_id)

@@ -12,7 +12,7 @@ from imagegate.router.catalogues import Catalogues
 from imagegate.router.config import ModelOverrides, RouteOptions, RouterConfig
 from imagegate.router.ranking import Entry, Obstacle
 from imagegate.router.routes import Candidate, Resolution, resolve, unknown_providers
-from imagegate.router.shapes import Shapes, shape_of
+from imagegate.router.shapes import Shaped, Shapes
 from imagegate.runtime.errors import Failure, Reason, Violation
 from imagegate.runtime.validation import violations_of_shape, violations_of_words
 from imagegate.v1 import generation_pb2, terms_pb2
@@ -43,20 +43,20 @@ class Planner:
             raise Failure(Reason.NO_CANDIDATE, "the router has no configuration yet")
         return self.config
 
-    def violations(self, request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True) -> list[Violation]:
+    def violations(self, shaped: Shaped, *, needs_prompt: bool = True) -> Sequence[Violation]:
         """Every bad field of a request; options for a provider that is not configured are a mistake, not ignored."""
-        config = self.configured()
+        request, config = shaped.request, self.configured()
 
         def of_shape() -> Sequence[Violation]:
             return [*violations_of_shape(request), *unknown_providers(request, config)]
 
         of_words = violations_of_words(request, needs_prompt=needs_prompt)
-        return [*of_words, *self._faults.known(shape_of(request), config, of_shape)]
+        return [*of_words, *self._faults.known(shaped.shape, (config,), of_shape)]
 
-    def plan(self, request: generation_pb2.GenerateRequest) -> Plan:
+    def plan(self, shaped: Shaped) -> Plan:
         """What a valid request's model means, and which candidates it may use. Raises Failure(MODEL_NOT_FOUND)."""
         standing = (self.config, self._catalogues.revision)
-        return self._plans.known(shape_of(request), standing, lambda: self._made(request))
+        return self._plans.known(shaped.shape, standing, lambda: self._made(shaped.request))
 
     def resolve(self, name: str, quality: "terms_pb2.Quality.ValueType" = terms_pb2.QUALITY_UNSPECIFIED) -> Resolution:
         """The candidates that `name` means for pictures of this quality. Raises Failure(MODEL_NOT_FOUND)."""

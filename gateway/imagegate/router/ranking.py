@@ -6,7 +6,8 @@ its usual time fits the deadline. What slows down or ramps up only stands furthe
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from imagegate.router import budget
 from imagegate.router.admission import Admission
@@ -41,8 +42,7 @@ class Entry:
     objective: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prospect:
+class Prospect(NamedTuple):
     """What would become of one candidate now: passed over for an `obstacle`, or tried in its turn.
 
     `place` is its number within the request. `is_trial`: only a breaker's statistics speak against it, so that it may
@@ -59,8 +59,7 @@ class Prospect:
     back_for: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Lineup:
+class Lineup(NamedTuple):
     """Those that would be tried, in order, and those that would be passed over."""
 
     turns: Sequence[Prospect]
@@ -86,7 +85,7 @@ def line_up(
     usable = sum(entry.obstacle is None for entry in entries)
     spared = _spared(all_, usable)
     prospects = [
-        replace(prospect, obstacle=None, is_trial=True) if prospect.place in spared else prospect
+        prospect._replace(obstacle=None, is_trial=True) if prospect.place in spared else prospect
         for prospect in all_
         if prospect.place not in tried
     ]
@@ -157,7 +156,7 @@ def _in_time(
     if usual > room:
         return _too_late(prospect, f"it usually takes {usual:.3g} s, and {room:.3g} s are left")
     slow = min(usual_seconds(prospect.candidate, admission, 0.90, count), limit)
-    return replace(prospect, back_for=f"one answer in ten takes {slow:.3g} s and more") if slow > room else prospect
+    return prospect._replace(back_for=f"one answer in ten takes {slow:.3g} s and more") if slow > room else prospect
 
 
 def _warming(prospects: Sequence[Prospect], admission: Admission, remaining: float, count: int) -> list[Prospect]:
@@ -175,7 +174,7 @@ def _warming(prospects: Sequence[Prospect], admission: Admission, remaining: flo
         if wait is not None and (wait <= SHORT_WARMING_SECONDS or not others):
             usual = usual_seconds(prospect.candidate, admission, 0.50, count)
             if wait + usual <= room:
-                ranked.append(replace(prospect, obstacle=None, warm_for=wait))
+                ranked.append(prospect._replace(obstacle=None, warm_for=wait))
                 continue
         ranked.append(prospect)
     return ranked
@@ -186,15 +185,15 @@ def _held_back(prospect: Prospect, entry: Entry, admission: Admission, now: floa
     if prospect.back_for:
         return prospect
     if prospect.is_trial:
-        return replace(prospect, back_for="its breaker is open, and half of the candidates are taken away already")
+        return prospect._replace(back_for="its breaker is open, and half of the candidates are taken away already")
     provider, model = prospect.candidate.provider, prospect.candidate.key
     share = admission.share(provider, model, now)
     if admission.stands_last(provider, model, now):
-        return replace(prospect, back_for=f"it rejects every input: {admission.rejecting(provider, model)}")
+        return prospect._replace(back_for=f"it rejects every input: {admission.rejecting(provider, model)}")
     if admission.is_slow(provider, model, now, budget.usual_seconds(prospect.candidate.model), entry.objective):
-        return replace(prospect, back_for="it has become slow")
+        return prospect._replace(back_for="it has become slow")
     if share < 1 and admission.toss() >= share:
-        return replace(prospect, back_for=f"it has only just come back and gets {share:.0%} of its turns")
+        return prospect._replace(back_for=f"it has only just come back and gets {share:.0%} of its turns")
     return prospect
 
 
@@ -203,7 +202,7 @@ def _trickle(passed: Sequence[Prospect], admission: Admission, now: float) -> li
     soonest = min((p for p in passed if p.is_trial and _is_open(p)), key=_soonest, default=None)
     if soonest is None or not admission.may_trickle(soonest.candidate.provider, soonest.candidate.key, now):
         return []
-    return [replace(soonest, obstacle=None, trickles=True)]
+    return [soonest._replace(obstacle=None, trickles=True)]
 
 
 def _is_open(prospect: Prospect) -> bool:
@@ -216,4 +215,4 @@ def _soonest(prospect: Prospect) -> float:
 
 def _too_late(prospect: Prospect, why: str) -> Prospect:
     obstacle = Obstacle(Reason.DEADLINE_TOO_SHORT, why, "give the request more time")
-    return replace(prospect, obstacle=obstacle, is_trial=False)
+    return prospect._replace(obstacle=obstacle, is_trial=False)

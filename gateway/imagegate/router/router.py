@@ -21,6 +21,7 @@ from imagegate.router.planning import Plan, Planner
 from imagegate.router.ranking import line_up
 from imagegate.router.repeats import RepeatBudget
 from imagegate.router.routes import Candidate, Resolution
+from imagegate.router.shapes import Shaped
 from imagegate.router.turns import Turns
 from imagegate.router.warmup import Warmup
 from imagegate.runtime.callers import OPEN
@@ -151,22 +152,23 @@ class Router:
 
     # ── One request ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def admitted(
-        self, request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True
-    ) -> generation_pb2.GenerateRequest:
+    async def admitted(self, request: generation_pb2.GenerateRequest, *, needs_prompt: bool = True) -> Shaped:
         """The request as it goes on: valid, with clean pictures, and within its caller's tier. Raises Failure with
         everything that is wrong.
         """
-        admitted = await self._entrance.admit(request, self.planner.violations(request, needs_prompt=needs_prompt))
-        return eligibility.within_tier(admitted, current_caller().tier)
+        shaped = Shaped.of(request)
+        clean = await self._entrance.admit(request, self.planner.violations(shaped, needs_prompt=needs_prompt))
+        admitted = eligibility.within_tier(clean, current_caller().tier)
+        return shaped if admitted is request else Shaped.of(admitted)
 
-    def begin(self, request: generation_pb2.GenerateRequest, deadline: Deadline, request_id: str) -> Journey:
+    def begin(self, admitted: Shaped, deadline: Deadline, request_id: str) -> Journey:
         """Set out for a request that was admitted. Raises Failure(MODEL_NOT_FOUND)."""
         now = self.clock()
         self._repeats.requested(now)
-        plan = self.planner.plan(request)
-        seed = self._random.randrange(SEEDS) if leaves_seed_open(request) else None
-        return Journey(request_id, plan.resolution, plan.options, self._course(request, plan, deadline), now, seed)
+        plan = self.planner.plan(admitted)
+        seed = self._random.randrange(SEEDS) if leaves_seed_open(admitted.request) else None
+        course = self._course(admitted.request, plan, deadline)
+        return Journey(request_id, plan.resolution, plan.options, course, now, seed)
 
     async def generate(self, journey: Journey, tell: Tell | None = None) -> Answered:
         """The answer of the first candidate that delivers; `tell` hears what happens on the way. Raises Failure."""
@@ -185,10 +187,10 @@ class Router:
         total = self.clock() - journey.began
         return Answered(body + answer.appendix(attempts, journey.resolution.rule, journey.request_id, total), attempts)
 
-    def explain(self, request: generation_pb2.GenerateRequest, deadline: Deadline) -> tuple[Resolution, Course]:
+    def explain(self, admitted: Shaped, deadline: Deadline) -> tuple[Resolution, Course]:
         """What a request that was admitted would set out with. Raises Failure(MODEL_NOT_FOUND)."""
-        plan = self.planner.plan(request)
-        return plan.resolution, self._course(request, plan, deadline)
+        plan = self.planner.plan(admitted)
+        return plan.resolution, self._course(admitted.request, plan, deadline)
 
     async def check(self, candidate: Candidate) -> catalog_pb2.ModelCheck:
         """What the candidate's upstream says of it now, for free. Raises Failure where its provider does not tell."""

@@ -5,7 +5,7 @@ whether they are valid and which candidates they may use does not depend on what
 """
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from imagegate.runtime.validation import WORDS
 from imagegate.v1 import generation_pb2
@@ -30,6 +30,18 @@ def shape_of(request: generation_pb2.GenerateRequest) -> bytes | None:
     if request.prompt:
         shape.prompt = ANY_PROMPT
     return shape.SerializeToString(deterministic=True)
+
+
+class Shaped(NamedTuple):
+    """A request, and its shape (None: too large to be remembered)."""
+
+    request: generation_pb2.GenerateRequest
+    shape: bytes | None
+
+    @classmethod
+    def of(cls, request: generation_pb2.GenerateRequest) -> Self:
+        """The request with its shape."""
+        return cls(request, shape_of(request))
 
 
 class Shapes(Generic[Found]):
