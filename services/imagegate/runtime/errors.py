@@ -84,10 +84,7 @@ class Reason(StrEnum):
     @classmethod
     def from_proto(cls, value: "error_pb2.ErrorReason.ValueType") -> "Reason":
         """The reason of an enum value; one that this version does not know is INTERNAL."""
-        try:
-            return cls(error_pb2.ErrorReason.Name(value).removeprefix("ERROR_REASON_"))
-        except ValueError:
-            return cls.INTERNAL
+        return _BY_NUMBER.get(value, cls.INTERNAL)
 
 
 class Dispatch(StrEnum):
@@ -106,14 +103,13 @@ class Dispatch(StrEnum):
     @classmethod
     def from_proto(cls, value: "error_pb2.Dispatch.ValueType") -> "Dispatch":
         """The member of an enum value; one that this version does not know tells nothing: UNKNOWN."""
-        try:
-            return cls(error_pb2.Dispatch.Name(value).removeprefix("DISPATCH_"))
-        except ValueError:
-            return cls.UNKNOWN
+        return _DISPATCHES_BY_NUMBER.get(value, cls.UNKNOWN)
 
 
 _REASONS = {reason: error_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}") for reason in Reason}
+_BY_NUMBER = {number: reason for reason, number in _REASONS.items()}
 _DISPATCHES = {dispatch: error_pb2.Dispatch.Value(f"DISPATCH_{dispatch}") for dispatch in Dispatch}
+_DISPATCHES_BY_NUMBER = {number: dispatch for dispatch, number in _DISPATCHES.items()}
 
 # The gRPC code of a reason where it alone decides the answer. A provider's own credentials are
 # never UNAUTHENTICATED: the caller's token is fine.
@@ -220,10 +216,12 @@ def to_status(failure: Failure, request_id: str) -> status_pb2.Status:
     """
     request_id = clip(request_id, MAX_REQUEST_ID_BYTES)
     attempts = [_clipped(attempt) for attempt in failure.attempts]
-    status = _assemble(failure, request_id, ())
-    room = MAX_DETAILS_BYTES - status.ByteSize() - len(request_id.encode()) - _ENVELOPE_BYTES
-    _fit_into(room, attempts)
-    return _assemble(failure, request_id, attempts) if attempts else status
+    status = _without_attempts(failure, request_id)
+    if attempts:
+        room = MAX_DETAILS_BYTES - status.ByteSize() - len(request_id.encode()) - _ENVELOPE_BYTES
+        _fit_into(room, attempts)
+        status.details.add().Pack(error_pb2.GenerationFailure(request_id=request_id, attempts=attempts))
+    return status
 
 
 def from_status(status: status_pb2.Status) -> Failure | None:
@@ -264,7 +262,7 @@ def from_status(status: status_pb2.Status) -> Failure | None:
     )
 
 
-def _assemble(failure: Failure, request_id: str, attempts: Sequence[error_pb2.Attempt]) -> status_pb2.Status:
+def _without_attempts(failure: Failure, request_id: str) -> status_pb2.Status:
     status = status_pb2.Status(code=failure.code, message=_bounded_message(str(failure)))
     info = error_details_pb2.ErrorInfo(domain=DOMAIN, reason=failure.reason, metadata={"request_id": request_id})
     status.details.add().Pack(info)
@@ -278,11 +276,11 @@ def _assemble(failure: Failure, request_id: str, attempts: Sequence[error_pb2.At
             for v in _bounded_violations(failure.violations)
         ]
         status.details.add().Pack(error_details_pb2.BadRequest(field_violations=fields))
-    if attempts:
-        status.details.add().Pack(error_pb2.GenerationFailure(request_id=request_id, attempts=attempts))
     return status
 
 
+# What a byte becomes at most in gRPC's own message: %20.
+_QUOTED_TIMES = 3
 # Tags and lengths around the record of the attempts, and the name of its type.
 _ENVELOPE_BYTES = 80
 
@@ -291,7 +289,9 @@ def _clipped(attempt: error_pb2.Attempt) -> error_pb2.Attempt:
     copy = error_pb2.Attempt()
     copy.CopyFrom(attempt)
     for name, limit in MAX_ATTEMPT_BYTES.items():
-        setattr(copy, name, clip(getattr(copy, name), limit))
+        text = getattr(copy, name)
+        if (clipped := clip(text, limit)) != text:
+            setattr(copy, name, clipped)
     return copy
 
 
@@ -346,6 +346,8 @@ def _bounded_violations(violations: Sequence[Violation]) -> list[Violation]:
 
 
 def _bounded_message(text: str) -> str:
+    if len(text) * _QUOTED_TIMES <= MAX_MESSAGE_BYTES and text.isascii():
+        return text
     text = clip(text, MAX_MESSAGE_BYTES - 512)
     while len(quote(text, safe=" ")) > MAX_MESSAGE_BYTES:
         text = clip(text, len(text.encode()) * 9 // 10)
