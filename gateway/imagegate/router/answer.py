@@ -67,7 +67,8 @@ def _made(made: Made, wall: float) -> error_pb2.Attempt:
     if made.upstream_id and not attempt.upstream_id:
         attempt.upstream_id = made.upstream_id
     attempt.started.CopyFrom(timestamp(wall + made.began))
-    attempt.duration.seconds, attempt.duration.nanos = divmod(round(made.seconds * NANOS), NANOS)
+    duration = attempt.duration
+    duration.seconds, duration.nanos = divmod(round(made.seconds * NANOS), NANOS)
     return attempt
 
 
@@ -78,11 +79,13 @@ def appendix(
     seconds: float,
 ) -> bytes:
     """What the router adds to a provider's serialised answer."""
-    added = generation_pb2.GenerateResponse(attempts=attempts, resolved_by=rule, request_id=request_id)
-    nanos = round(seconds * NANOS)
-    added.timings.total.seconds = nanos // NANOS
+    added = generation_pb2.GenerateResponse()  # filled field by field: as arguments they take twice the time
+    added.attempts.extend(attempts)
+    added.resolved_by, added.request_id = rule, request_id
+    total = added.timings.total
+    total.seconds, nanos = divmod(round(seconds * NANOS), NANOS)
     # Never 0: a zero is not written, and the provider's own nanoseconds would stay in the merge.
-    added.timings.total.nanos = max(nanos % NANOS, 1)
+    total.nanos = max(nanos, 1)
     return added.SerializeToString()
 
 
@@ -169,5 +172,7 @@ def in_short(attempt: error_pb2.Attempt) -> str:
 
 def timestamp(seconds: float) -> Timestamp:
     """A point in time as the wire tells it: seconds since 1970."""
-    whole, rest = divmod(round(seconds * MICROS), MICROS)
-    return Timestamp(seconds=whole, nanos=rest * 1000)
+    told = Timestamp()
+    told.seconds, micros = divmod(round(seconds * MICROS), MICROS)
+    told.nanos = micros * 1000
+    return told
