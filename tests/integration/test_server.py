@@ -22,9 +22,9 @@ from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
 from imagegate.runtime.channels import MESSAGE_OPTIONS
+from imagegate.runtime.current import current_request_id
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason, Violation, from_status
-from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Running, Service, serving

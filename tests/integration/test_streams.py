@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from imagegate.runtime.channels import MESSAGE_OPTIONS
+from imagegate.runtime.current import current_request_id
 from imagegate.runtime.errors import Failure, Reason, from_status
-from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.redaction import Redactor

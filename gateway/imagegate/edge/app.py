@@ -22,8 +22,8 @@ from imagegate.edge.keys import Keyring
 from imagegate.edge.problem import Problem, bug, not_found, of_error
 from imagegate.edge.proxies import Proxies
 from imagegate.edge.serving import BUDGET, REFUSAL
+from imagegate.runtime.current import begin_request
 from imagegate.runtime.errors import Violation
-from imagegate.runtime.interceptors import begin_request
 from imagegate.runtime.metrics import OTHER, ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 

@@ -12,9 +12,10 @@ import grpc
 import structlog
 
 from imagegate.router.router import Answered
+from imagegate.runtime.current import begin_request, current_request_id
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Violation, from_status, invalid_request
-from imagegate.runtime.interceptors import begin_request, by_a_bug, current_request_id, told_as
+from imagegate.runtime.interceptors import by_a_bug, told_as
 from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.reply import keeper

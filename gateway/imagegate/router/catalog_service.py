@@ -9,9 +9,9 @@ from imagegate.router.estimate import estimate_of
 from imagegate.router.recommending import recommend
 from imagegate.router.router import Router
 from imagegate.router.routes import Candidate
+from imagegate.runtime.current import current_caller
 from imagegate.runtime.deadline import Deadline, HasTimeRemaining
 from imagegate.runtime.errors import Failure, Reason, invalid_request
-from imagegate.runtime.interceptors import current_caller
 from imagegate.runtime.listing import chosen
 from imagegate.runtime.poses import PoseTemplates, list_pose_templates
 from imagegate.runtime.redaction import clip

@@ -15,9 +15,9 @@ from imagegate.router.router import Answered, Router
 from imagegate.router.shapes import Shaped
 from imagegate.router.unsettled import unsettled
 from imagegate.runtime import streaming
+from imagegate.runtime.current import current_caller, current_request_id
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason
-from imagegate.runtime.interceptors import current_caller, current_request_id
 from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.server import Service

@@ -25,11 +25,11 @@ from imagegate.router.shapes import Shaped
 from imagegate.router.turns import Turns
 from imagegate.router.warmup import Warmup
 from imagegate.runtime.callers import OPEN
+from imagegate.runtime.current import current_caller
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.fitting import SEEDS, leaves_seed_open
-from imagegate.runtime.interceptors import current_caller
 from imagegate.runtime.metadata import (
     ATTEMPT_NUMBER,
     CALLER,

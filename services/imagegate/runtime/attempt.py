@@ -7,9 +7,9 @@ from time import monotonic
 
 import structlog
 
+from imagegate.runtime.current import current_request_id
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.inputs import in_short
-from imagegate.runtime.interceptors import current_request_id
 from imagegate.runtime.metrics import ProviderMetrics
 from imagegate.runtime.order import Order
 from imagegate.runtime.prompts import without_prompts

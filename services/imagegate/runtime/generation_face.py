@@ -17,6 +17,7 @@ import structlog
 
 from imagegate.runtime.attempt import Attempt, Attempts
 from imagegate.runtime.callers import Caller, told_of
+from imagegate.runtime.current import current_caller, current_request_id
 from imagegate.runtime.deadline import Deadline, kept_back
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.errors import Dispatch, Failure, Reason, invalid_request
@@ -24,7 +25,6 @@ from imagegate.runtime.fitting import SEEDS, asked_fields, fit, forbidden, lack
 from imagegate.runtime.handover import Handover
 from imagegate.runtime.inputs import to_inputs
 from imagegate.runtime.inspection import Inspector
-from imagegate.runtime.interceptors import current_caller, current_request_id
 from imagegate.runtime.limits import Limits
 from imagegate.runtime.metadata import (
     ATTEMPT_NUMBER,

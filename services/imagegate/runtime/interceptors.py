@@ -6,9 +6,7 @@ waiting until its deadline.
 """
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeAlias, cast
@@ -21,7 +19,8 @@ from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 
 from imagegate.runtime.access import Access, access_to, is_audited
-from imagegate.runtime.callers import ANONYMOUS, OPEN, Caller
+from imagegate.runtime.callers import OPEN
+from imagegate.runtime.current import begin_request, current_caller, works_for
 from imagegate.runtime.deadline import DEFAULT_TIMEOUT
 from imagegate.runtime.errors import Failure, Reason, to_status
 from imagegate.runtime.guard import Guard, check_access
@@ -30,7 +29,6 @@ from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.reply import Reply
 from imagegate.runtime.traffic import Traffic
-from imagegate.runtime.validation import REQUEST_ID
 from imagegate.v1 import generation_pb2
 
 log = structlog.get_logger()
@@ -48,29 +46,6 @@ MAX_AUDITED_BYTES = 2048
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic in the stubs only
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
-
-_request_id: ContextVar[str] = ContextVar("imagegate_request_id", default="")
-_caller: ContextVar[Caller] = ContextVar("imagegate_caller", default=ANONYMOUS)
-
-
-def current_request_id() -> str:
-    """The id of the request that this task works on; empty outside of one."""
-    return _request_id.get()
-
-
-def current_caller() -> Caller:
-    """Who asks for what this task works on; ANONYMOUS where callers are not told apart, and outside of a call."""
-    return _caller.get()
-
-
-def begin_request(*offered: str) -> str:
-    """From now on this task works on another request, and its log lines say so: the first id of `offered` that is a
-    legal one, else a new one. Returns the id.
-    """
-    request_id = next((each for each in offered if REQUEST_ID.fullmatch(each)), uuid.uuid4().hex)
-    _request_id.set(request_id)
-    structlog.contextvars.bind_contextvars(request_id=request_id)
-    return request_id
 
 
 def told_as(failure: Failure, request_id: str, redactor: Redactor) -> status_pb2.Status:
@@ -243,7 +218,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         context = call.context
         try:
             caller = self._guard.caller(call.method, context)
-            _caller.set(caller)
+            works_for(caller)
             check_access(call.method, caller)
             response = await self._in_time(call, behaviour)
         except asyncio.CancelledError as cancelled:
