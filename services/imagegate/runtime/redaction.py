@@ -96,6 +96,7 @@ class Redactor:
         self._scrubbed = _Known.of(secrets).scrubbed
         # Most texts of a log event stood in the one before. What a new secret makes of them is not known yet.
         self._remembered = lru_cache(MAX_REMEMBERED)(self._scrubbed)
+        self._remembered_names = lru_cache(MAX_REMEMBERED)(self._name)
 
     def scrub(self, text: str) -> str:
         """The text as one line with HIDDEN in the place of every secret.
@@ -118,6 +119,23 @@ class Redactor:
         ("authorization", "password") are hidden whatever they hold.
         """
         return _Walk(self).copy(value, MAX_DEPTH)
+
+    def field_name(self, name: str) -> tuple[str, bool]:
+        """The scrubbed and clipped name of a log event's field, and whether that says that a credential is in it."""
+        return self._remembered_names(name) if len(name) <= MAX_REMEMBERED_CHARACTERS else self._name(name)
+
+    def _name(self, name: str) -> tuple[str, bool]:
+        scrubbed = self.text(name)
+        return scrubbed, scrubbed.lower() in _CREDENTIALS
+
+    def text(self, text: str) -> str:
+        """A text of a log event, scrubbed and clipped."""
+        if len(text) <= MAX_REMEMBERED_CHARACTERS:  # what is hidden of it makes it shorter: there is nothing to clip
+            return self._remembered(text)
+        if len(text) <= MAX_CHARACTERS:
+            return self.scrub_and_clip(text, MAX_TEXT_BYTES)
+        # The cut may have split a key, too short now to be recognised: what stands before it goes as well.
+        return clip(self.scrub(text[:MAX_CHARACTERS])[:-_CUT] + "…", MAX_TEXT_BYTES)
 
 
 # ── Registered secrets ───────────────────────────────────────────────────────────────────────────
@@ -234,6 +252,9 @@ def _hide(text: str, spans: Sequence[tuple[int, int]]) -> str:
 _CREDENTIALS = {"authorization", "proxy-authorization", "cookie", "set-cookie", "password", "secret", "token"}
 _CREDENTIALS |= {"api_key", "api-key", "apikey", "x-api-key", "access_token", "access-token"}
 
+_NUMBERS = (bool, int, float)
+_COLLECTIONS = (list, tuple, AbstractSet)
+
 
 class _Walk:
     """One copy of one value: counts what it has seen, so that a list inside itself comes to an end."""
@@ -245,23 +266,23 @@ class _Walk:
     def copy(self, value: object, depth: int) -> object:
         self._left -= 1
         if type(value) is str:  # as most are; a text of another kind says itself how it is shown
-            return self._text(value)
-        if value is None or isinstance(value, bool | int | float):
+            return self._redactor.text(value)
+        if value is None or isinstance(value, _NUMBERS):
             return value
-        if isinstance(value, Mapping):
-            return self._mapping(value, depth)
-        if isinstance(value, list | tuple | AbstractSet):
+        if isinstance(value, _COLLECTIONS):
             copied = self._items(value, depth)
             return tuple(copied) if isinstance(value, tuple) else copied
-        return self._text(_as_text(value))
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth)
+        return self._redactor.text(_as_text(value))
 
     def _mapping(self, value: Mapping[object, object], depth: int) -> dict[str, object]:
         copied: dict[str, object] = {}
         for key, item in value.items() if depth else ():
             if self._left <= 0:
                 break
-            name = self._text(key if type(key) is str else _as_text(key))
-            copied[name] = HIDDEN if name.lower() in _CREDENTIALS else self.copy(item, depth - 1)
+            name, is_credential = self._redactor.field_name(key if type(key) is str else _as_text(key))
+            copied[name] = HIDDEN if is_credential else self.copy(item, depth - 1)
         return copied if len(copied) == len(value) else copied | {"…": len(value) - len(copied)}
 
     def _items(self, value: Sequence[object] | AbstractSet[object], depth: int) -> list[object]:
@@ -271,14 +292,6 @@ class _Walk:
                 break
             copied.append(self.copy(item, depth - 1))
         return copied if len(copied) == len(value) else [*copied, "…"]
-
-    def _text(self, text: str) -> str:
-        if len(text) <= MAX_REMEMBERED_CHARACTERS:  # what is hidden of it makes it shorter: there is nothing to clip
-            return self._redactor.scrub(text)
-        if len(text) <= MAX_CHARACTERS:
-            return self._redactor.scrub_and_clip(text, MAX_TEXT_BYTES)
-        # The cut may have split a key, too short now to be recognised: what stands before it goes as well.
-        return clip(self._redactor.scrub(text[:MAX_CHARACTERS])[:-_CUT] + "…", MAX_TEXT_BYTES)
 
 
 def _as_text(value: object) -> str:

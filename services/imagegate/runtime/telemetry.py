@@ -5,6 +5,7 @@ site can forget it.
 """
 
 import asyncio
+import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, MutableMapping
@@ -20,6 +21,9 @@ from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.settings import ProcessSettings, SettingsError
 
 Event = MutableMapping[str, Any]
+
+# One for all lines: `json.dumps` makes another one for each.
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 
 
 def configure_logging(settings: ProcessSettings, redactor: Redactor, service: str) -> None:
@@ -43,7 +47,7 @@ def configure_logging(settings: ProcessSettings, redactor: Redactor, service: st
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        _as_json
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=False)
     )
@@ -74,6 +78,10 @@ class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
         """Say where the line comes from, and nothing of what is in it."""
         print(f"a log line of {record.pathname}:{record.lineno} could not be written", file=sys.stderr)  # noqa: T201
+
+
+def _as_json(_logger: object, _method: str, event: Event) -> str:
+    return _JSON.encode(event)
 
 
 def _whole(_logger: object, _method: str, event: Event) -> tuple[tuple[Event], dict[str, object]]:
