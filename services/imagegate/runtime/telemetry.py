@@ -47,9 +47,7 @@ def configure_logging(settings: ProcessSettings, redactor: Redactor, service: st
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = (
-        _as_json
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
+        _as_json if settings.log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )
     handler = _Handler(sys.stdout)
     lines = _Lines(handler, renderer)

@@ -8,17 +8,13 @@ from typing import Any, Self
 from google.protobuf.message import DecodeError
 from grpc.aio import EOF
 
-from imagegate.runtime.errors import Dispatch, Failure, Reason, Violation, invalid_request
+from imagegate.runtime.errors import Violation, invalid_request
+from imagegate.runtime.incoming import Incoming
 from imagegate.runtime.intake import Intake
 from imagegate.runtime.reply import Reply, no_room
 from imagegate.runtime.server_limits import MIB, PREFIX, ServerLimits
 from imagegate.runtime.shape import SMALL_BYTES, has_more_fields
 from imagegate.runtime.unread import Unread
-
-# A request that is not whole by then counts as the largest that there may be, until it is. Seconds.
-QUICK_SECONDS = 0.25
-# Where we ourselves are later than that, it is not the caller who is slow.
-LATE_SECONDS = 0.05
 
 Parse = Callable[[bytes], Any]
 
@@ -30,6 +26,7 @@ class Traffic:
         self.limits = limits or ServerLimits()
         self.calls = 0
         self.intake = Intake(self.limits.requests_mib * MIB)
+        self._incoming = Incoming(self.intake, self.limits.request_bytes, self.limits.request_seconds)
         self.unread = Unread(self.limits.answers_mib * MIB, monotonic)
 
     @classmethod
@@ -69,7 +66,9 @@ class Traffic:
         """
         if self.unread.is_stalled(reply.connection):
             raise no_room("answers wait on this connection to be read", "read answers as they come")
-        message = await self._read(reply)
+        message = await self._incoming.read(reply)
+        if message is EOF:
+            raise invalid_request([Violation("", "there is no message in this call")])
         size = len(message)
         if not self.intake.take(size):
             raise no_room(f"the requests under way leave no room for one of {size:,} bytes")
@@ -82,24 +81,6 @@ class Traffic:
     def back(self, size: int) -> None:
         """A message of this size has gone."""
         self.intake.give_back(size)
-
-    async def _read(self, context: Any) -> bytes:
-        slow = _Slow(self.intake, self.limits.request_bytes)
-        try:
-            async with asyncio.timeout(self.limits.request_seconds) as patience:
-                slow.watch(patience)
-                try:
-                    message = await context.read()
-                finally:
-                    slow.stop()
-        except TimeoutError as error:
-            if slow.is_refused:
-                raise no_room("the requests that are coming in leave no room for this one") from error
-            told = f"the request was not whole within {self.limits.request_seconds:g} s"
-            raise Failure(Reason.TIMEOUT, told, dispatch=Dispatch.NOT_SENT) from error
-        if message is EOF:
-            raise invalid_request([Violation("", "there is no message in this call")])
-        return bytes(message)
 
     def _parsed(self, message: bytes, parse: Parse) -> Any:
         kind = getattr(parse, "__self__", None)  # of the generated classes' FromString
@@ -120,38 +101,3 @@ class Traffic:
         seconds = context.time_remaining()
         longest = self.limits.age_seconds + self.limits.age_grace_seconds  # then the connection ends
         asyncio.get_running_loop().call_later(longest if seconds is None else min(seconds, longest), reply.end)
-
-
-class _Slow:
-    """A request on its way in. Nobody knows its size before it is whole: where that takes long it takes the room of the
-    largest one meanwhile, or is refused.
-    """
-
-    def __init__(self, intake: Intake, most: int) -> None:
-        self._intake = intake
-        self._most = most
-        self._taken = 0
-        self._loop = asyncio.get_running_loop()
-        self.is_refused = False
-
-    def watch(self, patience: asyncio.Timeout) -> None:
-        """It is read from now on until `stop`, while `patience` lasts, which ends where there is no room for it."""
-        self._look_later(patience)
-
-    def stop(self) -> None:
-        """It is whole, or given up."""
-        self._timer.cancel()
-        self._intake.give_back(self._taken)
-
-    def _look_later(self, patience: asyncio.Timeout) -> None:
-        due = self._loop.time() + QUICK_SECONDS
-        self._timer = self._loop.call_at(due, self._look, due, patience)
-
-    def _look(self, due: float, patience: asyncio.Timeout) -> None:
-        if self._loop.time() > due + LATE_SECONDS:
-            self._look_later(patience)
-        elif self._intake.take(self._most):
-            self._taken = self._most
-        else:
-            self.is_refused = True
-            patience.reschedule(self._loop.time())
