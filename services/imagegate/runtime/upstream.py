@@ -34,6 +34,10 @@ ACCEPT_JSON = "application/json"
 MINIMUM_BYTES_PER_SECOND = 8 * 1024
 # A picture of 32 MiB in base64 with a little JSON around it.
 MAX_BODY_BYTES = 45 * 1024 * 1024
+# What is taken of an answer before it is read, and then. Whoever leaves in between leaves the former behind, in a cycle
+# of aiohttp's objects that stays until Python looks for some.
+UNREAD_BYTES = 64 * 1024
+READ_BYTES = 512 * 1024
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -210,7 +214,7 @@ def _new_session(connector: aiohttp.TCPConnector, connect_seconds: float) -> aio
         # Neither a proxy nor a password (netrc) from the environment.
         trust_env=False,
         auto_decompress=False,
-        read_bufsize=512 * 1024,
+        read_bufsize=UNREAD_BYTES,
         max_line_size=16 * 1024,
     )
 
@@ -253,6 +257,7 @@ async def _receive(response: aiohttp.ClientResponse, chunks: list[bytes], limit:
     """Append to `chunks` until the body ends or exceeds `limit`. Raises TimeoutError below the minimum rate."""
     began = asyncio.get_running_loop().time()
     size = 0
+    response.content.set_read_chunk_size(READ_BYTES)
     async with asyncio.timeout(grace) as patience:
         async for chunk in response.content.iter_any():
             chunks.append(chunk)
