@@ -10,6 +10,7 @@ import structlog
 from imagegate.runtime.current import current_request_id
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.inputs import in_short
+from imagegate.runtime.made import MadeAnswer, MadePicture
 from imagegate.runtime.metrics import ProviderMetrics
 from imagegate.runtime.order import Order
 from imagegate.runtime.prompts import without_prompts
@@ -82,10 +83,10 @@ class Attempt:
             told.timeout.FromMilliseconds(round(self.order.deadline.remaining() * 1000))
         return told
 
-    def delivered(self, response: generation_pb2.GenerateResponse) -> None:
+    def delivered(self, answer: MadeAnswer) -> None:
         """It made pictures: their answer gets its time."""
-        response.timings.total.FromMilliseconds(round((monotonic() - self._began) * 1000))
-        self._log(None, None, response.images)
+        answer.rest.timings.total.FromMilliseconds(round((monotonic() - self._began) * 1000))
+        self._log(None, None, answer.pictures)
 
     def failed(self, failure: Failure) -> None:
         """It failed: the failure is completed and gets the record of this one attempt."""
@@ -130,7 +131,7 @@ class Attempt:
         told.duration.FromMilliseconds(round((monotonic() - self._began) * 1000))
         return told
 
-    def _log(self, reason: Reason | None, failure: Failure | None, pictures: Sequence[generation_pb2.Image]) -> None:
+    def _log(self, reason: Reason | None, failure: Failure | None, pictures: Sequence[MadePicture]) -> None:
         """One line per attempt: everything that an operator asks for at three in the morning."""
         order = self.order
         line: dict[str, object] = {
@@ -141,7 +142,7 @@ class Attempt:
             "upstream_id": order.upstream_id if order else "",
             "parameters": self._parameters(order) if order else {},
             "outcome": reason or "ok",
-            "bytes": sum(image.size_bytes for image in pictures),
+            "bytes": sum(picture.told.size_bytes for picture in pictures),
             "duration_ms": round((monotonic() - self._began) * 1000),
         }
         if order is not None and (inputs := in_short(order.inputs)):

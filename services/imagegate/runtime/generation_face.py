@@ -26,6 +26,7 @@ from imagegate.runtime.handover import Handover
 from imagegate.runtime.inputs import to_inputs
 from imagegate.runtime.inspection import Inspector
 from imagegate.runtime.limits import Limits
+from imagegate.runtime.made import MadeAnswer
 from imagegate.runtime.metadata import (
     ATTEMPT_NUMBER,
     CALLER,
@@ -57,7 +58,7 @@ PATIENCE_SECONDS = 1.0
 SHORTEST_WAIT_SECONDS = 0.01
 
 Event = generation_pb2.GenerateEvent
-Context = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, generation_pb2.GenerateResponse]
+Context = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, MadeAnswer]
 AnyContext = grpc.aio.ServicerContext[generation_pb2.GenerateRequest, Any]
 
 
@@ -111,9 +112,7 @@ class GenerationFace:
         self._inspector = Inspector()
         self._handover = Handover()
 
-    async def generate(
-        self, request: generation_pb2.GenerateRequest, context: Context
-    ) -> generation_pb2.GenerateResponse:
+    async def generate(self, request: generation_pb2.GenerateRequest, context: Context) -> MadeAnswer:
         """Make the pictures of one request, or raise Failure with the record of the attempt."""
 
         async def tell_upstream_id(upstream_id: str) -> None:
@@ -133,13 +132,13 @@ class GenerationFace:
                 watch=lambda progress: tell(Event(progress=progress).SerializeToString()),
             )
             try:
-                response = await self._run(attempt, call, audience)
+                answer = await self._run(attempt, call, audience)
             except Failure as failure:
                 if attempt.order is not None:  # else there was none
                     tell(Event(attempt_finished=failure.attempts[0]).SerializeToString())
                 raise
             tell(Event(attempt_finished=attempt.success()).SerializeToString())
-            return completed(response.SerializeToString())
+            return completed(*answer.parts())
 
         await stream(context, work, self._bounds)
 
@@ -147,13 +146,13 @@ class GenerationFace:
         number = call.told.get(ATTEMPT_NUMBER, "")
         return self._attempts.begin(call.request, int(number) if number.isdecimal() and len(number) < 4 else 1)
 
-    async def _run(self, attempt: Attempt, call: _Call, audience: _Audience) -> generation_pb2.GenerateResponse:
+    async def _run(self, attempt: Attempt, call: _Call, audience: _Audience) -> MadeAnswer:
         """The answer; however it ends, the attempt is recorded. Raises Failure."""
         try:
             attempt.order = order = self._take(await self._admitted(call), call, audience)
             if audience.begins is not None:
                 audience.begins()
-            response = await self._fulfil(order, call)
+            answer = await self._fulfil(order, call)
         except Failure as failure:
             attempt.failed(failure)
             raise
@@ -165,8 +164,8 @@ class GenerationFace:
             bug = _bug()
             attempt.failed(bug)
             raise bug from error
-        attempt.delivered(response)
-        return response
+        attempt.delivered(answer)
+        return answer
 
     async def _admitted(self, call: _Call) -> generation_pb2.GenerateRequest:
         """The request, valid and with clean pictures, which a router has seen to before. Raises Failure."""
@@ -223,7 +222,7 @@ class GenerationFace:
         seed = int(told) if told.isdecimal() and len(told) <= len(str(SEEDS)) else SEEDS
         return seed if seed < SEEDS else self._random.randrange(SEEDS)
 
-    async def _fulfil(self, order: Order, call: _Call) -> generation_pb2.GenerateResponse:
+    async def _fulfil(self, order: Order, call: _Call) -> MadeAnswer:
         patience = PATIENCE_SECONDS if call.told.get(FALLBACK_WAITS) else None
 
         def tell_place(place: int) -> None:
@@ -241,11 +240,11 @@ class GenerationFace:
             if not timer.expired():
                 raise  # not ours: a bug
             raise (_out_of_time(order) if has_slot else _never_its_turn()) from error
-        response = await self._answer(order, delivery)
+        answer = await self._answer(order, delivery)
         self._attempts.metrics.delivered(order, delivery)
-        return response
+        return answer
 
-    async def _answer(self, order: Order, delivery: Delivery) -> generation_pb2.GenerateResponse:
+    async def _answer(self, order: Order, delivery: Delivery) -> MadeAnswer:
         """The answer, if there is a picture in it."""
         response = generation_pb2.GenerateResponse(
             provider=self._provider.catalogue.provider,
@@ -255,21 +254,17 @@ class GenerationFace:
             request_id=order.request_id,
             sandbox=delivery.sandbox,
         )
-        await self._inspector.inspect(order, delivery, response)
-        packed = await self._handover.pack(order, response.images)
-        if len(packed) < len(response.images):
-            del response.images[:]
-            response.images.extend(packed)
+        pictures = await self._handover.hand_over(order, await self._inspector.inspect(order, delivery))
         response.adjustments.extend(order.adjustments)
         response.warnings.extend(order.warnings)
-        cost = price(order.model, order.fitted, len(response.images))
+        cost = price(order.model, order.fitted, len(pictures))
         if cost is not None:
             response.cost = cost
         for phase in ("queue", "run", "download"):
             seconds: float | None = getattr(delivery, f"{phase}_seconds")
             if seconds is not None:
                 getattr(response.timings, phase).FromMilliseconds(round(seconds * 1000))
-        return response
+        return MadeAnswer(pictures, response)
 
 
 def _out_of_time(order: Order) -> Failure:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from imagegate.runtime import images
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.images import Format
+from imagegate.runtime.made import MadePicture
 from imagegate.runtime.order import Order
 from imagegate.runtime.output import FORMATS, budget, fair_shares
 from imagegate.runtime.recoding import Encoded, fitted, to_png
@@ -46,17 +47,24 @@ class Handover:
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(1)
 
+    async def hand_over(self, order: Order, pictures: Sequence[MadePicture]) -> list[MadePicture]:
+        """What `pack` makes of them. Their files join them for that only where something has to be changed."""
+        if not _are_as_asked(order, [each.told for each in pictures]):
+            packed = await self.pack(order, [each.whole() for each in pictures])
+            return [MadePicture.of(image) for image in packed]
+        if order.output.delivery == generation_pb2.DELIVERY_NONE:
+            return [MadePicture(b"", each.told) for each in pictures]
+        return list(pictures)
+
     async def pack(self, order: Order, pictures: Sequence[generation_pb2.Image]) -> list[generation_pb2.Image]:
         """The pictures as the order's `output` has them; what was changed without having been asked for is noted.
 
         One that turns out not to decode is none, and left out. Raises Failure(BAD_OUTPUT) where none is left.
         """
-        asked = FORMATS.get(order.output.format)
-        rest = generation_pb2.GenerateResponse(adjustments=order.adjustments, warnings=order.warnings)
-        total = budget(order.output, len(pictures), rest.ByteSize())
         packed = list(pictures)
-        if sum(image.size_bytes for image in packed) > total or not all(_is(asked, image) for image in packed):
-            packed = await self._changed(order, packed, asked, total)
+        if not _are_as_asked(order, packed):
+            asked = FORMATS.get(order.output.format)
+            packed = await self._changed(order, packed, asked, _budget(order, len(packed)))
         if order.output.delivery == generation_pb2.DELIVERY_NONE:
             for image in packed:
                 image.ClearField("data")
@@ -123,6 +131,18 @@ class Handover:
         running = asyncio.get_running_loop().run_in_executor(None, work)
         running.add_done_callback(lambda _: self._turns.release())
         return await asyncio.shield(running)
+
+
+def _are_as_asked(order: Order, images: Sequence[generation_pb2.Image]) -> bool:
+    """Whether they are in the format that was asked for, and fit. Their files are not looked at."""
+    asked = FORMATS.get(order.output.format)
+    is_small = sum(image.size_bytes for image in images) <= _budget(order, len(images))
+    return is_small and all(_is(asked, image) for image in images)
+
+
+def _budget(order: Order, pictures: int) -> int:
+    rest = generation_pb2.GenerateResponse(adjustments=order.adjustments, warnings=order.warnings)
+    return budget(order.output, pictures, rest.ByteSize())
 
 
 def _is(asked: Format | None, image: generation_pb2.Image) -> bool:

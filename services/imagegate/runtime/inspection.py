@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from imagegate.runtime import images
 from imagegate.runtime.errors import Dispatch, Failure, Reason
+from imagegate.runtime.made import MadePicture
 from imagegate.runtime.order import Delivery, Order, Picture
 from imagegate.v1 import generation_pb2
 
@@ -29,17 +30,17 @@ class Inspector:
     def __init__(self) -> None:
         self._decoding = asyncio.Semaphore(1)
 
-    async def inspect(self, order: Order, delivery: Delivery, response: generation_pb2.GenerateResponse) -> None:
-        """Put the pictures of a delivery into the response, each whole; what is odd about them is noted in the order.
+    async def inspect(self, order: Order, delivery: Delivery) -> list[MadePicture]:
+        """The pictures of a delivery that are whole; what is odd about them is noted in the order.
 
         Raises Failure where none is left: CONTENT_REJECTED or BAD_OUTPUT.
         """
         order.phase = "inspect"
-        checked = response.images
+        checked: list[MadePicture] = []
         failures: list[Failure] = []
         for picture in delivery.pictures:
             try:
-                await self._add(order, picture, response)
+                checked.append(await self._checked(order, picture))
             except Failure as failure:
                 failures.append(failure)
         if not checked:
@@ -48,15 +49,15 @@ class Inspector:
         if len(checked) < order.count:
             why = failures[0].message if failures else "the upstream delivered fewer pictures than asked"
             order.note("count", order.count, len(checked), generation_pb2.ACTION_CLAMPED, why)
+        return checked
 
-    async def _add(self, order: Order, picture: Picture, response: generation_pb2.GenerateResponse) -> None:
+    async def _checked(self, order: Order, picture: Picture) -> MadePicture:
         try:
             seen = await self._look_at(order, picture)
         except images.NotAPicture as error:
             raise _bad_output(f"the upstream answered success, but not with a picture: {error}") from error
         _note_size(order, width=seen.width, height=seen.height)
-        image = response.images.add(  # where it stays: a message that is put into another one is copied, twice
-            data=picture.data,
+        told = generation_pb2.Image(
             mime_type=seen.mime_type,
             width=seen.width,
             height=seen.height,
@@ -64,7 +65,8 @@ class Inspector:
             size_bytes=len(picture.data),
         )
         if picture.seed is not None:
-            image.seed = picture.seed
+            told.seed = picture.seed
+        return MadePicture(picture.data, told)
 
     async def _look_at(self, order: Order, picture: Picture) -> images.Inspected:
         """What the picture is; decoded only where its size or a flag gives reason to."""
@@ -97,11 +99,11 @@ def _note_size(order: Order, **got: int) -> None:
             order.note(name, sent, delivered, generation_pb2.ACTION_SUBSTITUTED, why)
 
 
-def _note_equal(order: Order, checked: Sequence[generation_pb2.Image]) -> None:
+def _note_equal(order: Order, checked: Sequence[MadePicture]) -> None:
     """Pictures of different seeds that are equal byte by byte: the upstream has not looked at the seed."""
     seeds_by_digest: dict[str, set[int]] = {}
-    for image in checked:
-        seeds_by_digest.setdefault(image.sha256, set()).add(image.seed)
+    for picture in checked:
+        seeds_by_digest.setdefault(picture.told.sha256, set()).add(picture.told.seed)
     if any(len(seeds) > 1 for seeds in seeds_by_digest.values()):
         order.warnings.append("pictures of different seeds are equal: the model may not take a seed")
 

@@ -1,7 +1,7 @@
 """What can be read off a serialised message without parsing it: a router passes answers on as they are. Pure."""
 
 # The ways in which a field's value is written, as the lowest three bits of its tag say.
-_VARINT, _EIGHT_BYTES, _LENGTH_FOLLOWS, _FOUR_BYTES = 0, 1, 2, 5
+_VARINT, _EIGHT_BYTES, LENGTH_FOLLOWS, _FOUR_BYTES = 0, 1, 2, 5
 # Fields that are looked at. An answer of ours has its pictures first, and dozens in all; looking takes time for each.
 MAX_FIELDS = 1024
 _VARINT_BYTES = 10
@@ -16,7 +16,7 @@ def holds(message: bytes, number: int) -> bool:
     for _ in range(MAX_FIELDS):
         tag, at = read_varint(message, at)
         kind = tag & 7
-        if kind == _LENGTH_FOLLOWS:
+        if kind == LENGTH_FOLLOWS:
             length, at = read_varint(message, at)
             if tag >> 3 == number and length and at + length <= len(message):
                 return True

@@ -8,6 +8,7 @@ from imagegate.runtime.catalog_face import CatalogFace
 from imagegate.runtime.entrance import Entrance
 from imagegate.runtime.generation_face import GenerationFace
 from imagegate.runtime.limits import Limits
+from imagegate.runtime.made import MadeAnswer
 from imagegate.runtime.metrics import ProviderMetrics
 from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.poses import PoseTemplates
@@ -15,7 +16,7 @@ from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.server import Service
 from imagegate.runtime.streaming import generation_service
-from imagegate.v1 import catalog_pb2_grpc, generation_pb2
+from imagegate.v1 import catalog_pb2_grpc
 
 
 class ProviderService:
@@ -54,7 +55,7 @@ class ProviderService:
             generation_service(
                 self._generation.generate,
                 self._generation.generate_stream,
-                generation_pb2.GenerateResponse.SerializeToString,
+                MadeAnswer.serialised,
             ),
             Service(
                 "imagegate.v1.CatalogService",

@@ -4,15 +4,14 @@ A router never parses a provider's answer, which on a stream comes wrapped in an
 serialised; which of them holds an answer, and where, is read off its first bytes.
 """
 
-from imagegate.runtime.serialised import read_varint, varint
+from imagegate.runtime.serialised import LENGTH_FOLLOWS, read_varint, varint
 from imagegate.v1 import generation_pb2
 
 HEARTBEAT = generation_pb2.GenerateEvent(heartbeat=generation_pb2.Heartbeat()).SerializeToString()
 
 # A field's first byte on the wire: its number, and that a length follows.
-_LENGTH_FOLLOWS = 2
-_PROGRESS = generation_pb2.GenerateEvent.PROGRESS_FIELD_NUMBER << 3 | _LENGTH_FOLLOWS
-_COMPLETED = generation_pb2.GenerateEvent.COMPLETED_FIELD_NUMBER << 3 | _LENGTH_FOLLOWS
+_PROGRESS = generation_pb2.GenerateEvent.PROGRESS_FIELD_NUMBER << 3 | LENGTH_FOLLOWS
+_COMPLETED = generation_pb2.GenerateEvent.COMPLETED_FIELD_NUMBER << 3 | LENGTH_FOLLOWS
 
 
 def completed(*response: bytes) -> bytes:
