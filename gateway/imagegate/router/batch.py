@@ -12,7 +12,7 @@ import grpc
 import structlog
 
 from imagegate.router.router import Answered
-from imagegate.runtime.current import begin_request, current_request_id
+from imagegate.runtime.current import begin_batch, begin_request
 from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Violation, from_status, invalid_request
 from imagegate.runtime.interceptors import by_a_bug, told_as
@@ -65,7 +65,7 @@ class Batches:
         if wrong := list(violations(request)):
             raise invalid_request(wrong)
         deadline = Deadline.from_context(context, now=self._clock())
-        structlog.contextvars.bind_contextvars(batch=current_request_id())
+        begin_batch()
         await context.send_initial_metadata(())  # first: see `streaming` on writes that are given up
 
         async def make(index: int) -> bytes:

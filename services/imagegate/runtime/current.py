@@ -1,20 +1,27 @@
-"""Whose request the task at hand works on: its id, and who asks."""
+"""Whose request the task at hand works on: its id, who asks, and what log lines say of it."""
 
-import uuid
+import secrets
+from collections.abc import Mapping
 from contextvars import ContextVar
-
-import structlog
+from types import MappingProxyType
 
 from imagegate.runtime.callers import ANONYMOUS, Caller
 from imagegate.runtime.validation import REQUEST_ID
 
-_request_id: ContextVar[str] = ContextVar("imagegate_request_id", default="")
+REQUEST, BATCH = "request_id", "batch"
+
+_told: ContextVar[Mapping[str, str]] = ContextVar("imagegate_told", default=MappingProxyType({}))
 _caller: ContextVar[Caller] = ContextVar("imagegate_caller", default=ANONYMOUS)
+
+
+def told_of_task() -> Mapping[str, str]:
+    """What every log line of this task says of it: the id of its request, and of its batch where it has one."""
+    return _told.get()
 
 
 def current_request_id() -> str:
     """The id of the request that this task works on; empty outside of one."""
-    return _request_id.get()
+    return _told.get().get(REQUEST, "")
 
 
 def current_caller() -> Caller:
@@ -26,10 +33,14 @@ def begin_request(*offered: str) -> str:
     """From now on this task works on another request, and its log lines say so: the first id of `offered` that is a
     legal one, else a new one. Returns the id.
     """
-    request_id = next((each for each in offered if REQUEST_ID.fullmatch(each)), uuid.uuid4().hex)
-    _request_id.set(request_id)
-    structlog.contextvars.bind_contextvars(request_id=request_id)
+    request_id = next(filter(REQUEST_ID.fullmatch, offered), "") or secrets.token_hex(16)
+    _told.set({**_told.get(), REQUEST: request_id})
     return request_id
+
+
+def begin_batch() -> None:
+    """The requests that begin in this task are those of a batch, which has the id of the request that it works on."""
+    _told.set({**_told.get(), BATCH: current_request_id()})
 
 
 def works_for(caller: Caller) -> None:

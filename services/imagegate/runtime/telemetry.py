@@ -8,8 +8,10 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager, nullcontext
+from functools import lru_cache
 from typing import Any, TextIO
 
 import structlog
@@ -17,6 +19,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from imagegate.runtime.current import told_of_task
 from imagegate.runtime.redaction import Redactor
 from imagegate.runtime.settings import ProcessSettings, SettingsError
 
@@ -35,16 +38,15 @@ def configure_logging(settings: ProcessSettings, redactor: Redactor, service: st
         return scrubbed if isinstance(scrubbed, dict) else {}
 
     def name_service(_logger: object, _method: str, event: Event) -> Event:
-        return {"service": service, **event}
+        return {"service": service, **told_of_task(), **event}
 
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.format_exc_info,
         name_service,
         scrub,
         # Ours, and never a secret.
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _stamp,
     ]
     renderer: structlog.typing.Processor = (
         _as_json if settings.log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
@@ -76,6 +78,22 @@ class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
         """Say where the line comes from, and nothing of what is in it."""
         print(f"a log line of {record.pathname}:{record.lineno} could not be written", file=sys.stderr)  # noqa: T201
+
+
+def _stamp(_logger: object, _method: str, event: Event) -> Event:
+    event["timestamp"] = in_iso(time.time_ns())
+    return event
+
+
+@lru_cache(maxsize=1)
+def _whole_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def in_iso(nanoseconds: int) -> str:
+    """A point in time, in nanoseconds since 1970, as log lines tell it: to the microsecond, in UTC."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{_whole_second(seconds)}.{rest // 1000:06d}Z"
 
 
 def _as_json(_logger: object, _method: str, event: Event) -> str:
