@@ -1,19 +1,20 @@
 """How a provider's service is called: bytes in, bytes out.
 
-`Generate` is called as if it answered a stream (the same bytes on the wire): only so does the
-upstream's id, which the provider sends as initial metadata the moment it has it, arrive before the
-answer and survive a cancel. The answer itself is never parsed here.
+The upstream's id, which the provider sends as initial metadata the moment it has it, is heard however the call ends.
+The answer itself is never parsed here.
 """
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
+from grpc.aio._call import Call as BaseCall
 from grpc_status import rpc_status
 
 from imagegate.runtime.channels import ChannelPool, Line
@@ -49,7 +50,10 @@ TOO_LARGE = ("larger than max", "metadata size exceeds")
 ENDING_SECONDS = 0.5
 DECIMAL = re.compile(r"[0-9]{1,5}(\.[0-9]{1,9})?")
 
-Call = grpc.aio.UnaryStreamCall[bytes, bytes]
+SingleCall = grpc.aio.UnaryUnaryCall[bytes, bytes]
+SingleMethod = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+StreamMethod = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+StreamCall = grpc.aio.UnaryStreamCall[bytes, bytes]
 # Hears an event of a call under way; never blocks.
 Tell = Callable[[generation_pb2.GenerateEvent], None]
 
@@ -77,10 +81,13 @@ class Sighting:
         if LEGAL_ID.fullmatch(upstream_id):
             self.upstream_id = upstream_id
 
-    def hear_waited(self, seconds: str) -> None:
-        """The provider tells how long the request waited; what is no number of seconds is as good as none."""
-        if DECIMAL.fullmatch(seconds):
-            self.waited = float(seconds)
+    def hear(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+        """The provider tells the id, or how long the request waited: what is no number of seconds tells nothing."""
+        for key, value in metadata:
+            if key == UPSTREAM_ID:
+                self.see(str(value))
+            elif key == WAITED and DECIMAL.fullmatch(str(value)):
+                self.waited = float(value)
 
 
 class Endpoint:
@@ -129,55 +136,52 @@ class Endpoint:
     ) -> bytes:
         """The provider's serialised answer; `tell` hears of its progress. Raises Failure."""
         async with _Calling(self, sighting) as channel:
-            if tell is not None:
-                try:
-                    return await self._asked(channel, request, timeout, metadata, sighting, tell)
-                except _NoStreamsError:
-                    pass  # an older provider: nothing was begun
-            return await self._asked(channel, request, timeout, metadata, sighting, None)
+            told = tuple(metadata.items())
+            try:
+                if tell is not None:
+                    try:
+                        return await self._told_of(channel, request, timeout, told, sighting, tell)
+                    except _NoStreamsError:
+                        pass  # an older provider: nothing was begun
+                method: SingleMethod = channel.unary_unary(GENERATE)
+                answer = await _answered(method(request, timeout=timeout, metadata=told), sighting)
+            except grpc.aio.AioRpcError as error:
+                raise _failure(error, self, sighting) from error
+        if answer is None:
+            raise _silent(self.provider)
+        return self._with_picture(answer)
 
-    async def _asked(
-        self,
-        channel: grpc.aio.Channel,
-        request: bytes,
-        timeout: float,
-        metadata: Mapping[str, str],
-        sighting: Sighting,
-        tell: Tell | None,
-    ) -> bytes:
-        """The answer, which has a picture. Raises Failure, and _NoStreamsError where nothing can be told."""
-        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
-        method = channel.unary_stream(GENERATE if tell is None else GENERATE_STREAM)
-        call = method(request, timeout=timeout, metadata=tuple(metadata.items()))
-        try:
-            for key, value in await call.initial_metadata():
-                if key == UPSTREAM_ID:
-                    sighting.see(str(value))
-            if tell is None:
-                answer = await self._only_answer(call, sighting)
-            else:
-                answer = await self._until_completed(call, sighting, tell)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNIMPLEMENTED and tell is not None:
-                raise _NoStreamsError from error
-            raise _failure(error, self, sighting) from error
-        finally:
-            call.cancel()  # a call that has ended takes no notice
+    def _with_picture(self, answer: bytes) -> bytes:
+        """The answer, unless there is no picture in it."""
         if not holds(answer, IMAGES):
             raise Failure(
                 Reason.BAD_OUTPUT, f"{self.provider} answered OK without a picture", dispatch=Dispatch.ACCEPTED
             )
         return answer
 
-    async def _only_answer(self, call: Call, sighting: Sighting) -> bytes:
-        """The answer of a call that tells nothing else."""
-        answer = await _read(call)
-        if not isinstance(answer, bytes):  # EOF
-            raise _silent(self.provider)
-        await _hear_trailers(call, sighting)
-        return answer
+    async def _told_of(
+        self,
+        channel: grpc.aio.Channel,
+        request: bytes,
+        timeout: float,
+        metadata: tuple[tuple[str, str], ...],
+        sighting: Sighting,
+        tell: Tell,
+    ) -> bytes:
+        """The answer, after `tell` has heard of its progress. Raises _NoStreamsError where nothing can be told."""
+        method: StreamMethod = channel.unary_stream(GENERATE_STREAM)
+        call = method(request, timeout=timeout, metadata=metadata)
+        try:
+            sighting.hear(await call.initial_metadata())
+            return self._with_picture(await self._until_completed(call, sighting, tell))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                raise _NoStreamsError from error
+            raise
+        finally:
+            call.cancel()  # a call that has ended takes no notice
 
-    async def _until_completed(self, call: Call, sighting: Sighting, tell: Tell) -> bytes:
+    async def _until_completed(self, call: StreamCall, sighting: Sighting, tell: Tell) -> bytes:
         """The answer at the end of a stream; of what comes before only progress is passed on."""
         try:
             while isinstance(told := await _read(call), bytes):
@@ -252,10 +256,43 @@ class _Calling:
         return self._endpoint.is_closed and task is not None and not task.cancelling()
 
 
-async def _read(call: Call) -> object:
+async def _answered(call: SingleCall, sighting: Sighting) -> bytes | None:
+    """The answer of a call that tells nothing else; None where it has none. Raises AioRpcError.
+
+    Whoever leaves ends the call, of which the upstream's id is still heard. The waiting is done by a future of ours:
+    where gRPC's own is cancelled memory is lost (grpc/grpc#43360), and that is also what `cancel` of a call does beyond
+    the one of its base, which is all that is wanted.
+    """
+    ended = asyncio.get_running_loop().create_future()
+
+    def end(_: object) -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    call.add_done_callback(end)
+    try:
+        await ended
+    except asyncio.CancelledError:
+        BaseCall.cancel(cast(Any, call))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                await asyncio.gather(call, return_exceptions=True)
+                sighting.hear(await call.initial_metadata())
+        raise
+    try:
+        answer = await call
+    except grpc.aio.AioRpcError as error:
+        sighting.hear(error.initial_metadata())
+        raise
+    sighting.hear(await call.initial_metadata())
+    sighting.hear(await call.trailing_metadata())
+    return answer
+
+
+async def _read(call: StreamCall) -> object:
     """The next message, or what grpc has for the end of all.
 
-    Whoever leaves ends the call, and so the reading: one that is cancelled itself loses memory (grpc/grpc#43360).
+    Whoever leaves ends the call, and so the reading: one that is cancelled itself loses memory, as above.
     """
     reading = asyncio.ensure_future(call.read())
     try:
@@ -268,16 +305,11 @@ async def _read(call: Call) -> object:
         raise
 
 
-async def _hear_trailers(call: Call, sighting: Sighting) -> None:
+async def _hear_trailers(call: StreamCall, sighting: Sighting) -> None:
     """What is told after the answer. It comes together with it, or is not waited for."""
-    if not call.done():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ENDING_SECONDS):
-                await call.code()
-    if call.done():
-        for key, value in await call.trailing_metadata():
-            if key == WAITED:
-                sighting.hear_waited(str(value))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ENDING_SECONDS):
+            sighting.hear(await call.trailing_metadata())
 
 
 def _bounded(event: generation_pb2.GenerateEvent, sighting: Sighting) -> generation_pb2.GenerateEvent:

@@ -102,7 +102,7 @@ class _KeyedChannel:
     def __init__(self, channel: grpc.aio.Channel, token: Callable[[], str]) -> None:
         self._channel = channel
         self._token = token
-        self._of_bytes: dict[str, Callable[..., Any]] = {}
+        self._of_bytes: dict[tuple[Callable[..., Any], str], Callable[..., Any]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
@@ -113,17 +113,13 @@ class _KeyedChannel:
     async def __aexit__(self, *_: object) -> None:
         await self._channel.close()
 
-    def unary_unary(self, *method: Any, **options: Any) -> Callable[..., Any]:
-        """A method with one answer."""
-        return self._keyed(self._channel.unary_unary(*method, **options))
+    def unary_unary(self, name: str, **options: Any) -> Callable[..., Any]:
+        """A method with one answer. One of bytes, without `options`, is made once and not for each call."""
+        return self._method(self._channel.unary_unary, name, options)
 
     def unary_stream(self, name: str, **options: Any) -> Callable[..., Any]:
         """A method with a stream of answers. One of bytes, without `options`, is made once and not for each call."""
-        if options:
-            return self._keyed(self._channel.unary_stream(name, **options))
-        if name not in self._of_bytes:
-            self._of_bytes[name] = self._keyed(self._channel.unary_stream(name))
-        return self._of_bytes[name]
+        return self._method(self._channel.unary_stream, name, options)
 
     def stream_unary(self, *method: Any, **options: Any) -> Callable[..., Any]:
         """A method that takes a stream."""
@@ -132,6 +128,15 @@ class _KeyedChannel:
     def stream_stream(self, *method: Any, **options: Any) -> Callable[..., Any]:
         """A method with streams both ways."""
         return self._keyed(self._channel.stream_stream(*method, **options))
+
+    def _method(
+        self, make: Callable[..., Callable[..., Any]], name: str, options: dict[str, Any]
+    ) -> Callable[..., Any]:
+        if options:
+            return self._keyed(make(name, **options))
+        if (make, name) not in self._of_bytes:
+            self._of_bytes[make, name] = self._keyed(make(name))
+        return self._of_bytes[make, name]
 
     def _keyed(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def begin(request: Any, *, metadata: Iterable[tuple[str, str]] | None = None, **options: Any) -> Any:
