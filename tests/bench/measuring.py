@@ -52,8 +52,6 @@ class Rounds:
         self._callers = callers
         self._systems = systems
         self._upstream = upstream
-        found = (every.values() for each in systems.values() for every in each.processes.values())
-        self._known = {getpid(), callers.pid, upstream, *(process.pid for every in found for process in every)}
         self._say = say
         self.measured = Measured()
 
@@ -82,12 +80,12 @@ class Rounds:
         least = 0 if ask.fails else len(SAMPLES[case.sample].png)
         told = {"ask": ask.plain(), "callers": case.callers, "least": least}
         await self._callers.ask(**told, seconds=seconds * WARM_UP_SHARE)
-        behind, known, machine = usage(self._upstream).cpu_seconds, self._known_seconds(), machine_seconds()
+        behind, known, machine = usage(self._upstream).cpu_seconds, _own_seconds(), machine_seconds()
         before = _usages(processes)
         said = await self._callers.ask(**told, seconds=seconds)
         after = _usages(processes)
         behind = usage(self._upstream).cpu_seconds - behind
-        foreign = (machine_seconds() - machine) - (self._known_seconds() - known)
+        foreign = (machine_seconds() - machine) - (_own_seconds() - known)
         times = [each * 1000 for each in said["times"]]
         return Cell(
             pictures_per_second=len(times) / said["seconds"],
@@ -102,8 +100,10 @@ class Rounds:
             upstream=behind / said["seconds"],
         )
 
-    def _known_seconds(self) -> float:
-        return sum(usage(pid).cpu_seconds for pid in self._known)
+
+def _own_seconds() -> float:
+    """Of this process and everything that it has started, which is everybody who takes part."""
+    return usage(getpid()).cpu_seconds
 
 
 def _usages(processes: Mapping[str, Running]) -> Mapping[str, Usage]:
