@@ -4,7 +4,6 @@ Time is an argument: `now` is the monotonic clock in seconds. A permit is the ri
 attempt; whoever holds one says how it ended, exactly once.
 """
 
-import heapq
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -54,6 +53,14 @@ class Permit(NamedTuple):
     is_probe: bool = False
 
 
+class _UnderWay(NamedTuple):
+    """An attempt under way: when it counts as failed, and for how long nothing may have been delivered by then."""
+
+    due: float
+    permit: Permit
+    silence: float
+
+
 def _nobody_hears(_state: State, _because: Failure | None) -> None:
     """A breaker that nobody watches."""
 
@@ -96,9 +103,10 @@ class CircuitBreaker:
         self._permits = 0
         self._probe = 0
         self._lease_until = 0.0
-        # Attempts under way by the time at which they count as failed, and since when those do that are overdue.
-        self._due: list[tuple[float, int, float, Permit]] = []
-        self._under_way: set[int] = set()
+        # Attempts under way by their numbers, no time before which any of them can be overdue, and since when those
+        # count as failed that are.
+        self._under_way: dict[int, _UnderWay] = {}
+        self._none_due_before = math.inf
         self._provisional: dict[int, float] = {}
 
     def __repr__(self) -> str:
@@ -148,9 +156,9 @@ class CircuitBreaker:
             self._probe = permit.number
             self._lease_until = now + min(timeout, overdue_after) + LEASE_GRACE_SECONDS
         if self._state is State.CLOSED:
-            self._under_way.add(permit.number)
             silence = overdue_after if may_queue else 0.0
-            heapq.heappush(self._due, (now + overdue_after, permit.number, silence, permit))
+            self._under_way[permit.number] = _UnderWay(now + overdue_after, permit, silence)
+            self._none_due_before = min(self._none_due_before, now + overdue_after)
         return permit
 
     def succeeded(self, permit: Permit, now: float) -> None:
@@ -199,7 +207,7 @@ class CircuitBreaker:
         """The attempt is over: a probe's place is free again. An attempt that said nothing needs no more than this."""
         if permit.is_probe and permit.number == self._probe:
             self._probe = 0
-        self._under_way.discard(permit.number)
+        self._under_way.pop(permit.number, None)
         self._provisional.pop(permit.number, None)
 
     def give_chance(self, now: float) -> None:
@@ -219,13 +227,19 @@ class CircuitBreaker:
 
     def _count_overdue(self, now: float) -> None:
         """Count what takes longer than nearly every success did: a hang is seen before the time-out."""
-        while self._due and self._due[0][0] <= now and self._state is State.CLOSED:
-            _, number, silence, permit = heapq.heappop(self._due)
-            if number in self._under_way and silence and now < self._delivered_at + silence:
-                heapq.heappush(self._due, (self._delivered_at + silence, number, silence, permit))
-            elif number in self._under_way:
-                self._provisional[number] = now
-                self._count_failure(now, permit, Failure(Reason.TIMEOUT, OVERDUE))
+        if now < self._none_due_before:
+            return
+        for attempt in sorted(each for each in self._under_way.values() if each.due <= now):
+            permit, silence = attempt.permit, attempt.silence
+            if silence and now < self._delivered_at + silence:
+                self._under_way[permit.number] = attempt._replace(due=self._delivered_at + silence)
+                continue
+            self._under_way[permit.number] = attempt._replace(due=math.inf)
+            self._provisional[permit.number] = now
+            self._count_failure(now, permit, Failure(Reason.TIMEOUT, OVERDUE))
+            if self._state is not State.CLOSED:
+                return
+        self._none_due_before = min((each.due for each in self._under_way.values()), default=math.inf)
 
     def _count_failure(self, now: float, permit: Permit, because: Failure | None, *, at_provider: bool = False) -> None:
         if permit.number > self._delivered:
@@ -265,8 +279,8 @@ class CircuitBreaker:
         self._generation = next(self._generations)
         self._successes = self._probe = 0
         self._streak.clear()
-        self._due.clear()
         self._under_way.clear()
+        self._none_due_before = math.inf
         self._provisional.clear()
         self.window.clear()
         self._moved(state, self.because if state is State.OPEN else None)

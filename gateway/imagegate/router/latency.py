@@ -1,5 +1,6 @@
 """How long one picture of a model takes, as this replica has seen it. Pure; all values in seconds."""
 
+import math
 from bisect import bisect_right
 from collections import deque
 from itertools import islice
@@ -25,11 +26,10 @@ class Latency:
     def __init__(self) -> None:
         self._kept: deque[tuple[float, float, float]] = deque(maxlen=KEPT)
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
-        self._added = 0
         self._ordered: list[float] = []
-        # Those from before some time: which of all that were ever added, and what they took.
-        self._earlier_ones = (0, 0)
+        # What those took that came until some time, which is from the first of these on and before the second.
         self._earlier: list[float] = []
+        self._earlier_from = self._earlier_to = 0.0
         self._ordered_with_waits: list[float] = []
 
     def __repr__(self) -> str:
@@ -41,8 +41,8 @@ class Latency:
         self._recent.append((now, alone))
         if len(self._kept) < ENOUGH or now - self._kept[-1][0] >= SPACING:
             self._kept.append((now, alone, seconds))
-            self._added += 1
             self._ordered = []
+            self._earlier_from = self._earlier_to = 0.0
 
     def quantile(self, share: float, usual: float) -> float:
         """The time that `share` (0.50, 0.90, 0.95 or 0.99) of the pictures stay within, without waiting behind others;
@@ -82,11 +82,11 @@ class Latency:
 
     def _until(self, end: float) -> list[float]:
         """What those took that came until then, in order; the same ones are put in order once."""
-        number = bisect_right(self._kept, end, key=itemgetter(0))
-        which = (self._added - len(self._kept), number)
-        if which != self._earlier_ones:
-            self._earlier_ones = which
+        if not self._earlier_from <= end < self._earlier_to:
+            number = bisect_right(self._kept, end, key=itemgetter(0))
             self._earlier = sorted(alone for _, alone, _ in islice(self._kept, number))
+            self._earlier_from = self._kept[number - 1][0] if number else -math.inf
+            self._earlier_to = self._kept[number][0] if number < len(self._kept) else math.inf
         return self._earlier
 
 

@@ -5,7 +5,7 @@ callers is decided where there is not enough for all: in the process of a provid
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 
 from imagegate.router import progress
@@ -25,23 +25,12 @@ class Turns:
     def __repr__(self) -> str:
         return f"<Turns {self._slots}>"
 
-    @asynccontextmanager
-    async def turn(self, caller: Caller, seconds: float, tell: Tell | None = None) -> AsyncIterator[None]:
+    def turn(self, caller: Caller, seconds: float, tell: Tell | None = None) -> AbstractAsyncContextManager[None]:
         """One request of `caller`, which has `seconds` in all, is under way in the block; `tell` hears its place in the
-        queue. Raises Failure(BUSY) where too many wait already, or its turn does not come in time.
+        queue. Entering raises Failure(BUSY) where too many wait already, or its turn does not come in time.
         """
         slots = self._slots_of(caller)
-        if slots is None:
-            yield
-            return
-        try:
-            await slots.acquire(seconds - kept_back(seconds), _teller(tell), caller)
-        except Failure as failure:
-            raise _busy(failure, caller) from failure
-        try:
-            yield
-        finally:
-            slots.release()
+        return nullcontext() if slots is None else _turn(slots, caller, seconds, tell)
 
     def _slots_of(self, caller: Caller) -> Slots | None:
         """As many as the caller's configuration says now; None where it says nothing."""
@@ -51,6 +40,18 @@ class Turns:
         if slots.number != caller.max_inflight:
             slots.resize(caller.max_inflight)
         return slots
+
+
+@asynccontextmanager
+async def _turn(slots: Slots, caller: Caller, seconds: float, tell: Tell | None) -> AsyncIterator[None]:
+    try:
+        await slots.acquire(seconds - kept_back(seconds), _teller(tell), caller)
+    except Failure as failure:
+        raise _busy(failure, caller) from failure
+    try:
+        yield
+    finally:
+        slots.release()
 
 
 def _teller(tell: Tell | None) -> TellPlace | None:

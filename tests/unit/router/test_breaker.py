@@ -228,7 +228,7 @@ def test_an_attempt_that_ended_is_not_overdue() -> None:
     clock.advance(OVERDUE)
     assert breaker.state(clock()) is State.CLOSED
     assert breaker.window.tally(clock()).total == 0
-    assert not breaker._due
+    assert not breaker._under_way
 
 
 # ── Half open ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -188,7 +188,7 @@ class Scopes(RuleBasedStateMachine):
             self.its_caller_leaves(0)
         for scope in self.known():
             killed = {permit.number for attempt in self.lost if (permit := attempt.of(scope)) is not None}
-            assert self.breaker(scope)._under_way <= killed
+            assert self.breaker(scope)._under_way.keys() <= killed
 
     # ── Looking inside ───────────────────────────────────────────────────────────────────────────────────────────
 
