@@ -36,7 +36,7 @@ MAX_VALUES = 500
 MAX_CHARACTERS = 65_536
 # Texts that are remembered with what was made of them, and how many characters each may have.
 MAX_REMEMBERED = 1024
-MAX_REMEMBERED_CHARACTERS = 64
+MAX_REMEMBERED_CHARACTERS = 512
 # Characters before such a cut that are dropped; the longest key known here has 69.
 _CUT = 256
 
