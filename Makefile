@@ -63,7 +63,7 @@ check: install-dev ## ruff, mypy, import-linter, no keys in any file, buf, gener
 test: install-dev ## every test that needs Python only (at most 8 minutes)
 	$(BIN)/pytest -n 3 $(PYTEST_ARGS) # they wait as much as they reckon: 3 keep 2 cores busy
 
-e2e: install-dev ## image, manifests, browser, database, Node (tests/e2e/debian.py says what it needs); writes to build/
+e2e: install-dev ## image, manifests, browser, database, Node, the short benchmark (tests/e2e/debian.py says what it needs); writes to build/
 	@mkdir -p build
 	$(BIN)/pytest $(PYTEST_ARGS) tests/e2e
 

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="that count, after one that does not (5)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each contestant in each case and round (2)")
-    parser.add_argument("--short", action="store_true", help="a minute, without faults and peers; generous limits")
+    parser.add_argument("--short", action="store_true", help="75 seconds, without faults and peers; wider limits")
     parser.add_argument("--markdown", action="store_true", help="tables for a README")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="where figures are kept (build/bench)")
     try:

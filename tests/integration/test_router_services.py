@@ -431,19 +431,31 @@ async def test_a_failure_that_may_be_paid_stays_with_its_key(house: House) -> No
     assert len(house.providers["a"].orders) == 1
 
 
-async def test_a_key_stays_with_an_order_that_was_left_and_may_be_charged(house: House) -> None:
+@pytest.mark.parametrize("listens", [True, False])
+async def test_a_key_stays_with_an_order_that_was_left_and_may_be_charged(house: House, listens: bool) -> None:
     """Paying once: the connection of the only caller breaks after the upstream took the order; a repetition with the
     key is told of that order instead of making a second one, and the record has it.
     """
     running = Telling([{"phase": generation_pb2.PHASE_RUNNING}], Hang())
     await house.build([running], models=PAY_ONCE, upstream_id="job-7")
     provider = house.providers["a"]
+
+    async def has_told() -> bool:
+        return bool(provider.orders and provider.orders[0].upstream_id)
+
     async with house.router.stubs() as (generation, stub):
-        only = generation.GenerateStream(keyed(request_id="mine"), timeout=20)
-        async for event in only:
-            if event.progress.upstream_id == "job-7":
-                break
-        only.cancel()
+        if listens:
+            only = generation.GenerateStream(keyed(request_id="mine"), timeout=20)
+            async for event in only:
+                if event.progress.upstream_id == "job-7":
+                    break
+            only.cancel()
+        else:
+            alone = generation.Generate(keyed(request_id="mine"), timeout=20)
+            await until(has_told)
+            router = house.router.router
+            await router.check(router.planner.resolve("").candidates[0])  # after the id, over the same connection
+            alone.cancel()
 
         async def is_over() -> bool:
             record = await stub.GetRequest(router_pb2.GetRequestRequest(request_id="mine"))

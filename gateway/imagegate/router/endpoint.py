@@ -1,7 +1,7 @@
 """How a provider's service is called: bytes in, bytes out.
 
-The upstream's id, which the provider sends as initial metadata the moment it has it, is heard however the call ends.
-The answer itself is never parsed here.
+The upstream's id, which the provider sends as initial metadata the moment it has it, is heard at once where the picture
+may be charged: only so does it survive a caller who leaves. The answer itself is never parsed here.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -50,8 +50,6 @@ TOO_LARGE = ("larger than max", "metadata size exceeds")
 ENDING_SECONDS = 0.5
 DECIMAL = re.compile(r"[0-9]{1,5}(\.[0-9]{1,9})?")
 
-SingleCall = grpc.aio.UnaryUnaryCall[bytes, bytes]
-SingleMethod = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
 StreamMethod = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
 StreamCall = grpc.aio.UnaryStreamCall[bytes, bytes]
 # Hears an event of a call under way; never blocks.
@@ -106,16 +104,22 @@ class Endpoint:
         """A channel for one call, until its `end_call`. Raises Failure(UNREACHABLE) where it is closed."""
         if self.is_closed:
             raise _gone(self, "is not called any more", sighting)
-        line = await self._channels.begin()
         self._calls += 1
-        return line
+        try:
+            return await self._channels.begin()
+        except BaseException:
+            self._one_call_less()
+            raise
 
     async def end_call(self, line: Line) -> None:
         """One call less."""
+        self._one_call_less()
+        await self._channels.end(line)
+
+    def _one_call_less(self) -> None:
         self._calls -= 1
         if not self._calls and self.is_leaving:
             self._last_call_ended.set()
-        await self._channels.end(line)
 
     async def finish(self) -> None:
         """Let the calls under way end, which they do by their own deadlines at the latest, then close. No call may
@@ -132,7 +136,14 @@ class Endpoint:
         await self._channels.close()
 
     async def generate(
-        self, request: bytes, timeout: float, metadata: Mapping[str, str], sighting: Sighting, tell: Tell | None = None
+        self,
+        request: bytes,
+        timeout: float,
+        metadata: Mapping[str, str],
+        sighting: Sighting,
+        tell: Tell | None = None,
+        *,
+        may_be_charged: bool = True,
     ) -> bytes:
         """The provider's serialised answer; `tell` hears of its progress. Raises Failure."""
         async with _Calling(self, sighting) as channel:
@@ -143,11 +154,11 @@ class Endpoint:
                         return await self._told_of(channel, request, timeout, told, sighting, tell)
                     except _NoStreamsError:
                         pass  # an older provider: nothing was begun
-                method: SingleMethod = channel.unary_unary(GENERATE)
-                answer = await _answered(method(request, timeout=timeout, metadata=told), sighting)
+                ask = _heard if may_be_charged else _answered
+                answer = await ask(channel, request, timeout, told, sighting)
             except grpc.aio.AioRpcError as error:
                 raise _failure(error, self, sighting) from error
-        if answer is None:
+        if not isinstance(answer, bytes):
             raise _silent(self.provider)
         return self._with_picture(answer)
 
@@ -256,28 +267,20 @@ class _Calling:
         return self._endpoint.is_closed and task is not None and not task.cancelling()
 
 
-async def _answered(call: SingleCall, sighting: Sighting) -> bytes | None:
-    """The answer of a call that tells nothing else; None where it has none. Raises AioRpcError.
+async def _answered(
+    channel: grpc.aio.Channel, request: bytes, timeout: float, metadata: tuple[tuple[str, str], ...], sighting: Sighting
+) -> object:
+    """The answer of a call whose upstream's id is of no more use once its caller has left. Raises AioRpcError.
 
-    Whoever leaves ends the call, of which the upstream's id is still heard. The waiting is done by a future of ours:
-    where gRPC's own is cancelled memory is lost (grpc/grpc#43360), and that is also what `cancel` of a call does beyond
-    the one of its base, which is all that is wanted.
+    Whoever leaves ends the call by the `cancel` of its base: that of a unary call also cancels the future of gRPC's own
+    batch, by which memory is lost (grpc/grpc#43360).
     """
-    ended = asyncio.get_running_loop().create_future()
-
-    def end(_: object) -> None:
-        if not ended.done():
-            ended.set_result(None)
-
-    call.add_done_callback(end)
+    method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(GENERATE)
+    call: Any = method(request, timeout=timeout, metadata=metadata)
     try:
-        await ended
+        await asyncio.shield(call._call_response)
     except asyncio.CancelledError:
-        BaseCall.cancel(cast(Any, call))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ENDING_SECONDS):
-                await asyncio.gather(call, return_exceptions=True)
-                sighting.hear(await call.initial_metadata())
+        BaseCall.cancel(call)
         raise
     try:
         answer = await call
@@ -289,10 +292,30 @@ async def _answered(call: SingleCall, sighting: Sighting) -> bytes | None:
     return answer
 
 
+async def _heard(
+    channel: grpc.aio.Channel, request: bytes, timeout: float, metadata: tuple[tuple[str, str], ...], sighting: Sighting
+) -> object:
+    """The same with the upstream's id heard as soon as it is told, so that it is known however the call ends.
+
+    For that it is called as if it answered a stream, the same bytes on the wire for a tenth more of the router's CPU:
+    of a unary call that is cancelled gRPC tells no metadata.
+    """
+    method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(GENERATE)
+    call = method(request, timeout=timeout, metadata=metadata)
+    try:
+        sighting.hear(await call.initial_metadata())
+        answer = await _read(call)
+        if isinstance(answer, bytes):
+            await _hear_trailers(call, sighting)
+        return answer
+    finally:
+        call.cancel()  # a call that has ended takes no notice
+
+
 async def _read(call: StreamCall) -> object:
     """The next message, or what grpc has for the end of all.
 
-    Whoever leaves ends the call, and so the reading: one that is cancelled itself loses memory, as above.
+    Whoever leaves ends the call, and so the reading: one that is cancelled itself loses memory (grpc/grpc#43360).
     """
     reading = asyncio.ensure_future(call.read())
     try:

@@ -17,6 +17,7 @@ from imagegate.router.estimate import cost_of
 from imagegate.router.events import ConfigLoaded, CreditsSpent, Listener, RequestFinished
 from imagegate.router.hops import Hops
 from imagegate.router.offers import Offered
+from imagegate.router.payment import is_free
 from imagegate.router.planning import Plan, Planner
 from imagegate.router.ranking import line_up
 from imagegate.router.repeats import RepeatBudget
@@ -336,7 +337,10 @@ class Router:
             metadata[REJECT_BLANK] = "true"
         endpoint = self._endpoint(attempt.candidate.provider)
         request = _serialised(journey, attempt.candidate)
-        return await endpoint.generate(request, attempt.timeout, metadata, sighting, tell)
+        may_be_charged = not is_free(attempt.candidate.model)
+        return await endpoint.generate(
+            request, attempt.timeout, metadata, sighting, tell, may_be_charged=may_be_charged
+        )
 
     async def _warm(self, candidate: Candidate, seconds: float, tell: Tell | None) -> None:
         """Wait until the model is loaded, at most `seconds`; the provider is asked now and then, which is free."""
