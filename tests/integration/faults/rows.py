@@ -192,7 +192,8 @@ OF_THE_NETWORK = [
         rules=[{**PICTURE, "fault": "slow"}],
         dispatch=Dispatch.ACCEPTED,
     ),
-    *(unknown("F7", each, "hangs", Reason.TIMEOUT, rules=submission(each, "hang")) for each in ALL),
+    # The picture is made meanwhile, so there is time for that also where the machine is busy with other tests.
+    *(unknown("F7", each, "hangs", Reason.TIMEOUT, rules=submission(each, "hang"), attempt=2.0) for each in ALL),
     *(
         unknown("F7", each, "hangs idle", Reason.TIMEOUT, rules=submission(each, "hang", executed=False), made=0)
         for each in ALL

@@ -343,10 +343,14 @@ class ScriptedRouter(
 
     async def GenerateBatch(self, request: router_pb2.GenerateBatchRequest, context: Any) -> None:
         self.batches.append(request)
-        for event in self.batch_events(request):
-            await context.write(event)
-            if event.WhichOneof("event") == "response" and event.response.request_id == "hang":
-                await self.hang(generation_pb2.GenerateRequest())
+        try:
+            for event in self.batch_events(request):
+                await context.write(event)
+                if event.WhichOneof("event") == "response" and event.response.request_id == "hang":
+                    await asyncio.Event().wait()
+        except asyncio.CancelledError:  # also while it writes: whoever has read may be gone by then
+            self.cancelled.set()
+            raise
 
     async def ListPoseTemplates(
         self, request: catalog_pb2.ListPoseTemplatesRequest, context: Any
