@@ -1,33 +1,22 @@
-"""How a provider's service is called: bytes in, bytes out.
-
-The upstream's id, which the provider sends as initial metadata the moment it has it, is heard at once where the picture
-may be charged: only so does it survive a caller who leaves. The answer itself is never parsed here.
-"""
+"""A provider's service as the router calls it: bytes in, bytes out. The answer itself is never parsed here."""
 
 import asyncio
-import re
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
-from grpc.aio._call import Call as BaseCall
 from grpc_status import rpc_status
 
+from imagegate.router.calling import Metadata, Sighting, StreamCall, StreamMethod, answered, hear_trailers, heard, read
 from imagegate.runtime.channels import ChannelPool, Line
 from imagegate.runtime.errors import MAX_ATTEMPT_BYTES, Dispatch, Failure, Reason, from_status
-from imagegate.runtime.metadata import UPSTREAM_ID, WAITED
-from imagegate.runtime.order import UPSTREAM_ID as LEGAL_ID
 from imagegate.runtime.redaction import clip
 from imagegate.runtime.serialised import holds
 from imagegate.runtime.stream_event import response_of
 from imagegate.runtime.transport import IN_THE_CLEAR, Transport, is_tls_trouble, was_never_connected
 from imagegate.v1 import catalog_pb2, catalog_pb2_grpc, generation_pb2
 
-GENERATE = "/imagegate.v1.GenerationService/Generate"
 GENERATE_STREAM = "/imagegate.v1.GenerationService/GenerateStream"
 CATALOGUE_SECONDS = 5.0
 IMAGES = generation_pb2.GenerateResponse.IMAGES_FIELD_NUMBER
@@ -46,46 +35,12 @@ MAX_CHECK_BYTES = {
 # How it says that a message or its metadata exceeded the limits of our own hops.
 TOO_LARGE = ("larger than max", "metadata size exceeds")
 
-# Seconds for the end of a call whose answer is there, or which was cancelled.
-ENDING_SECONDS = 0.5
-DECIMAL = re.compile(r"[0-9]{1,5}(\.[0-9]{1,9})?")
-
-StreamMethod = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
-StreamCall = grpc.aio.UnaryStreamCall[bytes, bytes]
 # Hears an event of a call under way; never blocks.
 Tell = Callable[[generation_pb2.GenerateEvent], None]
 
 
 class _NoStreamsError(Exception):
     """The provider does not serve GenerateStream."""
-
-
-@dataclass(slots=True)
-class Sighting:
-    """What is known of an attempt under way: the upstream's id, once it was seen, and for how many seconds the request
-    waited in the provider, once that answered.
-    """
-
-    upstream_id: str = ""
-    waited: float = 0.0
-
-    @property
-    def dispatch(self) -> Dispatch:
-        """How far it got, where it breaks off now."""
-        return Dispatch.ACCEPTED if self.upstream_id else Dispatch.UNKNOWN
-
-    def see(self, upstream_id: str) -> None:
-        """The provider tells the id; what cannot be one is as good as none, and is not kept."""
-        if LEGAL_ID.fullmatch(upstream_id):
-            self.upstream_id = upstream_id
-
-    def hear(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
-        """The provider tells the id, or how long the request waited: what is no number of seconds tells nothing."""
-        for key, value in metadata:
-            if key == UPSTREAM_ID:
-                self.see(str(value))
-            elif key == WAITED and DECIMAL.fullmatch(str(value)):
-                self.waited = float(value)
 
 
 class Endpoint:
@@ -145,7 +100,10 @@ class Endpoint:
         *,
         may_be_charged: bool = True,
     ) -> bytes:
-        """The provider's serialised answer; `tell` hears of its progress. Raises Failure."""
+        """The provider's serialised answer; `tell` hears of its progress. Raises Failure.
+
+        Where it `may_be_charged` the upstream's id stays known even if the caller leaves.
+        """
         async with _Calling(self, sighting) as channel:
             told = tuple(metadata.items())
             try:
@@ -154,7 +112,7 @@ class Endpoint:
                         return await self._told_of(channel, request, timeout, told, sighting, tell)
                     except _NoStreamsError:
                         pass  # an older provider: nothing was begun
-                ask = _heard if may_be_charged else _answered
+                ask = heard if may_be_charged else answered
                 answer = await ask(channel, request, timeout, told, sighting)
             except grpc.aio.AioRpcError as error:
                 raise _failure(error, self, sighting) from error
@@ -175,7 +133,7 @@ class Endpoint:
         channel: grpc.aio.Channel,
         request: bytes,
         timeout: float,
-        metadata: tuple[tuple[str, str], ...],
+        metadata: Metadata,
         sighting: Sighting,
         tell: Tell,
     ) -> bytes:
@@ -195,10 +153,10 @@ class Endpoint:
     async def _until_completed(self, call: StreamCall, sighting: Sighting, tell: Tell) -> bytes:
         """The answer at the end of a stream; of what comes before only progress is passed on."""
         try:
-            while isinstance(told := await _read(call), bytes):
+            while isinstance(told := await read(call), bytes):
                 answer = response_of(told)
                 if answer is not None:
-                    await _hear_trailers(call, sighting)
+                    await hear_trailers(call, sighting)
                     return answer
                 event = generation_pb2.GenerateEvent.FromString(told)
                 if event.HasField("progress"):
@@ -265,74 +223,6 @@ class _Calling:
         """Whether the call was cancelled by the closing of its channel, not by its caller's leaving."""
         task = asyncio.current_task()
         return self._endpoint.is_closed and task is not None and not task.cancelling()
-
-
-async def _answered(
-    channel: grpc.aio.Channel, request: bytes, timeout: float, metadata: tuple[tuple[str, str], ...], sighting: Sighting
-) -> object:
-    """The answer of a call whose upstream's id is of no more use once its caller has left. Raises AioRpcError.
-
-    Whoever leaves ends the call by the `cancel` of its base: that of a unary call also cancels the future of gRPC's own
-    batch, by which memory is lost (grpc/grpc#43360).
-    """
-    method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(GENERATE)
-    call: Any = method(request, timeout=timeout, metadata=metadata)
-    try:
-        await asyncio.shield(call._call_response)
-    except asyncio.CancelledError:
-        BaseCall.cancel(call)
-        raise
-    try:
-        answer = await call
-    except grpc.aio.AioRpcError as error:
-        sighting.hear(error.initial_metadata())
-        raise
-    sighting.hear(await call.initial_metadata())
-    sighting.hear(await call.trailing_metadata())
-    return answer
-
-
-async def _heard(
-    channel: grpc.aio.Channel, request: bytes, timeout: float, metadata: tuple[tuple[str, str], ...], sighting: Sighting
-) -> object:
-    """The same with the upstream's id heard as soon as it is told, so that it is known however the call ends.
-
-    For that it is called as if it answered a stream, the same bytes on the wire for a tenth more of the router's CPU:
-    of a unary call that is cancelled gRPC tells no metadata.
-    """
-    method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(GENERATE)
-    call = method(request, timeout=timeout, metadata=metadata)
-    try:
-        sighting.hear(await call.initial_metadata())
-        answer = await _read(call)
-        if isinstance(answer, bytes):
-            await _hear_trailers(call, sighting)
-        return answer
-    finally:
-        call.cancel()  # a call that has ended takes no notice
-
-
-async def _read(call: StreamCall) -> object:
-    """The next message, or what grpc has for the end of all.
-
-    Whoever leaves ends the call, and so the reading: one that is cancelled itself loses memory (grpc/grpc#43360).
-    """
-    reading = asyncio.ensure_future(call.read())
-    try:
-        return await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        call.cancel()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ENDING_SECONDS):
-                await asyncio.gather(reading, return_exceptions=True)
-        raise
-
-
-async def _hear_trailers(call: StreamCall, sighting: Sighting) -> None:
-    """What is told after the answer. It comes together with it, or is not waited for."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(ENDING_SECONDS):
-            sighting.hear(await call.trailing_metadata())
 
 
 def _bounded(event: generation_pb2.GenerateEvent, sighting: Sighting) -> generation_pb2.GenerateEvent:

@@ -9,10 +9,11 @@ from time import monotonic
 
 from imagegate.router import answer, eligibility, progress
 from imagegate.router.admission import Admission
+from imagegate.router.calling import Sighting
 from imagegate.router.catalogues import Catalogues
 from imagegate.router.config import ModelOverrides, ProviderConfig, RouteOptions, RouterConfig
 from imagegate.router.course import Course, Ended, Passed, Pause, Try, Warm
-from imagegate.router.endpoint import Endpoint, Sighting, Tell
+from imagegate.router.endpoint import Endpoint, Tell
 from imagegate.router.estimate import cost_of
 from imagegate.router.events import ConfigLoaded, CreditsSpent, Listener, RequestFinished
 from imagegate.router.hops import Hops
