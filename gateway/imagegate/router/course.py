@@ -42,21 +42,24 @@ class Try(NamedTuple):
     fallback_waits: bool
 
 
-class Warm(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Warm:
     """Wait until the candidate's model is loaded, at most `seconds`."""
 
     candidate: Candidate
     seconds: float
 
 
-class Pause(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Pause:
     """Wait until the candidate's provider can be reached, at most `seconds`."""
 
     candidate: Candidate
     seconds: float
 
 
-class Ended(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ended:
     """Nobody delivers: the record tells why."""
 
 
