@@ -31,7 +31,10 @@ class Usage:
 
 def usage(pid: int) -> Usage:
     """Of the process and all of its descendants. Raises OSError where it has ended."""
-    found = [_own(each) for each in (pid, *_descendants(pid))]
+    found = [_own(pid)]
+    for each in _descendants(pid):
+        with suppress(FileNotFoundError, ProcessLookupError):  # one that has ended meanwhile
+            found.append(_own(each))
     return Usage(
         sum(each.cpu_seconds for each in found),
         sum(each.minor_faults for each in found),
@@ -62,7 +65,11 @@ def _descendants(pid: int) -> list[int]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
             children += map(int, _read(f"{task}/children").split())
-    return [*children, *(each for child in children for each in _descendants(child))]
+    found = list(children)
+    for child in children:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += _descendants(child)
+    return found
 
 
 def _read(path: str) -> str:
