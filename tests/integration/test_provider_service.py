@@ -9,7 +9,6 @@ from typing import Any
 import grpc
 import pytest
 from grpc_status import rpc_status
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from imagegate.runtime.channels import MESSAGE_OPTIONS
@@ -21,6 +20,7 @@ from imagegate.runtime.models import Parameter
 from imagegate.runtime.options import Option
 from imagegate.runtime.order import Delivery, Order
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.server import serving
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
@@ -60,7 +60,7 @@ class House:
     """A served provider, and a client's stubs."""
 
     channel: grpc.aio.Channel
-    registry: CollectorRegistry
+    registry: Registry
 
     def call(
         self, request: Request | None = None, *, timeout: float = 20.0, metadata: Mapping[str, str] | None = None
@@ -81,7 +81,7 @@ async def a_house(
     provider: ScriptedProvider, *, limits: Limits | None = None, log_prompts: bool = True
 ) -> AsyncIterator[House]:
     """Serve `provider` in a process whose key is KEY."""
-    redactor, metrics = Redactor(), ProcessMetrics(CollectorRegistry())
+    redactor, metrics = Redactor(), ProcessMetrics(Registry())
     redactor.add(KEY)
     service = ProviderService(
         provider,

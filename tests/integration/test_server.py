@@ -19,7 +19,6 @@ from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from prometheus_client import CollectorRegistry
 
 from imagegate.runtime.channels import MESSAGE_OPTIONS
 from imagegate.runtime.current import current_request_id
@@ -27,6 +26,7 @@ from imagegate.runtime.deadline import Deadline
 from imagegate.runtime.errors import Failure, Reason, Violation, from_status
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.server import Running, Service, serving
 from imagegate.runtime.settings import ProcessSettings, SettingsError
 from imagegate.v1 import error_pb2, generation_pb2, generation_pb2_grpc
@@ -85,7 +85,7 @@ async def served(
     )
     redactor = Redactor()
     redactor.add(KEY)
-    metrics = ProcessMetrics(CollectorRegistry())
+    metrics = ProcessMetrics(Registry())
     async with serving([service], settings, metrics, redactor, default_timeout) as running:
         target = f"{LOCAL}:{running.grpc_port}"
         async with grpc.aio.insecure_channel(target, options=MESSAGE_OPTIONS) as channel:

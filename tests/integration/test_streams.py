@@ -10,7 +10,6 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from imagegate.runtime.channels import MESSAGE_OPTIONS
@@ -19,6 +18,7 @@ from imagegate.runtime.errors import Failure, Reason, from_status
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.server import Service, serving
 from imagegate.runtime.settings import ProcessSettings
 from imagegate.runtime.stream_event import completed
@@ -67,7 +67,7 @@ async def served(handler: Handler, *, default_timeout: float = 300.0) -> AsyncIt
         SERVICE,
         lambda server: server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),)),
     )
-    redactor, metrics = Redactor(), ProcessMetrics(CollectorRegistry())
+    redactor, metrics = Redactor(), ProcessMetrics(Registry())
     redactor.add(KEY)
     async with serving([service], SETTINGS, metrics, redactor, default_timeout) as running:
         target = f"127.0.0.1:{running.grpc_port}"

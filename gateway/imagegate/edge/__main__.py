@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry
 
 from imagegate.client.address import ADMIN_VARIABLE, ROUTER_VARIABLE, router_address
 from imagegate.client.key import KEYS_VARIABLE, Role, as_document, entry
@@ -19,6 +18,7 @@ from imagegate.runtime import memory
 from imagegate.runtime.bearer import new_key
 from imagegate.runtime.metrics import ProcessMetrics, watch_in_force
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.settings import ProcessSettings, Secret, SettingsError, is_loopback
 from imagegate.runtime.telemetry import configure_logging
@@ -40,7 +40,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     _hide_passwords(environ, settings, redactor)
     keyring = _keyring(environ, process.bind, redactor)
     traffic = Traffic.read(environ)
-    metrics = ProcessMetrics(CollectorRegistry())
+    metrics = ProcessMetrics(Registry())
     watch_in_force(metrics.registry, "keys", lambda: keyring.revision, lambda: keyring.is_current)
     router, admin = _router(environ), environ.get(ADMIN_VARIABLE, "")
     async with house.opened(settings, router, keyring, _link_keys(environ, redactor), admin) as parts:

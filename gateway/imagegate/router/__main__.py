@@ -9,7 +9,6 @@ from pathlib import Path
 
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry
 from pydantic import Field
 
 from imagegate.router import config as configuration
@@ -36,6 +35,7 @@ from imagegate.runtime.guard import Guard
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.server import also_serving, serving, until_told_to_stop
 from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, SettingsError
 from imagegate.runtime.telemetry import configure_logging
@@ -69,7 +69,7 @@ async def serve(environ: Mapping[str, str]) -> None:
     redactor = Redactor()
     configure_logging(settings, redactor, service="router")
     poses = PoseTemplates(settings.pose_templates)
-    metrics = ProcessMetrics(CollectorRegistry())
+    metrics = ProcessMetrics(Registry())
     calling = TransportSettings.read(environ, PREFIX)
     hops = Hops(calling)
     if calling.is_tls:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -27,15 +27,16 @@ from imagegate.router.inflight import Inflight
 from imagegate.router.router import Router
 from imagegate.router.verdict import Group, verdict_on
 from imagegate.runtime.metrics import DURATION_BUCKETS, OTHER
+from imagegate.runtime.registry import Registry
 
 
 class RouterMetrics:
     """Counts the events of `router`, whose catalogues close the set of labels."""
 
-    def __init__(self, registry: CollectorRegistry, router: Router) -> None:
+    def __init__(self, registry: Registry, router: Router) -> None:
         self._router = router
         self._is_known = router.catalogues.has
-        registry.register(Standings(router))
+        registry.live.register(Standings(router))
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"imagegate_{name}", text, labels, registry=registry)
@@ -74,7 +75,7 @@ class RouterMetrics:
         self._skips_of = cache(self._skips.labels)
         self._gates = gauge("gate_until_timestamp_seconds", "Until when a provider is not asked.", "provider")
         self._inflight = Inflight(router)
-        registry.register(self._inflight)
+        registry.live.register(self._inflight)
         self._overhead = Histogram(
             "imagegate_overhead_seconds",
             "The router's own time per request.",

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry
 from pydantic import Field
 
 import imagegate.providers
@@ -32,6 +31,7 @@ from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.provider import Provider
 from imagegate.runtime.rate import Rate
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.server import serving, until_told_to_stop
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import EnvironmentSettings, ProcessSettings, ProviderSettings, SettingsError
@@ -101,7 +101,7 @@ async def serve(name: str, environ: Mapping[str, str]) -> None:
     if unread := strangers(environ, names()):
         told = f"the overlay of a provider is called after it: {', '.join(f'{each}{SUFFIX}' for each in names())}"
         log.warning("overlays that nobody reads", folder=environ[VARIABLE], files=unread, remedy=told)
-    metrics = ProcessMetrics(CollectorRegistry())
+    metrics = ProcessMetrics(Registry())
     models = tuple(model.key for model in provider.catalogue.models)
     entrance = Entrance(poses, uris=UriInputs(network=Network.of(environ)) if settings.input_uris else None)
     service = ProviderService(

@@ -1,7 +1,4 @@
-"""The metric names of every process, and of providers. Labels come from closed sets only.
-
-A registry is made per process and passed in; nothing registers itself globally.
-"""
+"""The metric names of every process, and of providers. Labels come from closed sets only."""
 
 import asyncio
 import math
@@ -10,13 +7,14 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client import Counter, Gauge, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from imagegate.runtime.errors import Reason
 from imagegate.runtime.options import OPTIONS_FIELD
 from imagegate.runtime.order import Delivery, Order
+from imagegate.runtime.registry import Registry
 from imagegate.v1 import generation_pb2
 
 # Pictures take from milliseconds (a refusal) to minutes.
@@ -47,7 +45,7 @@ class TrafficState(Protocol):
 class ProcessMetrics:
     """What every process counts: its calls."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._requests = Counter(
             "imagegate_requests",
@@ -69,19 +67,19 @@ class ProcessMetrics:
             "imagegate_tls_last_reload_ok",
             "1 where certificate, key and authorities in use are those of their files.",
             ["side"],
-            registry=registry,
+            registry=registry.live,
         )
         self._tls_expires = Gauge(
             "imagegate_tls_certificate_expiry_timestamp_seconds",
             "When the own certificate expires.",
             ["side"],
-            registry=registry,
+            registry=registry.live,
         )
         self._used = Gauge(
-            "imagegate_limit_used", "How much of a limit on callers is used now.", ["limit"], registry=registry
+            "imagegate_limit_used", "How much of a limit on callers is used now.", ["limit"], registry=registry.live
         )
         self._limits = Gauge("imagegate_limit", "Limits on callers, in number and bytes.", ["limit"], registry=registry)
-        self._tasks = Gauge("imagegate_tasks", "Tasks of the event loop that have not ended.", registry=registry)
+        self._tasks = Gauge("imagegate_tasks", "Tasks of the event loop that have not ended.", registry=registry.live)
         build = Gauge("imagegate_build_info", "The version that runs.", ["version"], registry=registry)
         build.labels(version("imagegate")).set(1)
 
@@ -111,7 +109,7 @@ class ProcessMetrics:
 class ProviderMetrics:
     """What a provider counts besides."""
 
-    def __init__(self, registry: CollectorRegistry, provider: str, models: tuple[str, ...]) -> None:
+    def __init__(self, registry: Registry, provider: str, models: tuple[str, ...]) -> None:
         self._registry = registry
         self._provider = provider
         self._models = frozenset(models)
@@ -136,7 +134,7 @@ class ProviderMetrics:
         )
         quota_labels = ["provider", "window"]
         self._quota_used = Gauge(
-            "imagegate_quota_used", "Requests used in the window.", quota_labels, registry=registry
+            "imagegate_quota_used", "Requests used in the window.", quota_labels, registry=registry.live
         )
         self._quota_limit = Gauge("imagegate_quota_limit", "Requests allowed in it.", quota_labels, registry=registry)
 
@@ -173,16 +171,16 @@ def _used(traffic: TrafficState, what: str) -> float:
 
 
 def watch_in_force(
-    registry: CollectorRegistry, what: str, revision: Callable[[], str], is_as_wanted: Callable[[], bool]
+    registry: Registry, what: str, revision: Callable[[], str], is_as_wanted: Callable[[], bool]
 ) -> None:
     """Show which of `what` (models, keys) are in force, and whether they are those that the operator wants, whenever
     somebody looks.
     """
     gauge = Gauge(
-        "imagegate_config_last_reload_ok", f"1 where the last reading of the {what} succeeded.", registry=registry
+        "imagegate_config_last_reload_ok", f"1 where the last reading of the {what} succeeded.", registry=registry.live
     )
     gauge.set_function(is_as_wanted)
-    registry.register(_InForce(f"The {what} in force, by their revision.", revision))
+    registry.live.register(_InForce(f"The {what} in force, by their revision.", revision))
 
 
 class _InForce(Collector):

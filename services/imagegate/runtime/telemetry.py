@@ -16,11 +16,12 @@ from typing import Any, TextIO
 
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from imagegate.runtime.current import told_of_task
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.settings import ProcessSettings, SettingsError
 
 Event = MutableMapping[str, Any]
@@ -126,9 +127,7 @@ class _Lines:
 
 
 @asynccontextmanager
-async def http_endpoint(
-    bind: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool]
-) -> AsyncIterator[int]:
+async def http_endpoint(bind: str, port: int, registry: Registry, is_ready: Callable[[], bool]) -> AsyncIterator[int]:
     """Serve /metrics, /livez and /readyz, and give the port (`port` 0 takes a free one).
 
     Alive is whoever answers; ready is what `is_ready` says, which never depends on an upstream.
@@ -137,7 +136,7 @@ async def http_endpoint(
 
     async def metrics(_request: web.Request) -> web.Response:
         # Rendering takes milliseconds with many series: not on the loop that passes pictures.
-        body = await asyncio.to_thread(generate_latest, registry)
+        body = await asyncio.to_thread(generate_latest, registry.snapshot())
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     async def livez(_request: web.Request) -> web.Response:

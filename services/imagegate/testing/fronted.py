@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from prometheus_client import CollectorRegistry
 
 from imagegate.edge import house, keys
 from imagegate.edge.admission import Admission
@@ -23,6 +22,7 @@ from imagegate.edge.serving import serving_http
 from imagegate.edge.settings import EdgeSettings
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 
 ALICE, BOB, OPERATOR = "ig_alice_EXAMPLE", "ig_bob_EXAMPLE", "ig_operator_EXAMPLE"
 KEYS = f"""
@@ -64,7 +64,7 @@ async def serving_edge(
     It knows the keys ALICE, BOB (of the free tier) and OPERATOR. `settings` are fields of EdgeSettings (without them
     users may ask as often as they like); `admin` is the router's admin port, and `more` what else `house.opened` takes.
     """
-    metrics = ProcessMetrics(CollectorRegistry())
+    metrics = ProcessMetrics(Registry())
     chosen = EdgeSettings(**{"data": data, **UNLIMITED, **(settings or {})})
     keyring = keyring or Keyring(lambda: KEYS)
     async with house.opened(chosen, router, keyring, lambda: "a-key-of-a-test", admin, **more) as parts:
@@ -93,7 +93,7 @@ async def serving_endpoints(
         endpoints,
         keyring or Keyring(lambda: KEYS),
         Admission(chosen, time.monotonic),
-        ProcessMetrics(CollectorRegistry()),
+        ProcessMetrics(Registry()),
         redactor or Redactor(),
         budget,
         intake,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 import grpc
-from prometheus_client import CollectorRegistry
 
 from imagegate.router.admin_service import AdminFace
 from imagegate.router.batch import Batches
@@ -30,6 +29,7 @@ from imagegate.runtime.outbox import BOUNDS, Bounds
 from imagegate.runtime.poses import PoseTemplates
 from imagegate.runtime.provider import Provider
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.server import Running, also_serving, serving
 from imagegate.runtime.service import ProviderService
 from imagegate.runtime.settings import ProcessSettings
@@ -107,7 +107,7 @@ async def serving_provider(
     redactor = redactor or Redactor()
     poses = PoseTemplates()
     entrance = entrance or Entrance(poses)
-    metrics = ProcessMetrics(CollectorRegistry())
+    metrics = ProcessMetrics(Registry())
     catalogue = provider.catalogue
     service = ProviderService(
         provider,
@@ -156,7 +156,7 @@ async def serving_router(
             "callers": callers or {},
         }
     )
-    metrics = ProcessMetrics(CollectorRegistry())
+    metrics = ProcessMetrics(Registry())
     listeners = Listeners()
     poses = poses or PoseTemplates()
     entrance = entrance or Entrance(poses)

@@ -67,7 +67,8 @@ class System:
 
     async def metrics(self, member: str) -> str:
         """What Prometheus would scrape."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self.members[member].http}/metrics") as answer:
+        url = f"{self.members[member].http}/metrics"
+        async with aiohttp.ClientSession(raise_for_status=True) as session, session.get(url) as answer:
             return await answer.text()
 
     def kill(self, member: str) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 from grpc_status import rpc_status
-from prometheus_client import CollectorRegistry
 
 from imagegate.runtime.channels import CHANNEL_OPTIONS
 from imagegate.runtime.errors import Failure, Reason, from_status
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.server import Service, serving
 from imagegate.runtime.server_limits import ServerLimits
 from imagegate.runtime.settings import ProcessSettings
@@ -38,7 +38,7 @@ class Served(generation_pb2_grpc.GenerationServiceServicer):
     more: str = ""
     begun: int = 0
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
-    metrics: ProcessMetrics = field(default_factory=lambda: ProcessMetrics(CollectorRegistry()))
+    metrics: ProcessMetrics = field(default_factory=lambda: ProcessMetrics(Registry()))
 
     def ended(self, code: str) -> float:
         """How many calls ended with this code."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from imagegate.edge.admission import Admission
 from imagegate.edge.app import Front
@@ -20,6 +19,7 @@ from imagegate.edge.serving import serving_http
 from imagegate.edge.settings import EdgeSettings
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.testing.fronted import KEYS
 
 GET = b"GET /quick HTTP/1.1\r\nHost: edge\r\n\r\n"
@@ -48,7 +48,7 @@ class Edge:
             ],
             Keyring(lambda: KEYS),
             Admission(EdgeSettings(data=Path()), time.monotonic),
-            ProcessMetrics(CollectorRegistry()),
+            ProcessMetrics(Registry()),
             Redactor(),
             is_leaving=self.told.is_set,
         )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from imagegate.client import AsyncAdminClient, AsyncClient, GenerationError
@@ -17,6 +16,7 @@ from imagegate.client.process import ADMIN_LISTENING, Process
 from imagegate.runtime.errors import Reason
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.server import serving
 from imagegate.testing.certificates import Authority
 from imagegate.testing.serving import SETTINGS
@@ -96,6 +96,6 @@ async def test_a_port_in_the_clear_that_others_reach_is_told_once(bind: str, war
     """Clusters with a mesh may; nobody does it without knowing."""
     settings = SETTINGS.model_copy(update={"bind": bind})
     with capture_logs() as lines:
-        async with serving([], settings, ProcessMetrics(CollectorRegistry()), Redactor()):
+        async with serving([], settings, ProcessMetrics(Registry()), Redactor()):
             pass
     assert [line["event"] for line in lines].count("in_the_clear") == warnings

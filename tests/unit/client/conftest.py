@@ -12,11 +12,11 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image
-from prometheus_client import CollectorRegistry
 
 from imagegate.runtime.errors import Failure, Reason, code_of
 from imagegate.runtime.metrics import ProcessMetrics
 from imagegate.runtime.redaction import Redactor
+from imagegate.runtime.registry import Registry
 from imagegate.runtime.server import Service, serving
 from imagegate.runtime.settings import ProcessSettings
 from imagegate.v1 import (
@@ -465,7 +465,7 @@ def _override(request: admin_pb2.OverrideBreakerRequest) -> router_pb2.BreakerOv
 async def up(services: list[Service]) -> AsyncIterator[str]:
     """Serve on a free port; the address."""
     settings = ProcessSettings(port=0, http_port=0, drain_seconds=0, grace_seconds=0)
-    async with serving(services, settings, ProcessMetrics(CollectorRegistry()), Redactor()) as running:
+    async with serving(services, settings, ProcessMetrics(Registry()), Redactor()) as running:
         yield f"127.0.0.1:{running.grpc_port}"
 
 

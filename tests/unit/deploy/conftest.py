@@ -1,13 +1,13 @@
 """What several of these tests look things up in."""
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from imagegate.router.config import ModelOverrides
 from imagegate.router.events import Listeners
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.router import Router
 from imagegate.runtime.metrics import ProcessMetrics, ProviderMetrics
+from imagegate.runtime.registry import Registry
 
 PARTS = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 
@@ -15,7 +15,7 @@ PARTS = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 @pytest.fixture(scope="session")
 def exposed() -> frozenset[str]:
     """The names that a router, a provider and an edge have on /metrics."""
-    router, provider = CollectorRegistry(), CollectorRegistry()
+    router, provider = Registry(), Registry()
     RouterMetrics(router, Router(ModelOverrides(), Listeners()))
     ProcessMetrics(router)  # all that an edge has: HTTP is counted as calls are
     metrics = ProviderMetrics(provider, "fal", ())

@@ -3,8 +3,6 @@
 import random
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry
-
 from imagegate.router.admission import MAX_MODELS
 from imagegate.router.config import ModelOverrides
 from imagegate.router.events import AttemptFinished, AttemptStarted, CandidateSkipped, FellBack, Listeners
@@ -13,6 +11,7 @@ from imagegate.router.router import Router
 from imagegate.router.status import Scoreboard
 from imagegate.runtime.errors import Dispatch, Failure, Reason
 from imagegate.runtime.metrics import ProcessMetrics
+from imagegate.runtime.registry import Registry
 from imagegate.testing import FakeClock
 
 NAMES = 100_000
@@ -28,14 +27,14 @@ def hostile_names() -> Iterator[str]:
         yield f'{number}/"}}\n{{evil="{rng.random()}' + "é" * rng.randrange(40)
 
 
-def series(registry: CollectorRegistry) -> int:
+def series(registry: Registry) -> int:
     return sum(len(family.samples) for family in registry.collect())
 
 
 def test_a_hundred_thousand_hostile_names_make_no_series_of_their_own() -> None:
     """A process exposes at most 2,000 series, whatever names its callers send and however attempts at them end."""
     clock = FakeClock()
-    registry = CollectorRegistry()
+    registry = Registry()
     listeners = Listeners()
     router = Router(ModelOverrides(), listeners, clock=clock)
     scoreboard = Scoreboard(router.catalogues.has)
