@@ -32,7 +32,8 @@ VARIABLE = "IMAGEGATE_EDGE_DATABASE"
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 # One replica at a time changes the tables; the number is ours alone.
 MIGRATING = 7_420_112
-# Seconds: to connect, for one statement, to wait for a connection of the pool, and how old one may become.
+# Seconds: to connect, for one statement, to wait for a connection of the pool or a turn to write, and how old a
+# connection may become.
 CONNECT, STATEMENT, WAIT, OLDEST = 5, 15, 10, 600
 # What is wrong with a statement of ours, and not with the database.
 OUR_BUGS = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
@@ -43,19 +44,24 @@ READ_ONLY, DISK_FULL = "25006", "53100"
 class Database:
     """Connections. Raises Problem where the database does not do its work: 503, or 507 where its disk is full."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, wait: float = WAIT) -> None:
+        """A transaction waits at most `wait` seconds for its turn."""
         self._engine = engine
+        self._wait = wait
+        # SQLite has one writer at a time and no line before it: whoever finds it busy looks again at ever longer
+        # intervals, while others go ahead. Those of one process stand in line here.
+        self._line = asyncio.Lock() if engine.dialect.name == "sqlite" else None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for looking things up, which waits for nobody who writes."""
+        """A connection for looking one thing up, which waits for nobody who writes."""
         async with self._told(), self._engine.connect() as connection:
             yield await connection.execution_options(only_reads=True)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: all of it is done when the block is left, or nothing where that raises."""
-        async with self._told(), self._engine.begin() as connection:
+        async with self._told(), self._in_turn(), self._engine.begin() as connection:
             yield connection
 
     async def lock(self, connection: AsyncConnection, number: int, *, shared: bool = False) -> None:
@@ -77,6 +83,18 @@ class Database:
             return str(await connection.scalar(IDENTITY.select()))
 
     @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        if self._line is None:
+            yield
+            return
+        async with asyncio.timeout(self._wait):
+            await self._line.acquire()
+        try:
+            yield
+        finally:
+            self._line.release()
+
+    @asynccontextmanager
     async def _told(self) -> AsyncIterator[None]:
         try:
             yield
@@ -90,15 +108,16 @@ class Database:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
-    """The database at `url`, with today's tables, until the block is left.
+async def opened(url: str, *, wait: float = WAIT) -> AsyncIterator[Database]:
+    """The database at `url`, with today's tables, until the block is left. Whoever needs a connection or a turn has it
+    within `wait` seconds, or fails.
 
     Raises SettingsError for an address that is none, and for a database that cannot be used.
     """
     folder = folder_of(url)
     if folder is not None and not await asyncio.to_thread(folder.is_dir):
         raise SettingsError(f"{VARIABLE}: unable to open a database in {folder}, which is no folder")
-    engine = _engine(url)
+    engine = _engine(url, wait)
     try:
         try:
             if folder is not None:
@@ -108,7 +127,7 @@ async def opened(url: str) -> AsyncIterator[Database]:
             raise SettingsError(f"{VARIABLE}: {error}; was it used by a newer imagegate?") from error
         except (SQLAlchemyError, OSError, TypeError) as error:  # TypeError: an option that the driver does not have
             raise SettingsError(f"{VARIABLE}: {_shown(engine)} cannot be used ({first_line(error)})") from error
-        yield Database(engine)
+        yield Database(engine, wait)
     finally:
         await engine.dispose()
 
@@ -147,18 +166,18 @@ def _address(url: str) -> URL:
     return address.set(drivername=name)
 
 
-def _engine(url: str) -> AsyncEngine:
+def _engine(url: str, wait: float) -> AsyncEngine:
     address = _address(url)
     driver = DRIVERS[address.drivername]
     if address.drivername == "sqlite":
-        engine = create_async_engine(address.set(drivername=driver), pool_timeout=WAIT)
+        engine = create_async_engine(address.set(drivername=driver), pool_timeout=wait)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     return create_async_engine(
         _with_ssl(address).set(drivername=driver),
         pool_pre_ping=True,
-        pool_timeout=WAIT,
+        pool_timeout=wait,
         pool_recycle=OLDEST,
         connect_args={"timeout": CONNECT, "command_timeout": STATEMENT},
     )
@@ -181,8 +200,8 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    only_reads = connection.get_execution_options().get("only_reads", False)
-    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+    if not connection.get_execution_options().get("only_reads", False):  # one statement sees one state by itself
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 async def _bring_up_to_date(engine: AsyncEngine) -> None:

@@ -106,19 +106,22 @@ class Gallery:
             for number, image in enumerate(result.images)
         ]
         await asyncio.gather(*(self._objects.put(image.sha256, image.data) for image in result.images))
+        may_be_there = bool(idempotency_key)  # every other id is new
         try:
-            return await self._recorded(owner, pictures, result.images)
+            return await self._recorded(owner, pictures, result.images, may_be_there=may_be_there)
         except Problem as told:
             # Perhaps it was recorded and only the word of it got lost: the same once more is done once.
             log.info("recording_again", problem=told.reason)
-            return await self._recorded(owner, pictures, result.images)
+            return await self._recorded(owner, pictures, result.images, may_be_there=True)
 
-    async def _recorded(self, owner: str, pictures: Sequence[Picture], images: Sequence[Image]) -> list[Picture]:
+    async def _recorded(
+        self, owner: str, pictures: Sequence[Picture], images: Sequence[Image], *, may_be_there: bool
+    ) -> list[Picture]:
         async with self._database.writing() as connection:
             await self._database.lock(connection, SWEEPING, shared=True)
             await asyncio.gather(*(self._put_again(image) for image in images))
             await self._database.lock(connection, (KEEPING << 32) + zlib.crc32(owner.encode()))
-            there = await _by_id(connection, owner, [picture.id for picture in pictures])
+            there = await _by_id(connection, owner, [picture.id for picture in pictures]) if may_be_there else {}
             new = [picture for picture in pictures if picture.id not in there]
             # Its name is the time of its making: no two of an owner's are made at the same one.
             taken = await connection.scalar(select(func.max(PICTURES.c.created)).where(PICTURES.c.owner == owner))

@@ -1,10 +1,14 @@
-"""Opening a database: what is wrong with it is one clear error, before anything is served."""
+"""A database of the edge: what is wrong with it is one clear error, and whoever writes has a turn."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from imagegate.edge import database
+from imagegate.edge.problem import Problem
+from imagegate.edge.tables import IDENTITY
 from imagegate.runtime.settings import SettingsError
 
 
@@ -37,6 +41,33 @@ async def test_what_is_in_the_database_is_nobody_elses(tmp_path: Path) -> None:
     async with database.opened(database.sqlite_in(tmp_path)) as opened, opened.writing():
         modes = modes_in(tmp_path)
     assert modes == dict.fromkeys(("edge.sqlite", "edge.sqlite-shm", "edge.sqlite-wal"), 0o600)
+
+
+async def test_who_writes_has_a_turn_in_the_order_of_coming(tmp_path: Path) -> None:
+    """Many who write at the same time are served one after the other: nobody is overtaken, so nobody waits for long."""
+    done = []
+
+    async def write(opened: database.Database, number: int) -> None:
+        async with opened.writing() as connection:
+            await connection.execute(update(IDENTITY).values(id=str(number)))
+            done.append(number)
+
+    async with database.opened(database.sqlite_in(tmp_path)) as opened:
+        await asyncio.gather(*(write(opened, number) for number in range(40)))
+        assert done == list(range(40))
+        assert await opened.identity() == "39"
+
+
+async def test_who_has_no_turn_in_time_is_told(tmp_path: Path) -> None:
+    """Behind a transaction that does not end nobody waits for ever; once it has ended the next one is served."""
+    async with database.opened(database.sqlite_in(tmp_path), wait=0.05) as opened:
+        async with opened.writing():
+            with pytest.raises(Problem, match="does not answer") as told:
+                async with opened.writing():
+                    pass
+        async with opened.writing() as connection:
+            await connection.execute(update(IDENTITY).values(id="later"))
+        assert (told.value.status, await opened.identity()) == (503, "later")
 
 
 def modes_in(folder: Path) -> dict[str, int]:
