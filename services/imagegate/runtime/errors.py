@@ -5,12 +5,11 @@ google.rpc.Status, `from_status` turns that (or whatever the transport made up i
 the same `Failure` on the other side. No other module knows how an error looks on the wire.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import quote
 
-from google.protobuf import duration_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -215,12 +214,14 @@ def to_status(failure: Failure, request_id: str) -> status_pb2.Status:
     attempts; the last that was made always stays. The message itself already names every attempt.
     """
     request_id = clip(request_id, MAX_REQUEST_ID_BYTES)
-    attempts = [_clipped(attempt) for attempt in failure.attempts]
     status = _without_attempts(failure, request_id)
-    if attempts:
+    if failure.attempts:
+        record = error_pb2.GenerationFailure(request_id=request_id, attempts=failure.attempts)
+        for attempt in record.attempts:
+            _clip(attempt)
         room = MAX_DETAILS_BYTES - status.ByteSize() - len(request_id.encode()) - _ENVELOPE_BYTES
-        _fit_into(room, attempts)
-        status.details.add().Pack(error_pb2.GenerationFailure(request_id=request_id, attempts=attempts))
+        _fit_into(room, record.attempts)
+        status.details.add().Pack(record)
     return status
 
 
@@ -267,9 +268,9 @@ def _without_attempts(failure: Failure, request_id: str) -> status_pb2.Status:
     info = error_details_pb2.ErrorInfo(domain=DOMAIN, reason=failure.reason, metadata={"request_id": request_id})
     status.details.add().Pack(info)
     if failure.retry_after is not None:
-        delay = duration_pb2.Duration()
-        delay.FromNanoseconds(round(_bounded_seconds(failure.retry_after) * 1e9))
-        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(round(_bounded_seconds(failure.retry_after) * 1e9))
+        status.details.add().Pack(retry)
     if failure.violations:
         fields = [
             error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
@@ -285,17 +286,14 @@ _QUOTED_TIMES = 3
 _ENVELOPE_BYTES = 80
 
 
-def _clipped(attempt: error_pb2.Attempt) -> error_pb2.Attempt:
-    copy = error_pb2.Attempt()
-    copy.CopyFrom(attempt)
+def _clip(attempt: error_pb2.Attempt) -> None:
     for name, limit in MAX_ATTEMPT_BYTES.items():
-        text = getattr(copy, name)
+        text = getattr(attempt, name)
         if (clipped := clip(text, limit)) != text:
-            setattr(copy, name, clipped)
-    return copy
+            setattr(attempt, name, clipped)
 
 
-def _fit_into(room: int, attempts: list[error_pb2.Attempt]) -> None:
+def _fit_into(room: int, attempts: MutableSequence[error_pb2.Attempt]) -> None:
     """Take away the least useful first, until what is left takes at most `room` bytes."""
     over = sum(map(_size, attempts)) - room
     while over > 0 and (talkative := _most_talkative(attempts)) is not None:
