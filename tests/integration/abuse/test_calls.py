@@ -62,6 +62,28 @@ async def test_a_burst_while_we_are_busy() -> None:
         assert (len(codes), set(codes)) == (1600, {"0"})
 
 
+async def test_a_probe_waits_behind_nobody() -> None:
+    """S16: whether a server is there is told at once, however many calls wait to be looked at."""
+    async with (
+        served() as house,
+        wires(house.port) as connect,
+        grpc.aio.insecure_channel(f"127.0.0.1:{house.port}") as channel,
+    ):
+        probe = health_pb2_grpc.HealthStub(channel)
+        await probe.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        wire = await connect()
+        await wire.until(h2.events.RemoteSettingsChanged)
+        for _ in range(400):
+            wire.call(Request(prompt="x").SerializeToString())
+        await wire.flush()
+        asked = asyncio.ensure_future(probe.Check(health_pb2.HealthCheckRequest(), timeout=30))
+        await asyncio.sleep(0)
+        busy(0.5)  # meanwhile all of them have come
+        await asked
+        assert house.begun < 200
+        await until(lambda: house.begun == 400)
+
+
 async def test_a_request_that_is_too_large() -> None:
     """S18: a message above the limit is refused by gRPC itself; one below it is taken."""
     async with served(ServerLimits(request_mib=1)) as house, house.stub() as stub:
