@@ -45,9 +45,10 @@ class RouterFace(router_pb2_grpc.RouterServiceServicer):
         return [Service(ROUTER_SERVICE, self._add)]
 
     def _add(self, server: grpc.aio.Server) -> None:
+        # Before the generated one, which would serialise what is bytes already: the first one is taken.
+        ours = grpc.method_handlers_generic_handler(ROUTER_SERVICE, {"GenerateBatch": self._batches.handler()})
+        server.add_generic_rpc_handlers((ours,))
         router_pb2_grpc.add_RouterServiceServicer_to_server(self, server)
-        # In the place of the generated one, which would serialise what is bytes already.
-        server.add_registered_method_handlers(ROUTER_SERVICE, {"GenerateBatch": self._batches.handler()})
 
     async def GenerateBatch(  # type: ignore[override]  # as WatchStatus
         self, request: router_pb2.GenerateBatchRequest, context: BatchContext
