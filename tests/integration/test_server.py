@@ -573,3 +573,15 @@ def test_logs(log_format: str) -> None:
 def test_logging_of_this_process_is_untouched() -> None:
     """No test above changed how this process logs."""
     assert not any(type(handler) is logging.StreamHandler for handler in logging.getLogger().handlers)
+
+
+async def test_a_method_that_would_never_be_asked_is_found_at_the_start() -> None:
+    """Whoever registers another handler for a method than the one that is found by its name hears of it at once."""
+
+    def add(server: grpc.aio.Server) -> None:
+        generation_pb2_grpc.add_GenerationServiceServicer_to_server(Scripted(echo), server)
+        server.add_registered_method_handlers(SERVICE, {"Generate": grpc.unary_unary_rpc_method_handler(echo)})
+
+    with pytest.raises(RuntimeError, match=f"/{SERVICE}/Generate is not found by its name"):
+        async with serving([Service(SERVICE, add)], SETTINGS, ProcessMetrics(Registry()), Redactor()):
+            pass

@@ -163,6 +163,14 @@ class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # no types
             await asyncio.gather(watching, over, return_exceptions=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Method(grpc.HandlerCallDetails):
+    """What a generic handler is asked for."""
+
+    method: str
+    invocation_metadata: tuple[tuple[str, str], ...] = ()
+
+
 class _FoundByName:
     """A server as services are added to it, whose methods are found by their names and wait for their turns together.
 
@@ -172,10 +180,23 @@ class _FoundByName:
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:
-        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+        self._server = server
+        self._added: grpc.GenericRpcHandler | None = None
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Where several have a method, the first one that was added is asked."""
+        self._server.add_generic_rpc_handlers(handlers)
+        self._added = handlers[-1]
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, object]) -> None:
-        """Register nothing: these handlers were added as generic ones a moment ago."""
+        """Register nothing: the same handlers were added as generic ones a moment ago.
+
+        Raises RuntimeError for others, which would never be asked.
+        """
+        for name, handler in handlers.items():
+            method = _Method(f"/{service}/{name}")
+            if self._added is None or self._added.service(method) is not handler:
+                raise RuntimeError(f"{method.method} is not found by its name: add its handler as a generic one")
 
 
 def _add(services: Sequence[Service], to: grpc.aio.Server, settings: ProcessSettings) -> _Health:
