@@ -303,16 +303,13 @@ async def test_what_is_not_a_picture_never_reaches_the_caller(house: House, body
 
 
 async def test_four_hundred_calls_at_once_over_one_channel_are_all_served(house: House) -> None:
-    """400 calls started at once over one client channel: none is refused, and no attempt fails. Where a busy machine
-    opens a breaker the other candidate has its turn.
-    """
-    await house.build([], [])
+    """400 calls started at once over one client channel: none is refused, and no attempt fails."""
+    await house.build([])
     async with house.router.stubs() as (generation, _):
         calls = [generation.Generate(Request(prompt=f"{i}"), timeout=60) for i in range(400)]
         answers = await asyncio.gather(*calls)
     assert all(answer.images for answer in answers)
-    made = [attempt for answer in answers for attempt in answer.attempts if not attempt.HasField("skipped")]
-    assert set(outcomes(made)) <= {"a OK", "b OK"}
+    assert {tuple(outcomes(answer.attempts)) for answer in answers} == {("a OK",)}
 
 
 async def test_a_caller_that_leaves_cancels_the_provider_and_counts_for_nothing(house: House) -> None:

@@ -21,7 +21,7 @@ from imagegate.router.generation_service import GenerationFace
 from imagegate.router.health import HealthNames
 from imagegate.router.history import History
 from imagegate.router.hops import Hops
-from imagegate.router.lookout import keep_checking_keys, keep_looking
+from imagegate.router.lookout import keep_beating, keep_checking_keys, keep_looking
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.reload import keep_reloading
 from imagegate.router.router import Router
@@ -100,6 +100,7 @@ async def serve(environ: Mapping[str, str]) -> None:
                     await working(
                         until_told_to_stop(),
                         reloading=keep_reloading(router, path, environ, listeners),
+                        beating=keep_beating(router),
                         looking=keep_looking(router, HealthNames(router, running.tell_health).look),
                         checking_keys=keep_checking_keys(router),
                     )

@@ -23,6 +23,7 @@ from imagegate.router.events import BreakerMoved, GateClosed, Listener
 from imagegate.router.gates import Gate
 from imagegate.router.latency import Latency
 from imagegate.router.overrides import Mode, Override, Overrides, Scope
+from imagegate.router.pulse import Pulse
 from imagegate.router.rejecting import Rejecting
 from imagegate.router.verdict import STARVED, Effect, verdict_on
 from imagegate.router.warming import Warming
@@ -78,6 +79,7 @@ class Admission:
 
     def __init__(self, emit: Listener, rng: random.Random) -> None:
         self.overrides = Overrides()
+        self.pulse = Pulse()
         self._emit = emit
         self._rng = rng
         self._providers: dict[str, _Scope] = {}
@@ -348,7 +350,7 @@ class Admission:
 
     def _breaker(self, provider: str, model: str) -> CircuitBreaker:
         name = f"{provider}/{model}" if model else provider
-        return CircuitBreaker(name, self._jitter, self._teller(provider, model), self._generations)
+        return CircuitBreaker(name, self._jitter, self._teller(provider, model), self._generations, self.pulse)
 
     def _teller(self, provider: str, model: str) -> Callable[[State, Failure | None], None]:
         def tell(state: State, because: Failure | None) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
+from imagegate.router.pulse import Pulse
 from imagegate.router.window import OutcomeWindow
 from imagegate.runtime.errors import Failure, Reason
 
@@ -70,7 +71,9 @@ def _no_jitter() -> float:
 
 
 class CircuitBreaker:
-    """One breaker, for a model or, pooling its models, for a provider. `jitter` gives numbers from -1 to 1."""
+    """One breaker, for a model or, pooling its models, for a provider. `jitter` gives numbers from -1 to 1; `pulse` is
+    that of the process.
+    """
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class CircuitBreaker:
         jitter: Callable[[], float] = _no_jitter,
         moved: Callable[[State, Failure | None], None] = _nobody_hears,
         generations: Iterator[int] | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self.name = name
         self.window = OutcomeWindow()
@@ -85,6 +89,7 @@ class CircuitBreaker:
         self.is_refused = False  # it is open because the account or the model was refused, not by statistics
         self._jitter = jitter
         self._moved = moved  # hears every transition, and what opened it
+        self._pulse = pulse or Pulse()
         self._state = State.CLOSED
         # Breakers that share a counter never take the permit of one that was forgotten for their own.
         self._generations = generations or itertools.count()
@@ -226,8 +231,14 @@ class CircuitBreaker:
         self.window.clear()
 
     def _count_overdue(self, now: float) -> None:
-        """Count what takes longer than nearly every success did: a hang is seen before the time-out."""
+        """Count what takes longer than nearly every success did: a hang is seen before the time-out. Not while we
+        ourselves stood still.
+        """
         if now < self._none_due_before:
+            return
+        fair_from = self._pulse.fair_from(now)
+        if now < fair_from:
+            self._none_due_before = fair_from
             return
         for attempt in sorted(each for each in self._under_way.values() if each.due <= now):
             permit, silence = attempt.permit, attempt.silence

@@ -1,10 +1,13 @@
-"""What a router does while nobody calls: let time have its effects, and ask providers that refused their keys."""
+"""What a router does while nobody calls: tell that it runs, let time have its effects, and ask providers that refused
+their keys.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
 
+from imagegate.router.pulse import BEAT_SECONDS
 from imagegate.router.router import Router
 
 log = structlog.get_logger()
@@ -12,6 +15,17 @@ log = structlog.get_logger()
 LOOK_SECONDS = 1.0
 # A refused key may be accepted again; asking is free, but an upstream limits how often it is asked.
 KEY_CHECK_SECONDS = 60.0
+
+
+async def keep_beating(router: Router) -> None:
+    """Tell the router that it runs, for ever, so that it knows when it stood still."""
+    pulse = router.admission.pulse
+    try:
+        while True:
+            pulse.beat(router.clock())
+            await asyncio.sleep(BEAT_SECONDS)
+    finally:
+        pulse.stop()
 
 
 async def keep_looking(router: Router, tell: Callable[[], Awaitable[None]]) -> None:

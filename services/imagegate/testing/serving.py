@@ -1,5 +1,6 @@
 """The real services on real sockets of this process, around whatever a test puts behind them."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from imagegate.router.events import Event, Listeners
 from imagegate.router.generation_service import GenerationFace
 from imagegate.router.history import History
 from imagegate.router.hops import Hops
+from imagegate.router.lookout import keep_beating
 from imagegate.router.metrics import RouterMetrics
 from imagegate.router.router import Router
 from imagegate.router.router_service import RouterFace
@@ -147,7 +149,9 @@ async def serving_router(
     process: ProcessSettings = SETTINGS,
     hops: Hops | None = None,
 ) -> AsyncIterator[ServedRouter]:
-    """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait."""
+    """Serve a router over the providers at `targets` until the block is left. `clock` decides, but ends no wait; one of
+    a test's own may leap, which is no standstill.
+    """
     config = RouterConfig.model_validate(
         {
             "providers": {n: ProviderConfig(target=t, attempt_timeout=attempt_timeout) for n, t in targets.items()},
@@ -173,6 +177,7 @@ async def serving_router(
     events: list[Event] = []
     listeners.add(RouterMetrics(metrics.registry, router), scoreboard, events.append)
     await router.configure(config)
+    beating = asyncio.create_task(keep_beating(router)) if clock is monotonic else None
     try:
         if wait_for_catalogues:
             await router.catalogues.asked_once(within=CATALOGUES_WITHIN_SECONDS)
@@ -194,5 +199,7 @@ async def serving_router(
             yield ServedRouter(router, running, admin_port, metrics, events)
             face.stop_watching()
     finally:
+        if beating is not None:
+            beating.cancel()
         await entrance.close()
         await router.close()
