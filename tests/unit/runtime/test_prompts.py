@@ -70,7 +70,7 @@ def test_a_text_among_the_options_is_hidden_like_a_prompt() -> None:
 def test_a_request_that_is_too_large_costs_no_time(field: str) -> None:
     """R14: a request of megabytes, refused for that, keeps nobody waiting while its words are looked for."""
     request = generation_pb2.GenerateRequest(prompt="a fox")
-    words = "".join(chr(97 + number * number % 26) for number in range(3_000_000))
+    words = "".join(chr(97 + number * number % 26) for number in range(26)) * 120_000
     if field == "provider_options":
         request.provider_options["fal"].update({"style": words})
     else:
