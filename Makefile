@@ -98,7 +98,7 @@ build/peers/portkey/.installed: tests/bench/peers/package-lock.json tests/bench/
 	  { echo "Portkey's gateway could not be installed; make bench will tell it as absent" >&2; exit 1; }
 	@touch $@
 
-soak: install-dev ## 30,000 pictures, many given up or out of time, and what is left of them: memory, files, tasks; 10 minutes
+soak: install-dev ## 30,000 pictures, many given up or out of time, and what is left of them: memory, files, tasks; five rounds in 10 minutes
 	PYTHONPATH=tests $(BIN)/python -m bench.soak $(ARGS)
 
 fairness: install-dev ## what one caller's flood costs the others; 10 minutes

@@ -7,9 +7,9 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,7 @@ import uvloop
 from bench import chart
 from bench.about import about
 from bench.cells import BIG, IMAGEGATE
-from bench.growth import TO_PICTURE, Figures, Left
+from bench.growth import TO_PICTURE, Figures, Judged, Left
 from bench.passthrough import METHOD
 from bench.pictures import SAMPLES
 from bench.processes import Running, open_files, usage
@@ -113,41 +113,74 @@ async def left_at_rest(process: Running, before: Left) -> Left:
     return held
 
 
-async def soak(asked: argparse.Namespace) -> int:
-    """Run it, print and keep the figures; 1 where something is left behind, failed or goes on growing."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round: how its calls ended, and by process its figures and its memory by pictures."""
+
+    seed: int
+    ended: Counter[str]
+    figures: Mapping[str, Figures]
+    memory: Mapping[str, Sequence[tuple[float, float]]]
+
+    @property
+    def is_honest(self) -> bool:
+        """Whether calls ended as they should."""
+        return self.ended.keys() <= {"OK", "CANCELLED", "DEADLINE_EXCEEDED"}
+
+    def told(self) -> dict[str, Any]:
+        """For the document."""
+        processes = [{**asdict(each), "mib_by_picture": self.memory[name]} for name, each in self.figures.items()]
+        return {"seed": self.seed, "ended": self.ended, "processes": processes}
+
+
+async def soaked(pictures: int, seed: int) -> Round:
+    """One round, with processes of its own."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="imagegate-soak-")))
         behind = await stack.enter_async_context(upstream(folder))
         systems = await stack.enter_async_context(ours(folder, f"http://{behind.address}", with_faults=False))
         system = next(each for each in systems if each.name == IMAGEGATE)
-        chance = random.Random(asked.seed)  # noqa: S311 - the same calls again
+        chance = random.Random(seed)  # noqa: S311 - the same calls again
         await Soak(system, chance, pictures=CALLERS * 4).run()  # connections stay from now on
         processes = system.processes[HAPPY]
         before = {name: await left(process) for name, process in processes.items()}
-        soaking = Soak(system, chance, asked.pictures)
+        soaking = Soak(system, chance, pictures)
         await soaking.run()
         after = {name: await left_at_rest(process, before[name]) for name, process in processes.items()}
-    figures = [Figures.of(name, soaking.memory[name], before[name], after[name]) for name in processes]
-    print(f"{asked.pictures:,} pictures of {SAMPLE}, {CALLERS} callers, seed {asked.seed}: {dict(soaking.ended)}")  # noqa: T201
-    print("\n".join(map(str, figures)))  # noqa: T201
+    figures = {name: Figures.of(name, soaking.memory[name], before[name], after[name]) for name in processes}
+    return Round(seed, soaking.ended, figures, soaking.memory)
+
+
+async def soak(asked: argparse.Namespace) -> int:
+    """Run all rounds, print and keep the figures; 1 where something is left behind, failed or goes on growing."""
+    rounds: list[Round] = []
+    for seed in range(asked.seed, asked.seed + asked.rounds):
+        rounds.append(await soaked(asked.pictures, seed))
+        print(f"{asked.pictures:,} pictures of {SAMPLE}, {CALLERS} callers, seed {seed}: {dict(rounds[-1].ended)}")  # noqa: T201
+        for figures in rounds[-1].figures.values():
+            print(f"  {figures}", flush=True)  # noqa: T201
+    judged = [Judged([each.figures[name] for each in rounds]) for name in rounds[0].figures]
+    print(f"{asked.rounds} rounds, medians (least to greatest)", *judged, sep="\n  ")  # noqa: T201
     asked.out.mkdir(parents=True, exist_ok=True)
-    processes_told = [{**asdict(each), "mib_by_picture": soaking.memory[each.name]} for each in figures]
-    document = {"about": about(), "ended": soaking.ended, "processes": processes_told}
+    document = {"about": about(), "rounds": [each.told() for each in rounds]}
     (asked.out / "soak.json").write_text(json.dumps(document), encoding="utf-8")
-    chart.over_pictures(soaking.memory, "Resident memory", asked.out / "soak.svg")
-    is_honest = soaking.ended.keys() <= {"OK", "CANCELLED", "DEADLINE_EXCEEDED"}
-    return int(not is_honest or any(each.is_bad for each in figures))
+    lines = {f"{name}, seed {each.seed}": points for each in rounds for name, points in each.memory.items()}
+    chart.over_pictures(lines, "Resident memory", asked.out / "soak.svg")
+    return int(any(each.is_bad for each in judged) or not all(each.is_honest for each in rounds))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the soak."""
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--pictures", type=int, default=30_000, help="30,000; at least as many as are compared")
-    parser.add_argument("--seed", type=int, default=1, help="of which calls are given up, and when (1)")
+    parser.add_argument("--rounds", type=int, default=5, help="whose medians count (5)")
+    parser.add_argument("--seed", type=int, default=1, help="of which calls are given up, and when, in round one (1)")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="where figures are kept (build/bench)")
     asked = parser.parse_args(arguments)
     if asked.pictures < TO_PICTURE:
         parser.error(f"memory is compared up to picture {TO_PICTURE:,}")
+    if asked.rounds < 1:
+        parser.error("there is nothing to compare without a round")
     memory.tune()
     return uvloop.run(soak(asked))
 
