@@ -275,6 +275,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         AbortError where it was sent, CancelledError where the caller has to read what lies before it first,
         _CallerGoneError where nobody is there to hear it.
         """
+        if _is_out_of_time(call.context):
+            self._ended(call, "CANCELLED")
+            raise _CallerGoneError
         status = told_as(failure, call.request_id, self._redactor)
         rich = rpc_status.to_status(status)
         metadata = (*rich.trailing_metadata, (REASON_KEY, str(failure.reason)), (REQUEST_ID_KEY, call.request_id))
@@ -317,12 +320,25 @@ async def _nothing(_call: _Call) -> None:
     """What is done where whether it may be is all that matters."""
 
 
+def _is_out_of_time(context: Any) -> bool:
+    """Whether the deadline of the call has passed, and nobody hears of it any more."""
+    remaining = context.time_remaining()
+    return remaining is not None and remaining <= 0
+
+
+def _is_waited_for() -> bool:
+    """Whether gRPC waits for the end of the task at hand: it does once it has cancelled it, because its caller left.
+    From the start there is one callback of gRPC's own.
+    """
+    task = asyncio.current_task()
+    return task is not None and len(task._callbacks or ()) > 1
+
+
 async def _is_gone(context: Any) -> bool:
     """Whether nothing can be sent any more, by its smallest part: gRPC keeps for ever what it cannot send
     (grpc/grpc#43360), and an error has a kilobyte.
     """
-    remaining = context.time_remaining()
-    if remaining is not None and remaining <= 0:
+    if _is_out_of_time(context) or _is_waited_for():
         return True
     try:
         await context.send_initial_metadata(())
