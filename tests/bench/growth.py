@@ -51,8 +51,8 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What several rounds, each of a process begun anew, say together. Growth is their median: how many calls happen to
-    be under way at a look moves a single round by three parts in a hundred, up or down.
+    """What several rounds, each of a process begun anew, say together. Growth is their median: a look counts the calls
+    that happen to be under way, so single rounds of one state lie between -1 and 16 %.
     """
 
     rounds: Sequence[Figures]

@@ -151,6 +151,15 @@ async def soaked(pictures: int, seed: int) -> Round:
     return Round(seed, soaking.ended, figures, soaking.memory)
 
 
+def keep(rounds: Sequence[Round], out: Path) -> None:
+    """Write down what there is so far, with a chart."""
+    out.mkdir(parents=True, exist_ok=True)
+    document = {"about": about(), "rounds": [each.told() for each in rounds]}
+    (out / "soak.json").write_text(json.dumps(document), encoding="utf-8")
+    lines = {f"{name}, seed {each.seed}": points for each in rounds for name, points in each.memory.items()}
+    chart.over_pictures(lines, "Resident memory", out / "soak.svg")
+
+
 async def soak(asked: argparse.Namespace) -> int:
     """Run all rounds, print and keep the figures; 1 where something is left behind, failed or goes on growing."""
     rounds: list[Round] = []
@@ -159,13 +168,9 @@ async def soak(asked: argparse.Namespace) -> int:
         print(f"{asked.pictures:,} pictures of {SAMPLE}, {CALLERS} callers, seed {seed}: {dict(rounds[-1].ended)}")  # noqa: T201
         for figures in rounds[-1].figures.values():
             print(f"  {figures}", flush=True)  # noqa: T201
+        keep(rounds, asked.out)
     judged = [Judged([each.figures[name] for each in rounds]) for name in rounds[0].figures]
     print(f"{asked.rounds} rounds, medians (least to greatest)", *judged, sep="\n  ")  # noqa: T201
-    asked.out.mkdir(parents=True, exist_ok=True)
-    document = {"about": about(), "rounds": [each.told() for each in rounds]}
-    (asked.out / "soak.json").write_text(json.dumps(document), encoding="utf-8")
-    lines = {f"{name}, seed {each.seed}": points for each in rounds for name, points in each.memory.items()}
-    chart.over_pictures(lines, "Resident memory", asked.out / "soak.svg")
     return int(any(each.is_bad for each in judged) or not all(each.is_honest for each in rounds))
 
 

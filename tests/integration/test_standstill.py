@@ -1,4 +1,4 @@
-"""A router that stood still blames nobody for it."""
+"""A router that stood still does not count that time."""
 
 import asyncio
 import signal
@@ -23,8 +23,8 @@ routes:
 
 
 async def test_a_router_that_was_paused_refuses_nobody(tmp_path: Path) -> None:
-    """F44, our own fault: where the router's process is paused for longer than pictures take, nobody's breaker opens:
-    whoever comes right after it is served by the only candidate, and so are those who waited.
+    """Early trip: where the router's process is paused for longer than pictures take, no breaker opens: whoever comes
+    right after it is served by the only candidate, and so are those who waited.
     """
     go_on = asyncio.Event()
     provider = ScriptedProvider("lone", [Telling([], go_on=go_on)] * FAILURES_TO_TRIP, models=(QUICK_MODEL,))

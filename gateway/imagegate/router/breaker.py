@@ -55,11 +55,14 @@ class Permit(NamedTuple):
 
 
 class _UnderWay(NamedTuple):
-    """An attempt under way: when it counts as failed, and for how long nothing may have been delivered by then."""
+    """An attempt under way: when it counts as failed, for how long nothing may have been delivered by then, and how
+    much time the process had lost when that was said.
+    """
 
     due: float
     permit: Permit
     silence: float
+    lost: float
 
 
 def _nobody_hears(_state: State, _because: Failure | None) -> None:
@@ -162,7 +165,8 @@ class CircuitBreaker:
             self._lease_until = now + min(timeout, overdue_after) + LEASE_GRACE_SECONDS
         if self._state is State.CLOSED:
             silence = overdue_after if may_queue else 0.0
-            self._under_way[permit.number] = _UnderWay(now + overdue_after, permit, silence)
+            lost = self._pulse.lost(now)
+            self._under_way[permit.number] = _UnderWay(now + overdue_after, permit, silence, lost)
             self._none_due_before = min(self._none_due_before, now + overdue_after)
         return permit
 
@@ -231,26 +235,29 @@ class CircuitBreaker:
         self.window.clear()
 
     def _count_overdue(self, now: float) -> None:
-        """Count what takes longer than nearly every success did: a hang is seen before the time-out. Not while we
-        ourselves stood still.
+        """Count what takes longer than nearly every success did: a hang is seen before the time-out. Time in which we
+        ourselves stood still is not counted.
         """
         if now < self._none_due_before:
             return
-        fair_from = self._pulse.fair_from(now)
-        if now < fair_from:
-            self._none_due_before = fair_from
-            return
+        lost = self._pulse.lost(now)
+        judged_from = math.inf
         for attempt in sorted(each for each in self._under_way.values() if each.due <= now):
             permit, silence = attempt.permit, attempt.silence
+            due = attempt.due + lost - attempt.lost
+            if now < (fair_from := self._pulse.fair_from(due, now)):
+                self._under_way[permit.number] = attempt._replace(due=due, lost=lost)
+                judged_from = min(judged_from, fair_from)
+                continue
             if silence and now < self._delivered_at + silence:
-                self._under_way[permit.number] = attempt._replace(due=self._delivered_at + silence)
+                self._under_way[permit.number] = attempt._replace(due=self._delivered_at + silence, lost=lost)
                 continue
             self._under_way[permit.number] = attempt._replace(due=math.inf)
             self._provisional[permit.number] = now
             self._count_failure(now, permit, Failure(Reason.TIMEOUT, OVERDUE))
             if self._state is not State.CLOSED:
                 return
-        self._none_due_before = min((each.due for each in self._under_way.values()), default=math.inf)
+        self._none_due_before = min([judged_from, *(each.due for each in self._under_way.values() if each.due > now)])
 
     def _count_failure(self, now: float, permit: Permit, because: Failure | None, *, at_provider: bool = False) -> None:
         if permit.number > self._delivered:

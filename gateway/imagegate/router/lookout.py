@@ -1,4 +1,4 @@
-"""What a router does while nobody calls: tell that it runs, let time have its effects, and ask providers that refused
+"""What a router does while nobody calls: keep its pulse, let time have its effects, and ask providers that refused
 their keys.
 """
 
@@ -18,7 +18,7 @@ KEY_CHECK_SECONDS = 60.0
 
 
 async def keep_beating(router: Router) -> None:
-    """Tell the router that it runs, for ever, so that it knows when it stood still."""
+    """Keep the router's pulse, for ever, so that it knows when it stood still."""
     pulse = router.admission.pulse
     try:
         while True:

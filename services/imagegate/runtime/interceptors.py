@@ -65,7 +65,7 @@ def by_a_bug() -> Failure:
 
 
 class _CallerGoneError(Exception):
-    """The caller left before it could be answered."""
+    """Nobody is there to be answered: the caller left, or its deadline has passed."""
 
 
 @dataclass(slots=True)
@@ -76,6 +76,8 @@ class _Call:
     context: Any
     request_id: str
     began: float
+    # Of the task that serves it, from the start: gRPC's own.
+    callbacks: int
     request: Any = None
 
     def known_as(self, offered: Iterable[str]) -> None:
@@ -149,6 +151,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async def behaviour(call: _Call) -> bytes:
                 message = serialize(await self._received(call, reply, handler, behave))  # the request is gone by then
                 await reply.turn(message)
+                if _is_out_of_time(call):
+                    raise _CallerGoneError
                 return message
 
             return cast(bytes, await self._answer(_begin(method, reply), behaviour))
@@ -224,7 +228,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except asyncio.CancelledError as cancelled:
             # Nothing tells a caller who left from a task that was cancelled by mistake, except an answer:
             # it cannot be sent to the former, and the latter would wait for one until its deadline.
-            if await _is_gone(context):
+            if await _is_gone(call):
                 self._ended(call, "CANCELLED")
                 raise
             try:
@@ -238,6 +242,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             # The library's own services (health, channelz) have ended the call themselves.
             self._ended(call, getattr(context.code(), "name", "UNKNOWN"))
             raise
+        except _CallerGoneError:
+            self._ended(call, "DEADLINE_EXCEEDED")
+            raise asyncio.CancelledError from None
         except Failure as error:
             # Its frames hold what was made; with the failure in one of them they would stay until they are collected.
             failure = error.with_traceback(None)
@@ -275,8 +282,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         AbortError where it was sent, CancelledError where the caller has to read what lies before it first,
         _CallerGoneError where nobody is there to hear it.
         """
-        if _is_out_of_time(call.context):
-            self._ended(call, "CANCELLED")
+        if _is_left(call) or _is_out_of_time(call):
+            self._ended(call, "CANCELLED" if _is_left(call) else code_pb2.Code.Name(failure.code))
             raise _CallerGoneError
         status = told_as(failure, call.request_id, self._redactor)
         rich = rpc_status.to_status(status)
@@ -311,7 +318,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 def _begin(method: str, context: Any) -> _Call:
     began = monotonic()
-    call = _Call(method, context, "", began)
+    call = _Call(method, context, "", began, _callbacks())
     call.known_as(())
     return call
 
@@ -320,28 +327,30 @@ async def _nothing(_call: _Call) -> None:
     """What is done where whether it may be is all that matters."""
 
 
-def _is_out_of_time(context: Any) -> bool:
+def _is_out_of_time(call: _Call) -> bool:
     """Whether the deadline of the call has passed, and nobody hears of it any more."""
-    remaining = context.time_remaining()
+    remaining = call.context.time_remaining()
     return remaining is not None and remaining <= 0
 
 
-def _is_waited_for() -> bool:
-    """Whether gRPC waits for the end of the task at hand: it does once it has cancelled it, because its caller left.
-    From the start there is one callback of gRPC's own.
-    """
-    task = asyncio.current_task()
-    return task is not None and len(task._callbacks or ()) > 1
+def _callbacks() -> int:
+    """How many wait for the end of the task at hand."""
+    return len(getattr(asyncio.current_task(), "_callbacks", None) or ())
 
 
-async def _is_gone(context: Any) -> bool:
+def _is_left(call: _Call) -> bool:
+    """Whether gRPC waits for the end of the call's task, as it does once it has cancelled it for a caller who left."""
+    return _callbacks() > call.callbacks
+
+
+async def _is_gone(call: _Call) -> bool:
     """Whether nothing can be sent any more, by its smallest part: gRPC keeps for ever what it cannot send
     (grpc/grpc#43360), and an error has a kilobyte.
     """
-    if _is_out_of_time(context) or _is_waited_for():
+    if _is_out_of_time(call) or _is_left(call):
         return True
     try:
-        await context.send_initial_metadata(())
+        await call.context.send_initial_metadata(())
     except grpc.aio.UsageError:  # it was sent before, and says nothing
         return False
     except Exception:  # noqa: BLE001 -- gRPC has several words for it
