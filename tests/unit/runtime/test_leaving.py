@@ -122,3 +122,17 @@ async def test_an_error_that_comes_after_the_deadline_is_not_sent() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert context.sent == []
+
+
+async def test_a_picture_that_comes_after_the_deadline_is_not_sent() -> None:
+    """F42: nor does anybody hear of what was made too late, however large it is."""
+    context = Context()
+
+    async def too_late(_message: bytes, _context: Any) -> bytes:
+        context.remaining = 0.0
+        return b"a picture"
+
+    task = await call(context, too_late)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert context.sent == []
